@@ -1,0 +1,99 @@
+"""What a MoE-AGIQA network is made of: every ablation of the paper is a field here, and a checkpoint carries them all."""
+
+import difflib
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+TARGETS = ('quality', 'alignment', 'authenticity')
+
+
+@dataclass(frozen=True)
+class MoEAGIQAConfig:
+    """The network's configuration; the defaults are the paper's v2 with the released implementation's arithmetic.
+
+    Raises:
+        ValueError: for a value out of range, naming the option, its value and what is allowed.
+    """
+
+    visual: str = 'vit_base_patch16_224.augreg_in21k_ft_in1k'
+    """timm name of the ViT of eq. 3 (and, with ``prior``, of eq. 1)."""
+    visual_options: dict[str, Any] = field(default_factory=dict)
+    """What differs from the named ViT, as keyword arguments for timm."""
+    layers: tuple[int, ...] = (5, 6, 7, 8)
+    """The ViT's layers (the first is 1) whose patch tokens are the degradation features (Table 7)."""
+    pixel_mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Subtracted from a crop's pixels in [0, 1]; the released implementation subtracts nothing."""
+    pixel_std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Divides a crop's pixels."""
+    semantic: str = 'blip'
+    """Text encoder of eq. 4: 'blip' (ImageReward's) or 'bert'."""
+    semantic_options: dict[str, Any] = field(default_factory=dict)
+    """What differs from ImageReward's BLIP (keys 'vision' and 'text'), or transformers' BertConfig."""
+    branches: str = 'both'
+    """'both', 'visual' or 'semantic' (Table 5)."""
+    prior: bool = True
+    """Natural degradation prior of eq. 1-2: v2 has it, v1 does not."""
+    channels: int = 512
+    """C, the width of the fused features."""
+    hidden: int = 768
+    """Channels between the two convolutions of FFN_v."""
+    heads: int = 8
+    """Heads of the cross attention of eq. 7-10."""
+    experts: int = 4
+    """n of eq. 11 (Table 9); 1 is the network without experts."""
+    top_k: int = 3
+    """k of eq. 12."""
+    matching: int = 0
+    """Width of the space in which image and prompt are compared for the alignment score; 0 for no comparison."""
+    dropout: float = 0.0
+    """Share of the pooled features that training drops."""
+    targets: tuple[str, ...] = ('quality',)
+    """What is scored; one mixture of experts each."""
+    crop_size: int = 224
+    """Side of a crop in pixels: a multiple of the ViT's patch size."""
+    crops: int = 15
+    """Crops per image when scoring; the score is their mean."""
+    prompt_tokens: int = 35
+    """L2: prompts are padded or cut to it."""
+    frozen_share: float = 0.5
+    """Share of the semantic network's layers that training leaves as they are (Table 8)."""
+
+    def __post_init__(self):
+        for name in ('layers', 'pixel_mean', 'pixel_std', 'targets'):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        self._require('branches', self.branches in ('both', 'visual', 'semantic'), "'both', 'visual' or 'semantic'")
+        self._require('semantic', self.semantic in ('blip', 'bert'), "'blip' or 'bert'")
+        self._require('experts', self.experts >= 1, 'at least 1')
+        self._require('top_k', 1 <= self.top_k <= self.experts, f'from 1 to experts ({self.experts})')
+        self._require('crops', self.crops >= 1, 'at least 1')
+        self._require('prompt_tokens', 3 <= self.prompt_tokens <= 512, 'from 3 to 512')
+        self._require('frozen_share', 0 <= self.frozen_share <= 1, 'from 0 to 1')
+        self._require('dropout', 0 <= self.dropout < 1, 'at least 0 and below 1')
+        self._require('channels', self.channels % self.heads == 0, f'a multiple of heads ({self.heads})')
+        self._require('layers', self.layers and min(self.layers) >= 1, 'one or more layer numbers, the first is 1')
+        known = self.targets and set(self.targets) <= set(TARGETS)
+        self._require('targets', known, f'one or more of {", ".join(TARGETS)}')
+
+    def _require(self, name: str, met: bool, allowed: str) -> None:
+        if not met:
+            raise ValueError(f'MoE-AGIQA option {name} is {getattr(self, name)!r}: it must be {allowed}.')
+
+    @classmethod
+    def from_options(cls, options: dict[str, Any]) -> 'MoEAGIQAConfig':
+        """The configuration from option-file or checkpoint keys.
+
+        Raises:
+            ValueError: for an unknown key, naming the nearest known one.
+        """
+        known = [f.name for f in fields(cls)]
+        for name in options:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f'did you mean {near[0]!r}?' if near else f'known are {", ".join(known)}.'
+                raise ValueError(f'Unknown MoE-AGIQA network option {name!r}: {hint}')
+        return cls(**options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, ready for JSON."""
+        return asdict(self)

@@ -1,0 +1,79 @@
+"""Visual side: degradation features of a ViT's middle layers, and the natural degradation prior (eq. 1-3, 5)."""
+
+from collections.abc import Sequence
+
+import timm
+import torch
+from timm.layers import resample_abs_pos_embed
+from torch import Tensor, nn
+
+
+def build_vit(name: str, **options) -> nn.Module:
+    """A timm ViT without classifier and without weights: they come from a checkpoint, never from a download."""
+    return timm.create_model(name, pretrained=False, num_classes=0, **options)
+
+
+def fit_position_embedding(weights: dict[str, Tensor], vit: nn.Module, name: str = 'pos_embed') -> dict[str, Tensor]:
+    """The weights with their position embedding resized to the ViT's own grid, where the two differ."""
+    target, stored = vit.get_parameter('pos_embed'), weights[name]
+    if stored.shape == target.shape:
+        return weights
+    resized = resample_abs_pos_embed(stored, vit.patch_embed.grid_size, num_prefix_tokens=vit.num_prefix_tokens)
+    return weights | {name: resized}
+
+
+def layer_features(vit: nn.Module, pixels: Tensor, layers: Sequence[int]) -> Tensor:
+    """Patch tokens of the given layers (the first is 1) joined on channels: (N, len(layers) * D, h, w) (eq. 3).
+
+    Layers past the last one that is asked for are not computed.
+    """
+    indices = [layer - 1 for layer in layers]
+    options = {'norm': False, 'stop_early': True, 'output_fmt': 'NCHW', 'intermediates_only': True}
+    return torch.cat(vit.forward_intermediates(pixels, indices=indices, **options), dim=1)
+
+
+def class_token(vit: nn.Module, pixels: Tensor) -> Tensor:
+    """The class token after the ViT's last norm: (N, D) (eq. 1)."""
+    return vit.forward_features(pixels)[:, 0]
+
+
+class LocalFFN(nn.Module):
+    """FFN_v (eq. 5): brings degradation features to C channels and, with a 3x3 convolution, adds locality.
+
+    Shape:
+        (N, len(layers) * D, h, w) -> (N, C, h, w)
+    """
+
+    def __init__(self, in_channels: int, hidden: int, channels: int):
+        super().__init__()
+        self.reduce = nn.Conv2d(in_channels, hidden, 1)
+        self.local = nn.Conv2d(hidden, channels, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.local(self.reduce(features)).relu()
+
+
+class PriorInjection(nn.Module):
+    r"""The natural degradation prior gates the channels of the visual features (eq. 2 and what the release adds to it).
+
+    .. math:: g = \sigma(W_2 \, \mathrm{GELU}(W_1 \, p)), \quad M' = M \odot w_1 + (M \odot g) \odot w_2
+
+    ``w1`` starts at one and ``w2`` at zero, so that training begins where the network without prior is. (The
+    released implementation starts both at zero.)
+
+    Shape:
+        features (N, C, h, w), prior (N, D) -> (N, C, h, w)
+    """
+
+    def __init__(self, prior_width: int, channels: int, grid: tuple[int, int]):
+        super().__init__()
+        self.project = nn.Linear(prior_width, channels, bias=False)
+        self.squeeze = nn.Linear(channels, channels // 4)
+        self.excite = nn.Linear(channels // 4, channels)
+        self.w1 = nn.Parameter(torch.ones(1, channels, *grid))
+        self.w2 = nn.Parameter(torch.zeros(1, channels, *grid))
+
+    def forward(self, features: Tensor, prior: Tensor) -> Tensor:
+        hidden = nn.functional.gelu(self.squeeze(self.project(prior)))
+        gate = self.excite(hidden).sigmoid()[:, :, None, None]
+        return features * self.w1 + features * gate * self.w2

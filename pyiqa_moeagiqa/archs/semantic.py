@@ -1,0 +1,133 @@
+"""Semantic side: prompt tokens that have attended to the image (eq. 4).
+
+Two text encoders with one interface, ``image_features`` and ``text_features``: BLIP as ImageReward trained it, whose
+layers attend to its own ViT's tokens, and any BERT, whose last hidden state attends to the visual ViT's tokens in a
+small cross attention of its own.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+
+import torch
+from tokenizers import BertWordPieceTokenizer
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel, BlipTextConfig, BlipVisionConfig
+from transformers.models.blip.modeling_blip import BlipVisionModel
+from transformers.models.blip.modeling_blip_text import BlipTextModel
+
+from .fusion import CrossAttention
+
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+# ImageReward's BLIP: a ViT-L/16 at 224 pixels and a BERT-base with two more words, [DEC] and [ENC].
+BLIP_VISION = {
+    'hidden_size': 1024,
+    'intermediate_size': 4096,
+    'num_hidden_layers': 24,
+    'num_attention_heads': 16,
+    'image_size': 224,
+    'patch_size': 16,
+    'layer_norm_eps': 1e-6,
+    'hidden_act': 'gelu',
+}
+BLIP_TEXT = {
+    'vocab_size': 30524,
+    'hidden_size': 768,
+    'intermediate_size': 3072,
+    'num_hidden_layers': 12,
+    'num_attention_heads': 12,
+    'max_position_embeddings': 512,
+    'hidden_act': 'gelu',
+    'is_decoder': False,
+    'bos_token_id': None,
+    'eos_token_id': None,
+    'sep_token_id': None,
+}
+
+
+class BlipSemantic(nn.Module):
+    """BLIP's image and text encoder, as ImageReward uses them.
+
+    Args:
+        vision: what differs from ``BLIP_VISION`` (transformers' BlipVisionConfig).
+        text: what differs from ``BLIP_TEXT`` (transformers' BlipTextConfig).
+
+    Shape:
+        pixels (N, 3, S, S) -> image features (N, 1 + patches, D);
+        token ids and mask (N, L2), image features -> (N, L2, width)
+    """
+
+    def __init__(self, vision: dict | None = None, text: dict | None = None):
+        super().__init__()
+        vision_config = BlipVisionConfig(**BLIP_VISION | (vision or {}))
+        text_config = BlipTextConfig(
+            **BLIP_TEXT | {'encoder_hidden_size': vision_config.hidden_size} | (text or {})
+        )
+        self.vision = BlipVisionModel(vision_config)
+        self.text = BlipTextModel(text_config, add_pooling_layer=False)
+        self.width = text_config.hidden_size
+        self.view_size = vision_config.image_size
+        self.mean, self.std = CLIP_MEAN, CLIP_STD
+
+    def image_features(self, pixels: Tensor) -> Tensor:
+        return self.vision(pixels).last_hidden_state
+
+    def text_features(self, ids: Tensor, mask: Tensor, image: Tensor) -> Tensor:
+        return self.text(ids, mask, encoder_hidden_states=image, is_decoder=False).last_hidden_state
+
+    def freeze(self, share: float) -> list[nn.Module]:
+        """Fix the embeddings and the first ``share`` of both encoders' layers; returns what is now fixed."""
+        vision, text = self.vision.encoder.layers, self.text.encoder.layer
+        first = [*vision[: round(share * len(vision))], *text[: round(share * len(text))]]
+        frozen = [self.vision.embeddings, self.text.embeddings, *first]
+        for module in frozen:
+            module.requires_grad_(False)
+        return frozen
+
+
+class BertSemantic(nn.Module):
+    """A frozen BERT whose tokens attend, in one trained layer, to image tokens from the visual ViT.
+
+    Args:
+        config: transformers' BertConfig as a dictionary; the vocabulary is BERT's uncased one.
+        image_width: channels of the image tokens.
+        heads: heads of the cross attention.
+    """
+
+    def __init__(self, config: dict, image_width: int, heads: int):
+        super().__init__()
+        self.text = BertModel(BertConfig(**config), add_pooling_layer=False).requires_grad_(False)
+        self.width = self.text.config.hidden_size
+        self.norm_image = nn.LayerNorm(image_width)
+        self.attention = CrossAttention(self.width, image_width, heads)
+        self.norm = nn.LayerNorm(self.width)
+
+    def words(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """The prompt alone: (N, L2, width)."""
+        return self.text(ids, mask).last_hidden_state
+
+    def text_features(self, ids: Tensor, mask: Tensor, image: Tensor) -> Tensor:
+        words = self.words(ids, mask)
+        return self.norm(words + self.attention(words, self.norm_image(image)))
+
+
+@cache
+def bert_tokenizer() -> BertWordPieceTokenizer:
+    """BERT's uncased word pieces, from the vocabulary that this package carries."""
+    vocabulary = resources.files(__package__) / 'bert_uncased_vocabulary.txt'
+    words = vocabulary.read_text(encoding='utf-8').splitlines()
+    return BertWordPieceTokenizer({word: index for index, word in enumerate(words)})
+
+
+def tokenize(prompts: Sequence[str], length: int) -> tuple[Tensor, Tensor, list[int]]:
+    """Prompts as token ids (N, length) and mask (N, length), padded with 0, and how many tokens of each were cut."""
+    ids = torch.zeros(len(prompts), length, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    cut = []
+    for row, encoding in enumerate(bert_tokenizer().encode_batch(list(prompts))):
+        tokens = encoding.ids
+        kept = tokens if len(tokens) <= length else [*tokens[: length - 1], tokens[-1]]  # [SEP] stays the last one
+        ids[row, : len(kept)] = torch.tensor(kept)
+        mask[row, : len(kept)] = 1
+        cut.append(len(tokens) - len(kept))
+    return ids, mask, cut

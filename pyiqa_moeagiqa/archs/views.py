@@ -1,0 +1,60 @@
+"""What the network looks at: native-resolution crops and one resized whole view of an image.
+
+Both are pure functions of the image: where the crops lie follows from the image's size and the crop's index, never
+from a random generator, so that a score does not depend on what was scored before it.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.transforms.v2.functional import InterpolationMode, center_crop, resize
+
+# The R2 low-discrepancy sequence (M. Roberts, 2018): powers of the inverse plastic number cover the plane more
+# evenly than random numbers, and every prefix of the sequence is itself well spread. Index 0 is the centre.
+PLASTIC = 1.3247179572447460
+R2_STEP = torch.tensor([1 / PLASTIC, 1 / PLASTIC**2], dtype=torch.float64)
+MAX_ASPECT = 4
+
+
+def crop_positions(height: int, width: int, size: int, count: int) -> Tensor:
+    """Where ``count`` crops of ``size`` pixels lie in an image: an integer tensor (count, 2) of (y, x).
+
+    The first crop is the centre one. In an image smaller than the crop all positions are 0 in that direction.
+
+    Example:
+        >>> crop_positions(512, 512, 224, 2).tolist()
+        [[144, 144], [73, 20]]
+    """
+    index = torch.arange(count, dtype=torch.float64)[:, None]
+    unit = (0.5 + index * R2_STEP) % 1
+    free = torch.tensor([max(height - size, 0), max(width - size, 0)])
+    return (unit * (free + 1)).long()
+
+
+def take_crops(image: Tensor, positions: Tensor, size: int) -> Tensor:
+    """Cut crops at ``positions`` (n, 2) of (y, x) out of an image (3, H, W): a tensor (n, 3, size, size).
+
+    An image smaller than the crop is padded with zeros at its right and bottom.
+    """
+    height, width = image.shape[-2:]
+    image = F.pad(image, (0, max(size - width, 0), 0, max(size - height, 0)))
+    return torch.stack([image[:, y : y + size, x : x + size] for y, x in positions.tolist()])
+
+
+def semantic_view(image: Tensor, size: int) -> Tensor:
+    """The whole image (3, H, W) as (3, size, size): bicubic resize of the short side, then a centre crop.
+
+    An image more elongated than 4:1 is first cut to 4:1 around its centre, which the centre crop would throw away
+    anyway: so a strip of 20,000 x 1 pixels does not become gigabytes.
+    """
+    height, width = image.shape[-2:]
+    limit = MAX_ASPECT * min(height, width)
+    image = center_crop(image, [min(height, limit), min(width, limit)])
+    image = resize(image, [size], interpolation=InterpolationMode.BICUBIC, antialias=True)
+    return center_crop(image, [size, size]).clamp(0, 1)
+
+
+def normalize(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Subtract ``mean`` and divide by ``std`` per channel of (..., 3, H, W)."""
+    shape = (3, 1, 1)
+    return (pixels - pixels.new_tensor(mean).view(shape)) / pixels.new_tensor(std).view(shape)

@@ -1,0 +1,139 @@
+"""The only file that touches pyiqa: its registries, its dictionary of metrics, its data-set info, its image reading.
+
+Entry points (setup.py) call the ``register_*`` functions when pyiqa misses a name. Three places no entry point
+reaches, so a finder on ``sys.meta_path`` waits for the modules they are in and acts right after pyiqa has loaded
+them. This module runs at interpreter start, so it imports nothing but ``sys``.
+"""
+
+import sys
+
+ARCHS = 'pyiqa_moeagiqa.archs'
+METRICS = {
+    'moeagiqa': 'the embedded compact model',
+    'moeagiqa-v1': "the paper's network without the natural degradation prior",
+    'moeagiqa-v2': "the paper's network with the natural degradation prior",
+}
+
+
+def register_archs() -> None:
+    """Teach ``build_network`` the network, the metric and the prior's pre-training network."""
+    from pyiqa.utils.registry import ARCH_REGISTRY
+
+    for name, module in (
+        ('MoEAGIQA', 'moeagiqa_arch'),
+        ('MoEAGIQAMetric', 'metric_arch'),
+        ('MoEAGIQAPrior', 'prior_arch'),
+    ):
+        ARCH_REGISTRY.register_lazy(name, f'{ARCHS}.{module}:{name}', override=True)
+
+
+def register_datasets() -> None:
+    """Teach ``build_dataset`` the prompt-aware data set."""
+    from pyiqa.utils.registry import DATASET_REGISTRY
+
+    path = 'pyiqa_moeagiqa.data.prompt_nr_dataset:PromptNRDataset'
+    DATASET_REGISTRY.register_lazy('PromptNRDataset', path, override=True)
+
+
+def register_models() -> None:
+    """Teach ``build_model`` the training model."""
+    from pyiqa.utils.registry import MODEL_REGISTRY
+
+    path = 'pyiqa_moeagiqa.models.moeagiqa_model:MoEAGIQAModel'
+    MODEL_REGISTRY.register_lazy('MoEAGIQAModel', path, override=True)
+
+
+def _add_metrics(module) -> None:
+    for name in METRICS:
+        module.DEFAULT_CONFIGS[name] = {
+            'metric_opts': {'type': 'MoEAGIQAMetric', 'model_name': name},
+            'metric_mode': 'NR',
+            'lower_better': False,
+            'score_range': '~0, ~1',
+        }
+
+
+def _add_dataset_info(module) -> None:
+    upstream = module.get_dataset_info
+
+    def get_dataset_info(dataset_name=None):
+        from pyiqa_moeagiqa.data.info import dataset_info
+
+        ours = dataset_info()
+        if dataset_name is None:
+            return upstream() | ours
+        return ours[dataset_name] if dataset_name in ours else upstream(dataset_name)
+
+    get_dataset_info.__doc__ = upstream.__doc__
+    module.get_dataset_info = get_dataset_info
+    for importer in ('pyiqa', 'pyiqa.data.dataset_api'):
+        if hasattr(sys.modules.get(importer), 'get_dataset_info'):
+            sys.modules[importer].get_dataset_info = get_dataset_info
+
+
+def _let_network_read_images(module) -> None:
+    # pyiqa reads one file into one tensor and forgets alpha, 16 bits and EXIF rotation; a network that has
+    # read_images of its own is given what the user gave.
+    upstream = module.InferenceModel._prepare_inputs
+
+    def _prepare_inputs(self, target, ref=None):
+        if hasattr(self.net, 'read_images'):
+            return self.net.read_images(target), ref
+        return upstream(self, target, ref)
+
+    module.InferenceModel._prepare_inputs = _prepare_inputs
+
+
+def _register_all(module) -> None:
+    register_archs()
+    register_datasets()
+    register_models()
+
+
+AFTER_IMPORT = {
+    'pyiqa.utils.registry': _register_all,
+    'pyiqa.default_model_configs': _add_metrics,
+    'pyiqa.models.inference_model': _let_network_read_images,
+    'pyiqa.api_helpers': _add_dataset_info,
+}
+
+
+class _PyiqaFinder:
+    """Finds nothing itself: passes pyiqa's own modules through, with our action after their code has run."""
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name not in AFTER_IMPORT:
+            return None
+        finders = [finder for finder in sys.meta_path if finder is not cls]
+        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in finders)), None)
+        if spec is not None and spec.loader is not None:
+            run = spec.loader.exec_module
+
+            def run_and_register(module):
+                run(module)
+                _act(name, module)
+
+            spec.loader.exec_module = run_and_register
+        return spec
+
+
+def _act(name, module) -> None:
+    if getattr(module, '_moeagiqa_registered', False):
+        return
+    try:
+        AFTER_IMPORT[name](module)
+        module._moeagiqa_registered = True
+    except Exception as error:  # a plugin must never break the import of its host
+        import warnings
+
+        warnings.warn(f'pyiqa-moeagiqa could not register itself in {name}: {error}', RuntimeWarning, stacklevel=2)
+
+
+def install() -> None:
+    """Register with pyiqa: now where it is loaded already, else when it will be. Calling it again changes nothing."""
+    if _PyiqaFinder not in sys.meta_path:
+        sys.meta_path.insert(0, _PyiqaFinder)
+    for name in AFTER_IMPORT:
+        if name in sys.modules:
+            _act(name, sys.modules[name])

@@ -1,0 +1,100 @@
+"""Packaging. Beside the package the wheel carries ``options/``, ``datasets_meta/`` and a ``.pth`` file."""
+
+from pathlib import Path
+
+from setuptools import Distribution, find_packages, setup
+from setuptools.command.build_py import build_py
+
+# setuptools serves distutils itself, also where Python no longer has it
+from distutils.command.install_data import install_data  # isort: skip
+
+HERE = Path(__file__).parent
+PTH_NAME = 'pyiqa_moeagiqa.pth'
+# Python runs this line at start. It must never fail, not even when the package's folder has gone.
+PTH_LINE = """import os; exec("try: os.environ.get('MOEAGIQA_NO_HOOK') == '1' or __import__('pyiqa_moeagiqa')\\nexcept Exception: pass")\n"""
+SHARED_FOLDERS = ('options', 'datasets_meta')
+
+
+class BuildWithSharedFolders(build_py):
+    """Copies the option files and data-set descriptions into the package, where the installed command finds them."""
+
+    def run(self) -> None:
+        super().run()
+        if getattr(self, 'editable_mode', False):
+            return
+        for folder in SHARED_FOLDERS:
+            for source in (HERE / folder).rglob('*'):
+                if source.is_file():
+                    target = Path(self.build_lib, 'pyiqa_moeagiqa', folder, source.relative_to(HERE / folder))
+                    self.mkpath(str(target.parent))
+                    self.copy_file(str(source), str(target))
+
+
+class InstallDataWithPth(install_data):
+    """Writes the ``.pth`` file into the wheel's ``.data/purelib``, which lands in site-packages.
+
+    This way serves ordinary and editable wheels alike.
+    """
+
+    def run(self) -> None:
+        purelib = Path(self.install_dir).parent / 'purelib'
+        purelib.mkdir(parents=True, exist_ok=True)
+        (purelib / PTH_NAME).write_text(PTH_LINE)
+        self.outfiles.append(str(purelib / PTH_NAME))
+
+    def get_inputs(self) -> list[str]:
+        return []
+
+
+class DistributionWithData(Distribution):
+    """Editable wheels ask ``has_data`` before they run install_data; ordinary ones ask ``has_data_files``."""
+
+    def has_data(self) -> bool:
+        return True
+
+    has_data_files = has_data
+
+
+setup(
+    name='pyiqa-moeagiqa',
+    version='0.1.0',
+    description='MoE-AGIQA for pyiqa: how good is an AI-generated image for its prompt?',
+    long_description=(HERE / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    license_files=['LICENSE', 'NOTICE'],
+    python_requires='>=3.10',
+    packages=find_packages(include=['pyiqa_moeagiqa', 'pyiqa_moeagiqa.*']),
+    package_data={'pyiqa_moeagiqa': ['py.typed', '**/*.txt', '**/*.safetensors', '**/*.yml']},
+    install_requires=[
+        'pyiqa>=0.1.16,<0.2',
+        'torch>=2.4',
+        'torchvision>=0.19',
+        'timm>=1.0.20',
+        'transformers>=5.0',
+        'tokenizers>=0.20',
+        'safetensors>=0.4',
+        'huggingface_hub>=0.30',
+        'pandas>=2.0',
+        'pyarrow>=14',
+        'scipy>=1.10',
+        'pillow>=10',
+        'pyyaml>=6',
+        'tqdm>=4.60',
+        'typer>=0.12',
+        'rich>=13',
+    ],
+    entry_points={
+        'console_scripts': ['moeagiqa = pyiqa_moeagiqa.cli:main'],
+        'pyiqa.archs': ['moeagiqa = pyiqa_moeagiqa.plugin:register_archs'],
+        'pyiqa.datasets': ['moeagiqa = pyiqa_moeagiqa.plugin:register_datasets'],
+        'pyiqa.models': ['moeagiqa = pyiqa_moeagiqa.plugin:register_models'],
+    },
+    distclass=DistributionWithData,
+    cmdclass={'build_py': BuildWithSharedFolders, 'install_data': InstallDataWithPth},
+    classifiers=[
+        'License :: OSI Approved :: Apache Software License',
+        'Programming Language :: Python :: 3',
+        'Topic :: Scientific/Engineering :: Image Processing',
+    ],
+)
