@@ -7,7 +7,7 @@ from a random generator, so that a score does not depend on what was scored befo
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms.v2.functional import InterpolationMode, center_crop, resize
+from torchvision.transforms.v2.functional import InterpolationMode, center_crop, resize, to_dtype
 
 # The R2 low-discrepancy sequence (M. Roberts, 2018): powers of the inverse plastic number cover the plane more
 # evenly than random numbers, and every prefix of the sequence is itself well spread. Index 0 is the centre.
@@ -32,17 +32,18 @@ def crop_positions(height: int, width: int, size: int, count: int) -> Tensor:
 
 
 def take_crops(image: Tensor, positions: Tensor, size: int) -> Tensor:
-    """Cut crops at ``positions`` (n, 2) of (y, x) out of an image (3, H, W): a tensor (n, 3, size, size).
+    """Cut crops at ``positions`` (n, 2) of (y, x) out of an image (3, H, W): (n, 3, size, size) in [0, 1].
 
-    An image smaller than the crop is padded with zeros at its right and bottom.
+    The image is uint8, or float in [0, 1]. One smaller than the crop is padded with zeros at its right and bottom.
     """
     height, width = image.shape[-2:]
-    image = F.pad(image, (0, max(size - width, 0), 0, max(size - height, 0)))
-    return torch.stack([image[:, y : y + size, x : x + size] for y, x in positions.tolist()])
+    pixels = [image[:, y : y + size, x : x + size] for y, x in positions.tolist()]
+    crops = to_dtype(torch.stack(pixels), torch.float32, scale=True)
+    return F.pad(crops, (0, max(size - width, 0), 0, max(size - height, 0)))
 
 
 def semantic_view(image: Tensor, size: int) -> Tensor:
-    """The whole image (3, H, W) as (3, size, size): bicubic resize of the short side, then a centre crop.
+    """The whole image (3, H, W), uint8 or float, as float (3, size, size): bicubic resize of the short side, then a centre crop.
 
     An image more elongated than 4:1 is first cut to 4:1 around its centre, which the centre crop would throw away
     anyway: so a strip of 20,000 x 1 pixels does not become gigabytes.
@@ -50,8 +51,14 @@ def semantic_view(image: Tensor, size: int) -> Tensor:
     height, width = image.shape[-2:]
     limit = MAX_ASPECT * min(height, width)
     image = center_crop(image, [min(height, limit), min(width, limit)])
-    image = resize(image, [size], interpolation=InterpolationMode.BICUBIC, antialias=True)
-    return center_crop(image, [size, size]).clamp(0, 1)
+    channels = [_resize_channel(channel, size) for channel in image.split(1)]
+    return center_crop(torch.cat(channels), [size, size]).clamp(0, 1)
+
+
+def _resize_channel(channel: Tensor, size: int) -> Tensor:
+    # One channel at a time: a large photograph as float32 at once would be the largest thing in memory.
+    channel = to_dtype(channel, torch.float32, scale=True)
+    return resize(channel, [size], interpolation=InterpolationMode.BICUBIC, antialias=True)
 
 
 def normalize(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

@@ -1,0 +1,136 @@
+"""From what a user has (a path, a PIL image, a tensor, a list of them) to RGB tensors, as a person sees the picture."""
+
+import io
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+ROUNDING = 1e-4
+
+
+class ImageError(ValueError):
+    """An image that cannot be scored, said in one sentence."""
+
+
+class ImageBatch(list):
+    """Images (3, H, W) of any sizes: uint8 in [0, 255] as read from files, or float in [0, 1] as given."""
+
+    def to(self, *args, **kwargs) -> 'ImageBatch':
+        """All images moved as ``Tensor.to`` does; pyiqa calls this with the metric's device."""
+        return ImageBatch(image.to(*args, **kwargs) for image in self)
+
+
+def read_images(source: Any) -> ImageBatch:
+    """Read one image or many.
+
+    Args:
+        source: path, bytes, PIL image, tensor (N, C, H, W) or (C, H, W) with C of 1 or 3 and values in [0, 1],
+            or a list or tuple of these, of any sizes.
+
+    Raises:
+        ImageError: naming the image, what is wrong with it and what to do.
+    """
+    if isinstance(source, ImageBatch):
+        return source
+    if isinstance(source, Tensor) and source.dim() == 4:
+        source = list(source)
+    if not isinstance(source, list | tuple):
+        return ImageBatch([read_image(source)])
+    return ImageBatch(read_image(image, f'image {index}') for index, image in enumerate(source))
+
+
+def read_image(source: Any, name: str = 'image') -> Tensor:
+    """Read one image as (3, H, W); ``name`` stands for it in messages where it is no file."""
+    if isinstance(source, Tensor):
+        return _check_tensor(source, name)
+    if isinstance(source, Image.Image):
+        return _pil_to_rgb(source, name)
+    if isinstance(source, bytes | bytearray):
+        return _read_file(io.BytesIO(source), name)
+    if isinstance(source, str | Path):
+        if not Path(source).is_file():
+            raise ImageError(f'{source}: there is no such image file.')
+        return _read_file(source, str(source))
+    raise ImageError(
+        f'{name} is of type {type(source).__name__}: give a path, bytes, a PIL image or a tensor with values in [0, 1].'
+    )
+
+
+def _read_file(file: Any, name: str) -> Tensor:
+    try:
+        with Image.open(file) as image:
+            return _pil_to_rgb(image, name)
+    except UnidentifiedImageError:
+        raise ImageError(f'{name}: no image that Pillow can read; convert it to PNG or JPEG.') from None
+    except Image.DecompressionBombError as error:
+        raise ImageError(f'{name}: {error} Raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file.') from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        if isinstance(error, ImageError):
+            raise
+        raise ImageError(f'{name}: the image is damaged or truncated ({error}); save it again.') from None
+
+
+def _pil_to_rgb(image: Image.Image, name: str) -> Tensor:
+    """uint8 (3, H, W), or float in [0, 1] from 16-bit and float images: upright, on white where it is transparent."""
+    if 0 in image.size:
+        raise ImageError(f'{name} has {image.size[0]} x {image.size[1]} pixels: an image needs at least one.')
+    if getattr(image, 'n_frames', 1) > 1:
+        warnings.warn(f'{name} has {image.n_frames} frames: the first one is scored.', stacklevel=2)
+        image.seek(0)
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith('I'):
+        return _grey_to_rgb(image, 65535, name)
+    if image.mode == 'F':
+        return _grey_to_rgb(image, 1, name)
+    if image.has_transparency_data:
+        image = image.convert('RGBA')
+        white = Image.new('RGBA', image.size, 'white')
+        image = Image.alpha_composite(white, image)
+    return pil_to_tensor(image.convert('RGB'))
+
+
+def _grey_to_rgb(image: Image.Image, white: int, name: str) -> Tensor:
+    grey = torch.from_numpy(np.asarray(image).astype(np.float32) / white)
+    return _check_tensor(grey[None], name)
+
+
+def _check_tensor(image: Tensor, name: str) -> Tensor:
+    shape = tuple(image.shape)
+    if image.dim() != 3 or shape[0] not in (1, 3):
+        raise ImageError(f'{name} has shape {shape}: it must be (3, H, W) or (1, H, W).')
+    if image.numel() == 0:
+        raise ImageError(f'{name} has shape {shape}: an image needs at least one pixel.')
+    if not image.is_floating_point():
+        raise ImageError(f'{name} has values of type {image.dtype}: give floats in [0, 1] (for uint8, divide by 255).')
+    if not image.isfinite().all():
+        raise ImageError(f'{name} has NaN or infinite pixels: check how it was made.')
+    low, high = image.min().item(), image.max().item()
+    if (low < -ROUNDING or high > 1 + ROUNDING) and not image.requires_grad:  # an image being optimised may stray
+        raise ImageError(f'{name} has values from {low:g} to {high:g}: scale them to [0, 1].')
+    return image.expand(3, -1, -1)
+
+
+def check_prompts(prompts: Iterable[str] | str | None, images: int) -> list[str]:
+    """The prompts as a list, one per image.
+
+    Raises:
+        ValueError: for no prompt, a wrong number of them, or one that is no string.
+    """
+    if prompts is None:
+        raise ValueError('No prompt was given: pass caption_list=[...] with one prompt per image.')
+    prompts = [prompts] if isinstance(prompts, str) else list(prompts)
+    if len(prompts) != images:
+        raise ValueError(f'{len(prompts)} prompts were given for {images} images: pass one prompt per image.')
+    for index, prompt in enumerate(prompts):
+        if not isinstance(prompt, str):
+            raise ValueError(f'Prompt {index} is {prompt!r} of type {type(prompt).__name__}: it must be a string.')
+        if not prompt.strip():
+            warnings.warn(f'Prompt {index} is empty: the score says little about how the image fits it.', stacklevel=3)
+    return prompts

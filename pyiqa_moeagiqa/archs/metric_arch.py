@@ -1,0 +1,198 @@
+"""What ``pyiqa.create_metric('moeagiqa')`` makes: images and prompts in, scores out."""
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..checkpoints.file import CheckpointError
+from .experts import ExpertScores
+from .images import ImageBatch, check_prompts, read_images
+from .moeagiqa_arch import MoEAGIQA
+from .semantic import tokenize
+from .views import crop_positions, semantic_view, take_crops
+
+DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
+CROPS_AT_ONCE = 32
+
+
+@dataclass
+class Details:
+    """How the scores came about, for one target.
+
+    Attributes:
+        scores: one (N, 1) tensor per target that the checkpoint has.
+        crop_scores: (N, n), before the mean.
+        crop_positions: (N, n, 2) of (y, x).
+        gate: (N, n, experts) weights of all experts.
+        chosen: (N, n, k) experts that scored, best-weighted first.
+        cut_tokens: per image, how many tokens of its prompt did not fit.
+    """
+
+    scores: dict[str, Tensor]
+    crop_scores: Tensor
+    crop_positions: Tensor
+    gate: Tensor
+    chosen: Tensor
+    cut_tokens: list[int]
+
+
+class MoEAGIQAMetric(nn.Module):
+    """MoE-AGIQA as a pyiqa metric: no reference, higher is better, about 0 to 1 (a MOS divided by its range).
+
+    A score is a pure function of its image and prompt: crops lie where the image's size says, and nothing that was
+    scored before or beside it matters.
+
+    Args:
+        model_name: 'moeagiqa' (the embedded compact model), 'moeagiqa-v1' or 'moeagiqa-v2' (the paper's networks).
+        pretrained_model_path: a checkpoint to use instead: a file, https://... or hf://owner/repo/file. It says
+            itself which network it holds.
+        crops: crops per image; by default what the checkpoint was tested with.
+        crop_size: another crop size in pixels; position embeddings and w1, w2 are interpolated.
+        dtype: of the encoders: 'float32', 'bfloat16', 'float16', or 'auto': bfloat16 where the hardware has it.
+        target: 'quality' or another target that the checkpoint has.
+
+    Raises:
+        CheckpointError: where the weights cannot be had or used; weights are never random.
+        ValueError: for an option out of range.
+
+    Example:
+        >>> import pyiqa
+        >>> metric = pyiqa.create_metric('moeagiqa')
+        >>> metric('cat.png', caption_list=['a cat in the snow']).shape
+        torch.Size([1, 1])
+    """
+
+    def __init__(
+        self,
+        model_name: str = 'moeagiqa',
+        pretrained_model_path: str | None = None,
+        crops: int | None = None,
+        crop_size: int | None = None,
+        dtype: str = 'float32',
+        target: str | None = None,
+    ):
+        super().__init__()
+        from ..checkpoints import load_network
+
+        if dtype != 'auto' and dtype not in DTYPES:
+            raise ValueError(f"dtype is {dtype!r}: it must be 'auto', {', '.join(map(repr, DTYPES))}.")
+        if crops is not None and (not isinstance(crops, int) or crops < 1):
+            raise ValueError(f'crops is {crops!r}: it must be a whole number of at least 1.')
+        self.network, self.info = load_network(pretrained_model_path or model_name, crop_size=crop_size)
+        self.crops = crops or self.network.config.crops
+        self.dtype = dtype
+        self.target = self._known_target(target or self.network.config.targets[0])
+        self._cast_to: torch.dtype | None = None
+        self.requires_grad_(False).eval()
+
+    def _known_target(self, target: str) -> str:
+        if target not in self.network.config.targets:
+            known = ', '.join(self.network.config.targets)
+            raise ValueError(f'target is {target!r}: this checkpoint scores {known}.')
+        return target
+
+    read_images = staticmethod(read_images)
+
+    def forward(
+        self,
+        x: Any,
+        caption_list: Iterable[str] | str | None = None,
+        crop_positions: Tensor | None = None,
+        return_details: bool = False,
+        target: str | None = None,
+    ) -> Tensor | tuple[Tensor, Details]:
+        """Score images.
+
+        Args:
+            x: tensor (N, 3, H, W) in [0, 1], a path, a PIL image, or a list of these, of any sizes.
+            caption_list: one prompt per image.
+            crop_positions: integer tensor (n, 2) of (y, x), for all images; default: spread evenly, first the centre.
+            return_details: also return ``Details``.
+            target: 'quality' or another target of the checkpoint.
+
+        Returns:
+            (N, 1), or that and the details.
+
+        Raises:
+            ImageError, ValueError: for images or prompts that cannot be scored.
+        """
+        images = read_images(x)
+        prompts = check_prompts(caption_list, len(images))
+        target = self._known_target(target) if target else self.target
+        device = next(self.network.parameters()).device
+        self._cast_encoders(device)
+        ids, mask, cut = tokenize(prompts, self.network.config.prompt_tokens)
+        if any(cut) and not return_details:
+            warnings.warn(f'{sum(map(bool, cut))} of {len(cut)} prompts were cut (by {max(cut)} tokens at most) to '
+                          f'{self.network.config.prompt_tokens} tokens.', stacklevel=2)  # fmt: skip
+        positions = [self._positions(image, crop_positions) for image in images]
+        parts = self._in_chunks(images.to(device), positions, ids.to(device), mask.to(device))
+        scores = {name: torch.cat([part[name].score for part in parts]) for name in parts[0]}
+        score = scores[target].mean(dim=1, keepdim=True)
+        if not return_details:
+            return score
+        details = Details(
+            scores={name: value.mean(dim=1, keepdim=True) for name, value in scores.items()},
+            crop_scores=scores[target],
+            crop_positions=torch.stack(positions),
+            gate=torch.cat([part[target].gate for part in parts]),
+            chosen=torch.cat([part[target].chosen for part in parts]),
+            cut_tokens=cut,
+        )
+        return score, details
+
+    def _positions(self, image: Tensor, given: Tensor | None) -> Tensor:
+        height, width = image.shape[-2:]
+        size = self.network.config.crop_size
+        if given is None:
+            return crop_positions(height, width, size, self.crops)
+        given = torch.as_tensor(given)
+        if given.dim() != 2 or given.shape[1] != 2 or given.shape[0] == 0 or given.is_floating_point():
+            raise ValueError(
+                f'crop_positions has shape {tuple(given.shape)} and type {given.dtype}: it must be a whole-number '
+                'tensor (n, 2) of (y, x).'
+            )
+        last = torch.tensor([max(height - size, 0), max(width - size, 0)])
+        if (given < 0).any() or (given > last).any():
+            raise ValueError(
+                f'crop_positions has {given.tolist()}: in an image of {height} x {width} pixels a crop of {size} starts '
+                f'at (0, 0) to {tuple(last.tolist())}.'
+            )
+        return given.long()
+
+    def _in_chunks(self, images: ImageBatch, positions: list[Tensor], ids: Tensor, mask: Tensor) -> list[dict]:
+        """The network's answers for as many images at once as make up ``CROPS_AT_ONCE`` crops."""
+        config, network = self.network.config, self.network
+        step = max(1, CROPS_AT_ONCE // max(1, len(positions[0])))
+        parts: list[dict[str, ExpertScores]] = []
+        for start in range(0, len(images), step):
+            chunk = slice(start, start + step)
+            crops = torch.stack(
+                [
+                    take_crops(image, position, config.crop_size)
+                    for image, position in zip(images[chunk], positions[chunk], strict=True)
+                ]
+            )
+            view = torch.stack([semantic_view(image, network.view_size) for image in images[chunk]])
+            parts.append(network(crops, view, ids[chunk], mask[chunk]))
+        return parts
+
+    def _cast_encoders(self, device: torch.device) -> None:
+        wanted = fast_dtype(device) if self.dtype == 'auto' else DTYPES[self.dtype]
+        if self._cast_to != wanted:
+            self.network.cast_encoders(wanted)
+            self._cast_to = wanted
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where this device multiplies it in hardware, else float32 (emulated, it is a hundred times slower)."""
+    if device.type == 'cuda':
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if device.type == 'cpu':
+        checks = (getattr(torch.cpu, name, None) for name in ('_is_amx_tile_supported', '_is_avx512_bf16_supported'))
+        return torch.bfloat16 if any(check is not None and check() for check in checks) else torch.float32
+    return torch.float32

@@ -1,0 +1,113 @@
+"""Where checkpoints are: the embedded one, installed ones, a local file, https:// and hf://."""
+
+import hashlib
+import os
+import shutil
+import urllib.error
+import urllib.parse
+import urllib.request
+from importlib import resources
+from pathlib import Path
+
+from .file import CheckpointError, read_header
+
+EMBEDDED = 'moeagiqa'
+FULL_SIZE = ('moeagiqa-v1', 'moeagiqa-v2')
+
+
+def home() -> Path:
+    """The folder of installed and downloaded checkpoints: ``MOEAGIQA_HOME``, or ``~/.cache/moeagiqa``."""
+    return Path(os.environ.get('MOEAGIQA_HOME') or Path.home() / '.cache' / 'moeagiqa')
+
+
+def find(source: str | Path) -> Path:
+    """The local file of a model name, path, ``https://...`` or ``hf://owner/repo/file``; downloads where needed.
+
+    Raises:
+        CheckpointError: saying in one sentence what is missing and how to get it.
+    """
+    source = str(source)
+    if source == EMBEDDED:
+        return Path(str(resources.files(__package__) / 'moeagiqa.safetensors'))
+    if source in FULL_SIZE:
+        return _find_full_size(source)
+    if source.startswith('hf://'):
+        return _from_hub(source)
+    if source.startswith('https://'):
+        return _download(source)
+    if source.startswith('http://'):
+        raise CheckpointError(f'{source}: plain http can be tampered with; give an https:// address.')
+    return Path(source).expanduser()
+
+
+def installed(name: str) -> Path:
+    """Where the checkpoint that answers to a full-size model's name is put."""
+    return home() / f'{name}.safetensors'
+
+
+def _find_full_size(name: str) -> Path:
+    path = installed(name)
+    if not path.is_file():
+        raise CheckpointError(
+            f'{name} has no weights yet: convert the released files with "moeagiqa convert", then "moeagiqa weights '
+            f'install FILE", or pass pretrained_model_path=FILE.'
+        )
+    return path
+
+
+def install(path: Path | str) -> Path:
+    """Copy a checkpoint to where its model name finds it; returns that place.
+
+    Raises:
+        CheckpointError: for a file that is no checkpoint of moeagiqa-v1 or moeagiqa-v2.
+    """
+    _, info = read_header(path)
+    name = info.get('model_name')
+    if name not in FULL_SIZE:
+        raise CheckpointError(
+            f'{path}: a checkpoint of {name!r}; only {" and ".join(FULL_SIZE)} are installed by name, '
+            'use this one with pretrained_model_path=.'
+        )
+    target = installed(name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f'{target.name}.part{os.getpid()}')
+    try:
+        shutil.copyfile(path, part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def _from_hub(source: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    parts = source.removeprefix('hf://').split('/', 2)
+    if len(parts) != 3 or not all(parts):
+        raise CheckpointError(f'{source}: write hf://owner/repository/file.')
+    owner, repository, name = parts
+    try:
+        return Path(hf_hub_download(f'{owner}/{repository}', name))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f'{source}: it could not be fetched from the hub ({reason}).') from None
+
+
+def _download(url: str) -> Path:
+    name = Path(urllib.parse.urlparse(url).path).name or 'checkpoint'
+    target = home() / 'downloads' / f'{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name}'
+    if target.is_file():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f'{target.name}.part{os.getpid()}')
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer, part.open('wb') as file:
+            shutil.copyfileobj(answer, file)
+        read_header(part)  # an error page or half a file is not kept
+        part.replace(target)
+    except (urllib.error.URLError, OSError) as error:
+        raise CheckpointError(f'{url}: it could not be downloaded ({error}).') from None
+    finally:
+        part.unlink(missing_ok=True)
+    return target

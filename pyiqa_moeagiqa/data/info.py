@@ -1,0 +1,27 @@
+"""The data sets that this package knows: what each is, its MOS range and where it comes from (``datasets_meta/``)."""
+
+import copy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PACKAGE = Path(__file__).parent.parent
+
+
+def shared_folder(name: str) -> Path:
+    """``options`` or ``datasets_meta``: inside the installed package, or beside it in a checkout."""
+    inside = PACKAGE / name
+    return inside if inside.is_dir() else PACKAGE.parent / name
+
+
+@cache
+def _read_all() -> dict[str, dict[str, Any]]:
+    files = sorted(shared_folder('datasets_meta').glob('*.yml'))
+    return {file.stem: yaml.safe_load(file.read_text(encoding='utf-8')) for file in files}
+
+
+def dataset_info() -> dict[str, dict[str, Any]]:
+    """Name -> description of every data set, as ``pyiqa.get_dataset_info`` shows it."""
+    return copy.deepcopy(_read_all())
