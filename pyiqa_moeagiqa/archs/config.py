@@ -22,6 +22,10 @@ class MoEAGIQAConfig:
     """What differs from the named ViT, as keyword arguments for timm."""
     layers: tuple[int, ...] = (5, 6, 7, 8)
     """The ViT's layers (the first is 1) whose patch tokens are the degradation features (Table 7)."""
+    norm_layers: bool = False
+    """Whether the ViT's last norm is applied to every layer's tokens, as DINOv2's own evaluations do."""
+    token_pool: int = 1
+    """Patch tokens are averaged over squares of this side."""
     pixel_mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Subtracted from a crop's pixels in [0, 1]; the released implementation subtracts nothing."""
     pixel_std: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -45,7 +49,7 @@ class MoEAGIQAConfig:
     top_k: int = 3
     """k of eq. 12."""
     matching: int = 0
-    """Width of the space in which image and prompt are compared for the alignment score; 0 for no comparison."""
+    """Width of the space in which image and prompt are compared; 0 for no comparison. For a 'bert' only."""
     dropout: float = 0.0
     """Share of the pooled features that training drops."""
     targets: tuple[str, ...] = ('quality',)
@@ -72,8 +76,15 @@ class MoEAGIQAConfig:
         self._require('dropout', 0 <= self.dropout < 1, 'at least 0 and below 1')
         self._require('channels', self.channels % self.heads == 0, f'a multiple of heads ({self.heads})')
         self._require('layers', self.layers and min(self.layers) >= 1, 'one or more layer numbers, the first is 1')
+        self._require('token_pool', self.token_pool >= 1, 'at least 1')
+        self._require('matching', self.matching == 0 or self.compares, "0 unless semantic is 'bert' and branches is not 'visual'")
         known = self.targets and set(self.targets) <= set(TARGETS)
         self._require('targets', known, f'one or more of {", ".join(TARGETS)}')
+
+    @property
+    def compares(self) -> bool:
+        """Whether there is a text encoder that reads a prompt without the image, and an image to compare it with."""
+        return self.semantic == 'bert' and self.branches != 'visual'
 
     def _require(self, name: str, met: bool, allowed: str) -> None:
         if not met:

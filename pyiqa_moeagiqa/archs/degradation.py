@@ -22,13 +22,13 @@ def fit_position_embedding(weights: dict[str, Tensor], vit: nn.Module, name: str
     return weights | {name: resized}
 
 
-def layer_features(vit: nn.Module, pixels: Tensor, layers: Sequence[int]) -> Tensor:
+def layer_features(vit: nn.Module, pixels: Tensor, layers: Sequence[int], norm: bool = False) -> Tensor:
     """Patch tokens of the given layers (the first is 1) joined on channels: (N, len(layers) * D, h, w) (eq. 3).
 
-    Layers past the last one that is asked for are not computed.
+    With ``norm`` the ViT's last norm is applied to each. Layers past the last one asked for are not computed.
     """
     indices = [layer - 1 for layer in layers]
-    options = {'norm': False, 'stop_early': True, 'output_fmt': 'NCHW', 'intermediates_only': True}
+    options = {'norm': norm, 'stop_early': True, 'output_fmt': 'NCHW', 'intermediates_only': True}
     return torch.cat(vit.forward_intermediates(pixels, indices=indices, **options), dim=1)
 
 

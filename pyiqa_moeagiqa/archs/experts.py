@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class ExpertScores(NamedTuple):
-    """What the mixture says and how it came to it: score (N,), gate (N, n), chosen (N, k), best-weighted first."""
+    """What the mixture says and how it came to it: score (...), gate (..., n), chosen (..., k), best-weighted first."""
 
     score: Tensor
     gate: Tensor
@@ -29,7 +29,7 @@ class MixtureOfExperts(nn.Module):
         top_k: k, from 1 to n.
 
     Shape:
-        (N, C) -> score (N,)
+        (..., C) -> score (...)
     """
 
     def __init__(self, channels: int, experts: int, top_k: int):

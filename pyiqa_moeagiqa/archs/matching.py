@@ -1,8 +1,10 @@
-"""Does the image show what the prompt says? A cosine that the alignment score adds to its experts' answer."""
+"""Does the image show what the prompt says? A cosine that is added to the experts' answer."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .experts import ExpertScores
 
 
 class PromptMatching(nn.Module):
@@ -16,18 +18,25 @@ class PromptMatching(nn.Module):
         image_width: channels of the image tokens.
         text_width: channels of the words.
         channels: width of the common space.
+        targets: number of targets; each has its own learnt weight for the cosine.
 
     Shape:
         image (N, 1 + patches, D), words (M, L2, E), mask (M, L2) -> (N, M): each image with each prompt
     """
 
-    def __init__(self, image_width: int, text_width: int, channels: int):
+    def __init__(self, image_width: int, text_width: int, channels: int, targets: int):
         super().__init__()
         self.embed_image = nn.Linear(2 * image_width, channels)
         self.embed_prompt = nn.Linear(text_width, channels)
+        self.weight = nn.Parameter(torch.full((targets,), 0.2))
 
     def forward(self, image: Tensor, words: Tensor, mask: Tensor) -> Tensor:
         weights = mask.unsqueeze(-1).to(words.dtype)
         prompt = (words * weights).sum(1) / weights.sum(1)
         seen = torch.cat([image[:, 0], image[:, 1:].mean(1)], dim=-1)
         return F.normalize(self.embed_image(seen), dim=-1) @ F.normalize(self.embed_prompt(prompt), dim=-1).T
+
+    def add_to(self, targets: dict[str, ExpertScores], cosine: Tensor) -> dict[str, ExpertScores]:
+        """Each target's scores (N, n) plus its share of the cosine (N,) between an image and its prompt."""
+        shares = zip(targets.items(), self.weight, strict=True)
+        return {name: scores._replace(score=scores.score + weight * cosine[:, None]) for (name, scores), weight in shares}

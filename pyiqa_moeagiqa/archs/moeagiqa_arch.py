@@ -22,12 +22,29 @@ from .views import normalize
 
 
 class Features(NamedTuple):
-    """What the encoders see: ``degradation`` (N * n, len(layers) * D, h, w) and ``prior`` (N * n, D) of the n crops,
-    ``image`` (N, tokens, D) of the semantic view; None where a branch is switched off."""
+    """What the encoders see of N images with n crops each; None where a branch is switched off.
+
+    Attributes:
+        degradation: (N, n, len(layers) * D, h, w), eq. 3.
+        prior: (N, n, D), eq. 1.
+        image: (N, tokens, D) of the semantic view, what the prompt's tokens attend to.
+    """
 
     degradation: Tensor | None
     prior: Tensor | None
     image: Tensor | None
+
+
+class Assessment(NamedTuple):
+    """What the network answers.
+
+    Attributes:
+        targets: for each target the ExpertScores: score (N, n), gate (N, n, experts), chosen (N, n, k).
+        matching: (N, N) cosine of every image with every prompt of the batch, or None.
+    """
+
+    targets: dict[str, ExpertScores]
+    matching: Tensor | None
 
 
 class MoEAGIQA(nn.Module):
@@ -37,12 +54,12 @@ class MoEAGIQA(nn.Module):
         config: the configuration, or its fields as keyword arguments.
 
     Shape:
-        crops (N, n, 3, S, S) and view (N, 3, V, V) in [0, 1], ids and mask (N, L2) -> for each target
-        ExpertScores of score (N, n), gate (N, n, experts), chosen (N, n, k). The score is a MOS scaled to [0, 1].
+        crops (N, n, 3, S, S) and view (N, 3, V, V) in [0, 1], ids and mask (N, L2) -> Assessment, whose scores (N, n)
+        are MOS scaled to [0, 1].
 
     Example:
         >>> network = MoEAGIQA(visual='vit_tiny_patch16_224', layers=[3], branches='visual', prior=False).eval()
-        >>> network(torch.rand(1, 2, 3, 224, 224), None, None, None)['quality'].score.shape
+        >>> network(torch.rand(1, 2, 3, 224, 224), None, None, None).targets['quality'].score.shape
         torch.Size([1, 2])
     """
 
@@ -50,51 +67,132 @@ class MoEAGIQA(nn.Module):
         super().__init__()
         self.config = config = config or MoEAGIQAConfig.from_options(options)
         self.view_size, self.view_mean, self.view_std = config.crop_size, config.pixel_mean, config.pixel_std
-        if self.needs_vit:
-            self.visual = build_vit(config.visual, img_size=config.crop_size, **config.visual_options)
-            self._check_layers()
-            self.visual.requires_grad_(False)
+        self.frozen: list[nn.Module] = []
+        if config.branches != 'semantic' or config.semantic == 'bert':
+            self.visual = self._build_vit().requires_grad_(False)
+            if config.branches == 'visual' or config.semantic == 'blip':
+                self.visual.prune_intermediate_layers([max(config.layers) - 1], prune_norm=not config.norm_layers)
+            self.frozen.append(self.visual)
         if config.branches != 'semantic':
-            self.local_ffn = LocalFFN(len(config.layers) * self.visual.num_features, config.hidden, config.channels)
-            if config.prior:
-                self.prior = build_vit(config.visual, img_size=config.crop_size, **config.visual_options)
-                grid = self.prior.patch_embed.grid_size
-                self.inject = PriorInjection(self.prior.num_features, config.channels, grid)
+            self._build_visual_branch()
         if config.branches != 'visual':
-            self._build_semantic(config)
+            self._build_semantic_branch()
         if config.branches == 'both':
             self.fusion = Fusion(config.channels, config.heads)
         else:
             self.norm = nn.LayerNorm(config.channels)
+        self.dropout = nn.Dropout(config.dropout)
         self.experts = nn.ModuleDict(
             {target: MixtureOfExperts(config.channels, config.experts, config.top_k) for target in config.targets}
         )
 
-    @property
-    def needs_vit(self) -> bool:
-        """Whether the visual ViT is used: by the visual branch, or by BERT's tokens, which attend to it."""
-        return self.config.branches != 'semantic' or self.config.semantic == 'bert'
-
-    def _check_layers(self) -> None:
-        depth = len(self.visual.blocks)
-        if max(self.config.layers) > depth:
+    def _build_vit(self) -> nn.Module:
+        config = self.config
+        vit = build_vit(config.visual, img_size=config.crop_size, **config.visual_options)
+        if max(config.layers) > len(vit.blocks):
             raise ValueError(
-                f'MoE-AGIQA option layers is {self.config.layers}: {self.config.visual} has {depth} layers.'
+                f'MoE-AGIQA option layers is {config.layers}: {config.visual} has {len(vit.blocks)} layers.'
             )
+        return vit
 
-    def _build_semantic(self, config: MoEAGIQAConfig) -> None:
+    def _build_visual_branch(self) -> None:
+        config = self.config
+        self.local_ffn = LocalFFN(len(config.layers) * self.visual.num_features, config.hidden, config.channels)
+        if config.prior:
+            self.prior = self._build_vit()
+            grid = tuple(side // config.token_pool for side in self.prior.patch_embed.grid_size)
+            self.inject = PriorInjection(self.prior.num_features, config.channels, grid)
+
+    def _build_semantic_branch(self) -> None:
+        config = self.config
         if config.semantic == 'blip':
             self.semantic = BlipSemantic(**config.semantic_options)
-            self.view_size, self.view_mean, self.view_std = (
-                self.semantic.view_size,
-                self.semantic.mean,
-                self.semantic.std,
-            )
-            self.frozen_semantic = self.semantic.freeze(config.frozen_share)
+            self.view_size = self.semantic.view_size
+            self.view_mean, self.view_std = self.semantic.mean, self.semantic.std
+            image_width = self.semantic.vision.config.hidden_size
         else:
-            self.semantic = BertSemantic(config.semantic_options, self.visual.num_features, config.heads)
-            self.frozen_semantic = [self.semantic.text]
+            image_width = self.visual.num_features
+            self.semantic = BertSemantic(config.semantic_options, image_width, config.heads)
+        self.frozen += self.semantic.freeze(config.frozen_share)
         self.project_semantic = nn.Linear(self.semantic.width, config.channels, bias=False)
+        if config.matching:
+            self.matching = PromptMatching(image_width, self.semantic.width, config.matching, len(config.targets))
 
-    def forward(self, crops: Tensor, view: Tensor | None, ids: Tensor | None, mask: Tensor | None) -> dict:
-        return self.assess(self.encode(crops, view), ids, mask)
+    def forward(self, crops: Tensor, view: Tensor | None, ids: Tensor | None, mask: Tensor | None) -> Assessment:
+        return self.assess(self.encode(crops, view), ids, mask, crops.shape[1])
+
+    def encode(self, crops: Tensor, view: Tensor | None) -> Features:
+        """Eq. 1 and 3, and the image side of eq. 4: all that does not depend on the prompt."""
+        config, degradation, prior, image = self.config, None, None, None
+        if config.branches != 'semantic':
+            pixels = normalize(crops.flatten(0, 1), config.pixel_mean, config.pixel_std)
+            pixels = pixels.to(_dtype(self.visual))
+            tokens = layer_features(self.visual, pixels, config.layers, norm=config.norm_layers)
+            degradation = F.avg_pool2d(tokens.float(), config.token_pool).unflatten(0, crops.shape[:2])
+            if config.prior:
+                prior = class_token(self.prior, pixels).float().unflatten(0, crops.shape[:2])
+        if config.branches != 'visual':
+            image = self._image_tokens(normalize(view, self.view_mean, self.view_std))
+        return Features(degradation, prior, image)
+
+    def _image_tokens(self, pixels: Tensor) -> Tensor:
+        if self.config.semantic == 'blip':
+            return self.semantic.image_features(pixels)
+        return self.visual.forward_features(pixels.to(_dtype(self.visual))).float()
+
+    def assess(self, features: Features, ids: Tensor | None, mask: Tensor | None, crops: int) -> Assessment:
+        """Eq. 2 and 4-12: from the encoders' features and the prompts to ``crops`` scores per image and target."""
+        visual, semantic, matching = None, None, None
+        if self.config.branches != 'semantic':
+            visual = self._visual_tokens(features)
+        if self.config.branches != 'visual':
+            tokens, words = self.semantic.text_features(ids, mask, features.image)
+            semantic = self.project_semantic(tokens).repeat_interleave(crops, dim=0)
+            if self.config.matching:
+                matching = self.matching(features.image, words, mask)
+        pooled = self._fuse(visual, semantic).mean(dim=1)
+        pooled = self.dropout(pooled).unflatten(0, (-1, crops))
+        targets = {name: experts(pooled) for name, experts in self.experts.items()}
+        if matching is not None:
+            targets = self.matching.add_to(targets, matching.diagonal())
+        return Assessment(targets, matching)
+
+    def _visual_tokens(self, features: Features) -> Tensor:
+        visual = self.local_ffn(features.degradation.flatten(0, 1))
+        if self.config.prior:
+            visual = self.inject(visual, features.prior.flatten(0, 1))
+        return visual.flatten(2).transpose(1, 2)  # (N * n, L1, C)
+
+    def _fuse(self, visual: Tensor | None, semantic: Tensor | None) -> Tensor:
+        if self.config.branches == 'both':
+            return self.fusion(visual, semantic)
+        return self.norm(semantic if visual is None else visual)
+
+    def train(self, mode: bool = True) -> 'MoEAGIQA':
+        """Frozen parts stay in evaluation mode, whoever calls this (pyiqa's trainer does after each validation)."""
+        super().train(mode)
+        for part in self.frozen:
+            part.eval()
+        return self
+
+    @property
+    def encoders(self) -> list[nn.Module]:
+        """The large parts, which may run in half precision; what comes after them stays in float32."""
+        parts = [getattr(self, 'visual', None), getattr(self, 'prior', None)]
+        if self.config.branches != 'visual':
+            parts += self.semantic.encoders
+        return [part for part in parts if part is not None]
+
+    @property
+    def encoders_frozen(self) -> bool:
+        """Whether ``encode`` is the same before and after training."""
+        return not any(
+            parameter.requires_grad for name in ('visual', 'prior', 'semantic.vision') for parameter in self._part(name)
+        )
+
+    def _part(self, name: str):
+        return (parameter for full, parameter in self.named_parameters() if full.startswith(name + '.'))
+
+
+def _dtype(module: nn.Module) -> torch.dtype:
+    return next(module.parameters()).dtype

@@ -1,6 +1,6 @@
 """Semantic side: prompt tokens that have attended to the image (eq. 4).
 
-Two text encoders with one interface, ``image_features`` and ``text_features``: BLIP as ImageReward trained it, whose
+Two text encoders with one interface: BLIP as ImageReward trained it, whose
 layers attend to its own ViT's tokens, and any BERT, whose last hidden state attends to the visual ViT's tokens in a
 small cross attention of its own.
 """
@@ -69,11 +69,18 @@ class BlipSemantic(nn.Module):
         self.view_size = vision_config.image_size
         self.mean, self.std = CLIP_MEAN, CLIP_STD
 
-    def image_features(self, pixels: Tensor) -> Tensor:
-        return self.vision(pixels).last_hidden_state
+    @property
+    def encoders(self) -> list[nn.Module]:
+        """The parts that may run in half precision."""
+        return [self.vision, self.text]
 
-    def text_features(self, ids: Tensor, mask: Tensor, image: Tensor) -> Tensor:
-        return self.text(ids, mask, encoder_hidden_states=image, is_decoder=False).last_hidden_state
+    def image_features(self, pixels: Tensor) -> Tensor:
+        return self.vision(pixels.to(self.vision.dtype)).last_hidden_state.float()
+
+    def text_features(self, ids: Tensor, mask: Tensor, image: Tensor) -> tuple[Tensor, None]:
+        image = image.to(self.text.dtype)
+        tokens = self.text(ids, mask, encoder_hidden_states=image, is_decoder=False).last_hidden_state
+        return tokens.float(), None
 
     def freeze(self, share: float) -> list[nn.Module]:
         """Fix the embeddings and the first ``share`` of both encoders' layers; returns what is now fixed."""
@@ -102,13 +109,19 @@ class BertSemantic(nn.Module):
         self.attention = CrossAttention(self.width, image_width, heads)
         self.norm = nn.LayerNorm(self.width)
 
-    def words(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """The prompt alone: (N, L2, width)."""
-        return self.text(ids, mask).last_hidden_state
+    @property
+    def encoders(self) -> list[nn.Module]:
+        """The parts that may run in half precision."""
+        return [self.text]
 
-    def text_features(self, ids: Tensor, mask: Tensor, image: Tensor) -> Tensor:
-        words = self.words(ids, mask)
-        return self.norm(words + self.attention(words, self.norm_image(image)))
+    def freeze(self, share: float) -> list[nn.Module]:
+        """The text encoder is fixed whatever the share; returns it."""
+        return [self.text]
+
+    def text_features(self, ids: Tensor, mask: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The prompt's tokens after, and before, they have attended to the image."""
+        words = self.text(ids, mask).last_hidden_state.float()
+        return self.norm(words + self.attention(words, self.norm_image(image))), words
 
 
 @cache
