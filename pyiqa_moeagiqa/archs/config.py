@@ -75,15 +75,16 @@ class MoEAGIQAConfig:
         self._require('frozen_share', 0 <= self.frozen_share <= 1, 'from 0 to 1')
         self._require('dropout', 0 <= self.dropout < 1, 'at least 0 and below 1')
         self._require('channels', self.channels % self.heads == 0, f'a multiple of heads ({self.heads})')
-        self._require('layers', self.layers and min(self.layers) >= 1, 'one or more layer numbers, the first is 1')
+        ascending = self.layers and self.layers[0] >= 1 and list(self.layers) == sorted(set(self.layers))
+        self._require('layers', ascending, 'ascending layer numbers, the first is 1')
         self._require('token_pool', self.token_pool >= 1, 'at least 1')
-        self._require('matching', self.matching == 0 or self.compares, "0 unless semantic is 'bert' and branches is not 'visual'")
+        self._require('matching', self.matching == 0 or self.reads_image_with_visual, "0 unless semantic is 'bert' and branches is not 'visual'")
         known = self.targets and set(self.targets) <= set(TARGETS)
         self._require('targets', known, f'one or more of {", ".join(TARGETS)}')
 
     @property
-    def compares(self) -> bool:
-        """Whether there is a text encoder that reads a prompt without the image, and an image to compare it with."""
+    def reads_image_with_visual(self) -> bool:
+        """Whether the prompt's tokens attend to the last tokens of the visual ViT, which then needs all its layers."""
         return self.semantic == 'bert' and self.branches != 'visual'
 
     def _require(self, name: str, met: bool, allowed: str) -> None:

@@ -68,9 +68,9 @@ class MoEAGIQA(nn.Module):
         self.config = config = config or MoEAGIQAConfig.from_options(options)
         self.view_size, self.view_mean, self.view_std = config.crop_size, config.pixel_mean, config.pixel_std
         self.frozen: list[nn.Module] = []
-        if config.branches != 'semantic' or config.semantic == 'bert':
+        if config.branches != 'semantic' or config.reads_image_with_visual:
             self.visual = self._build_vit().requires_grad_(False)
-            if config.branches == 'visual' or config.semantic == 'blip':
+            if not config.reads_image_with_visual:
                 self.visual.prune_intermediate_layers([max(config.layers) - 1], prune_norm=not config.norm_layers)
             self.frozen.append(self.visual)
         if config.branches != 'semantic':

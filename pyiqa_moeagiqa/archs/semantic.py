@@ -38,7 +38,7 @@ BLIP_TEXT = {
     'num_attention_heads': 12,
     'max_position_embeddings': 512,
     'hidden_act': 'gelu',
-    'is_decoder': False,
+    'is_decoder': True,  # builds the cross attention; the mask is the bidirectional one all the same
     'bos_token_id': None,
     'eos_token_id': None,
     'sep_token_id': None,

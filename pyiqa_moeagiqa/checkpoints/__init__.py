@@ -1,0 +1,18 @@
+"""Self-describing checkpoints: save, load, find, convert; and the embedded default."""
+
+from .convert import convert_released
+from .file import Checkpoint, CheckpointError, read, read_header, save
+from .find import find, install
+from .load import load_network
+
+__all__ = [
+    'Checkpoint',
+    'CheckpointError',
+    'convert_released',
+    'find',
+    'install',
+    'load_network',
+    'read',
+    'read_header',
+    'save',
+]

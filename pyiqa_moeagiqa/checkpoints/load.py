@@ -1,0 +1,99 @@
+"""From a checkpoint to a network, strictly: what is missing, extra or misshapen is listed by name."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..archs.config import MoEAGIQAConfig
+from ..archs.degradation import fit_position_embedding
+from ..archs.moeagiqa_arch import MoEAGIQA
+from .file import CheckpointError, read
+from .find import find
+
+LISTED = 20
+
+
+def load_network(source: str | Path, crop_size: int | None = None) -> tuple[MoEAGIQA, dict[str, Any]]:
+    """The network of a checkpoint, in evaluation mode, and what its header says about it.
+
+    Args:
+        source: 'moeagiqa', 'moeagiqa-v1', 'moeagiqa-v2', a file, ``https://...`` or ``hf://owner/repo/file``.
+        crop_size: another crop size in pixels than the checkpoint's; position embeddings, w1 and w2 are interpolated.
+
+    Raises:
+        CheckpointError: for a checkpoint that cannot be had or used.
+        ValueError: for a crop size that the network cannot have.
+    """
+    path = find(source)
+    checkpoint = read(path)
+    config = replace(checkpoint.config, crop_size=crop_size) if crop_size else checkpoint.config
+    network = build_network(config)
+    load_weights(network, checkpoint.weights, path)
+    return network.eval(), checkpoint.info
+
+
+def build_network(config: MoEAGIQAConfig) -> MoEAGIQA:
+    """The network without weights yet: filling half a billion of them with random numbers would take seconds."""
+    with torch.device('meta'):
+        network = MoEAGIQA(config)
+    for module in network.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, _CONSTANTS[name](buffer.shape))
+    return network
+
+
+# transformers' text encoders keep these constants outside of their weights
+_CONSTANTS = {
+    'position_ids': lambda shape: torch.arange(shape[-1]).expand(shape),
+    'token_type_ids': lambda shape: torch.zeros(shape, dtype=torch.long),
+}
+
+
+def load_weights(network: MoEAGIQA, weights: dict[str, Tensor], source: Path | str) -> None:
+    """Put weights into the network.
+
+    Raises:
+        CheckpointError: listing the tensors that are missing, extra or misshapen.
+    """
+    weights = fit_crop_size(network, weights)
+    check_names(weights, network.state_dict(), source)
+    network.load_state_dict(weights, assign=True)
+
+
+def check_names(weights: dict[str, Tensor], expected: dict[str, Tensor], source: Path | str) -> None:
+    """Raise a CheckpointError that lists the tensors that are missing, extra or misshapen."""
+    misshapen = [
+        f'{name} {tuple(weights[name].shape)} instead of {tuple(expected[name].shape)}'
+        for name in expected
+        if name in weights and weights[name].shape != expected[name].shape
+    ]
+    groups = {
+        'missing': [name for name in expected if name not in weights],
+        'extra': [name for name in weights if name not in expected],
+        'misshapen': misshapen,
+    }
+    problems = [f'{kind}: {_list(names)}' for kind, names in groups.items() if names]
+    if problems:
+        raise CheckpointError(f'{source}: its tensors do not make up this network. {"; ".join(problems)}.')
+
+
+def _list(names: list[str]) -> str:
+    more = f' and {len(names) - LISTED} more' if len(names) > LISTED else ''
+    return ', '.join(names[:LISTED]) + more
+
+
+def fit_crop_size(network: MoEAGIQA, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights with all that depends on the crop size interpolated to the network's own."""
+    for part in ('visual', 'prior'):
+        if hasattr(network, part) and f'{part}.pos_embed' in weights:
+            weights = fit_position_embedding(weights, getattr(network, part), f'{part}.pos_embed')
+    if hasattr(network, 'inject'):
+        grid = network.inject.w1.shape[-2:]
+        for name in ('inject.w1', 'inject.w2'):
+            if name in weights and weights[name].dim() == 4 and weights[name].shape[-2:] != grid:
+                weights = weights | {name: F.interpolate(weights[name], size=grid, mode='bicubic')}
+    return weights

@@ -1,0 +1,74 @@
+"""Tensor names of the released PyTorch files, brought to this package's names: one function per part."""
+
+import re
+
+from torch import Tensor
+
+Weights = dict[str, Tensor]
+
+_REGRESSOR = (
+    (r'down_channel\.', 'local_ffn.reduce.'),
+    (r'conv\.0\.', 'local_ffn.local.'),
+    (r'cross_attention\.to_out\.0\.', 'fusion.attention.to_out.'),
+    (r'cross_attention\.', 'fusion.attention.'),
+    (r'norm1\.', 'fusion.norm_visual.'),
+    (r'norm2\.', 'fusion.norm_semantic.'),
+    (r'fc\.0\.', 'inject.squeeze.'),
+    (r'fc\.2\.', 'inject.excite.'),
+    (r'weight([12])$', r'inject.w\1'),
+    (r'gating_network\.0\.', 'experts.quality.gate.'),
+    (r'proj_experts\.(\d+)\.project\.', r'experts.quality.experts.\1.'),
+)
+# Stored as (in, out) and multiplied from the right.
+_REGRESSOR_MATRICES = {'proj': 'project_semantic.weight', 'proj_prior': 'inject.project.weight'}
+
+_BLIP_VISION = (
+    (r'cls_token$', 'embeddings.class_embedding'),
+    (r'pos_embed$', 'embeddings.position_embedding'),
+    (r'patch_embed\.proj\.', 'embeddings.patch_embedding.'),
+    (r'norm\.', 'post_layernorm.'),
+    (r'blocks\.(\d+)\.norm([12])\.', r'encoder.layers.\1.layer_norm\2.'),
+    (r'blocks\.(\d+)\.attn\.qkv\.', r'encoder.layers.\1.self_attn.qkv.'),
+    (r'blocks\.(\d+)\.attn\.proj\.', r'encoder.layers.\1.self_attn.projection.'),
+    (r'blocks\.(\d+)\.mlp\.', r'encoder.layers.\1.mlp.'),
+)
+
+
+def _rename(name: str, rules: tuple[tuple[str, str], ...]) -> str:
+    for pattern, replacement in rules:
+        if re.match(pattern, name):
+            return re.sub('^' + pattern, replacement, name)
+    return name
+
+
+def from_released_regressor(state: Weights) -> Weights:
+    """The released regressor (FFN, injection, fusion, gate and experts) under our names."""
+    renamed = {_rename(name, _REGRESSOR): tensor for name, tensor in state.items() if name not in _REGRESSOR_MATRICES}
+    return renamed | {ours: state[name].T for name, ours in _REGRESSOR_MATRICES.items() if name in state}
+
+
+def from_released_prior(state: Weights) -> Weights:
+    """The released two-layer regressor of the prior's pre-training under our names."""
+    return {name.replace('project.0.', 'hidden.').replace('project.2.', 'score.'): state[name] for name in state}
+
+
+def from_image_reward(state: Weights) -> Weights:
+    """ImageReward's BLIP (also the released fine-tuned one) as ``semantic.vision.*`` and ``semantic.text.*``.
+
+    ImageReward's own score head is left out: MoE-AGIQA has another.
+    """
+    renamed = {}
+    for name, tensor in state.items():
+        encoder = re.search(r'(?:^|\.)(visual_encoder|text_encoder)\.(.+)$', name)
+        if encoder is None or encoder[2] == 'embeddings.position_ids':
+            continue
+        if encoder[1] == 'visual_encoder':
+            renamed['semantic.vision.' + _rename(encoder[2], _BLIP_VISION)] = tensor
+        else:
+            renamed['semantic.text.' + encoder[2]] = tensor
+    return renamed
+
+
+def from_timm(state: Weights, part: str) -> Weights:
+    """A timm ViT as the network's ``part`` ('visual' or 'prior'), without its classifier."""
+    return {f'{part}.{name}': tensor for name, tensor in state.items() if not name.startswith(('head.', 'fc_norm.'))}
