@@ -1,11 +1,15 @@
 """What a MoE-AGIQA network is made of: every ablation of the paper is a field here, and a checkpoint carries them all."""
 
-import difflib
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from ..options import OptionError, check_keys
+
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TARGETS = ('quality', 'alignment', 'authenticity')
+
+_TYPES = {int: int, bool: bool, str: str, float: (int, float)}
+_TYPE_NAMES = {int: 'a whole number', bool: 'true or false', str: 'text', float: 'a number'}
 
 
 @dataclass(frozen=True)
@@ -13,7 +17,7 @@ class MoEAGIQAConfig:
     """The network's configuration; the defaults are the paper's v2 with the released implementation's arithmetic.
 
     Raises:
-        ValueError: for a value out of range, naming the option, its value and what is allowed.
+        OptionError: for a value out of range, naming the option, its value and what is allowed.
     """
 
     visual: str = 'vit_base_patch16_224.augreg_in21k_ft_in1k'
@@ -64,6 +68,7 @@ class MoEAGIQAConfig:
     """Share of the semantic network's layers that training leaves as they are (Table 8)."""
 
     def __post_init__(self):
+        self._check_types()
         for name in ('layers', 'pixel_mean', 'pixel_std', 'targets'):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         self._require('branches', self.branches in ('both', 'visual', 'semantic'), "'both', 'visual' or 'semantic'")
@@ -78,9 +83,20 @@ class MoEAGIQAConfig:
         ascending = self.layers and self.layers[0] >= 1 and list(self.layers) == sorted(set(self.layers))
         self._require('layers', ascending, 'ascending layer numbers, the first is 1')
         self._require('token_pool', self.token_pool >= 1, 'at least 1')
-        self._require('matching', self.matching == 0 or self.reads_image_with_visual, "0 unless semantic is 'bert' and branches is not 'visual'")
+        self._require(
+            'matching',
+            self.matching == 0 or self.reads_image_with_visual,
+            "0 unless semantic is 'bert' and branches is not 'visual'",
+        )
         known = self.targets and set(self.targets) <= set(TARGETS)
         self._require('targets', known, f'one or more of {", ".join(TARGETS)}')
+
+    def _check_types(self) -> None:
+        for f in fields(self):
+            value, wanted = getattr(self, f.name), _TYPES.get(f.type)
+            whole = wanted is int and not isinstance(value, bool)
+            if wanted is not None and not (isinstance(value, wanted) and (whole or wanted is not int)):
+                self._require(f.name, False, _TYPE_NAMES[f.type])
 
     @property
     def reads_image_with_visual(self) -> bool:
@@ -89,21 +105,16 @@ class MoEAGIQAConfig:
 
     def _require(self, name: str, met: bool, allowed: str) -> None:
         if not met:
-            raise ValueError(f'MoE-AGIQA option {name} is {getattr(self, name)!r}: it must be {allowed}.')
+            raise OptionError(f'MoE-AGIQA option {name} is {getattr(self, name)!r}: it must be {allowed}.')
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> 'MoEAGIQAConfig':
         """The configuration from option-file or checkpoint keys.
 
         Raises:
-            ValueError: for an unknown key, naming the nearest known one.
+            OptionError: for an unknown key, naming the nearest known one.
         """
-        known = [f.name for f in fields(cls)]
-        for name in options:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f'did you mean {near[0]!r}?' if near else f'known are {", ".join(known)}.'
-                raise ValueError(f'Unknown MoE-AGIQA network option {name!r}: {hint}')
+        check_keys(options, [f.name for f in fields(cls)], 'MoE-AGIQA network')
         return cls(**options)
 
     def to_dict(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import timm
 import torch
+import torch.nn.functional as F
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
@@ -35,6 +36,14 @@ def layer_features(vit: nn.Module, pixels: Tensor, layers: Sequence[int], norm: 
 def class_token(vit: nn.Module, pixels: Tensor) -> Tensor:
     """The class token after the ViT's last norm: (N, D) (eq. 1)."""
     return vit.forward_features(pixels)[:, 0]
+
+
+def pool_patches(tokens: Tensor, grid: tuple[int, int], side: int) -> Tensor:
+    """A ViT's tokens with its patches averaged over squares: (N, 1 + h * w, D) -> (N, 1 + (h // side) * (w // side), D)."""
+    if side == 1:
+        return tokens
+    patches = tokens[:, 1:].transpose(1, 2).unflatten(2, grid)  # (N, D, h, w)
+    return torch.cat([tokens[:, :1], F.avg_pool2d(patches, side).flatten(2).transpose(1, 2)], dim=1)
 
 
 class LocalFFN(nn.Module):
@@ -74,6 +83,6 @@ class PriorInjection(nn.Module):
         self.w2 = nn.Parameter(torch.zeros(1, channels, *grid))
 
     def forward(self, features: Tensor, prior: Tensor) -> Tensor:
-        hidden = nn.functional.gelu(self.squeeze(self.project(prior)))
+        hidden = F.gelu(self.squeeze(self.project(prior)))
         gate = self.excite(hidden).sigmoid()[:, :, None, None]
         return features * self.w1 + features * gate * self.w2

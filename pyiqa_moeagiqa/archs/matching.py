@@ -39,4 +39,6 @@ class PromptMatching(nn.Module):
     def add_to(self, targets: dict[str, ExpertScores], cosine: Tensor) -> dict[str, ExpertScores]:
         """Each target's scores (N, n) plus its share of the cosine (N,) between an image and its prompt."""
         shares = zip(targets.items(), self.weight, strict=True)
-        return {name: scores._replace(score=scores.score + weight * cosine[:, None]) for (name, scores), weight in shares}
+        return {
+            name: scores._replace(score=scores.score + weight * cosine[:, None]) for (name, scores), weight in shares
+        }

@@ -2,21 +2,18 @@
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints.file import CheckpointError
 from .experts import ExpertScores
-from .images import ImageBatch, check_prompts, read_images
-from .moeagiqa_arch import MoEAGIQA
+from .images import check_prompts, read_images
 from .semantic import tokenize
 from .views import crop_positions, semantic_view, take_crops
 
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
-CROPS_AT_ONCE = 32
 
 
 @dataclass
@@ -76,13 +73,14 @@ class MoEAGIQAMetric(nn.Module):
         target: str | None = None,
     ):
         super().__init__()
-        from ..checkpoints import load_network
+        from ..checkpoints import find, load_network
 
         if dtype != 'auto' and dtype not in DTYPES:
             raise ValueError(f"dtype is {dtype!r}: it must be 'auto', {', '.join(map(repr, DTYPES))}.")
         if crops is not None and (not isinstance(crops, int) or crops < 1):
             raise ValueError(f'crops is {crops!r}: it must be a whole number of at least 1.')
-        self.network, self.info = load_network(pretrained_model_path or model_name, crop_size=crop_size)
+        self.checkpoint = find(pretrained_model_path or model_name)
+        self.network, self.info = load_network(self.checkpoint, crop_size=crop_size)
         self.crops = crops or self.network.config.crops
         self.dtype = dtype
         self.target = self._known_target(target or self.network.config.targets[0])
@@ -96,6 +94,13 @@ class MoEAGIQAMetric(nn.Module):
         return target
 
     read_images = staticmethod(read_images)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the checkpoint: what tells one set of weights from another."""
+        from ..checkpoints.file import file_hash
+
+        return file_hash(self.checkpoint)
 
     def forward(
         self,
@@ -130,7 +135,8 @@ class MoEAGIQAMetric(nn.Module):
             warnings.warn(f'{sum(map(bool, cut))} of {len(cut)} prompts were cut (by {max(cut)} tokens at most) to '
                           f'{self.network.config.prompt_tokens} tokens.', stacklevel=2)  # fmt: skip
         positions = [self._positions(image, crop_positions) for image in images]
-        parts = self._in_chunks(images.to(device), positions, ids.to(device), mask.to(device))
+        inputs = zip(images.to(device), positions, ids.to(device), mask.to(device), strict=True)
+        parts = [self._assess(*one) for one in inputs]
         scores = {name: torch.cat([part[name].score for part in parts]) for name in parts[0]}
         score = scores[target].mean(dim=1, keepdim=True)
         if not return_details:
@@ -164,22 +170,15 @@ class MoEAGIQAMetric(nn.Module):
             )
         return given.long()
 
-    def _in_chunks(self, images: ImageBatch, positions: list[Tensor], ids: Tensor, mask: Tensor) -> list[dict]:
-        """The network's answers for as many images at once as make up ``CROPS_AT_ONCE`` crops."""
-        config, network = self.network.config, self.network
-        step = max(1, CROPS_AT_ONCE // max(1, len(positions[0])))
-        parts: list[dict[str, ExpertScores]] = []
-        for start in range(0, len(images), step):
-            chunk = slice(start, start + step)
-            crops = torch.stack(
-                [
-                    take_crops(image, position, config.crop_size)
-                    for image, position in zip(images[chunk], positions[chunk], strict=True)
-                ]
-            )
-            view = torch.stack([semantic_view(image, network.view_size) for image in images[chunk]])
-            parts.append(network(crops, view, ids[chunk], mask[chunk]))
-        return parts
+    def _assess(self, image: Tensor, positions: Tensor, ids: Tensor, mask: Tensor) -> dict[str, ExpertScores]:
+        """The network's answers for one image, (1, n) each.
+
+        One image at a time, so that not even the last bit of a score depends on what shares the batch; an image's
+        crops are batch enough.
+        """
+        network = self.network
+        crops = take_crops(image, positions, network.config.crop_size)
+        return network(crops[None], semantic_view(image, network.view_size)[None], ids[None], mask[None]).targets
 
     def _cast_encoders(self, device: torch.device) -> None:
         wanted = fast_dtype(device) if self.dtype == 'auto' else DTYPES[self.dtype]

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import MoEAGIQAConfig
-from .degradation import LocalFFN, PriorInjection, build_vit, class_token, layer_features
+from .degradation import LocalFFN, PriorInjection, build_vit, class_token, layer_features, pool_patches
 from .experts import ExpertScores, MixtureOfExperts
 from .fusion import Fusion
 from .matching import PromptMatching
@@ -118,8 +118,16 @@ class MoEAGIQA(nn.Module):
         if config.matching:
             self.matching = PromptMatching(image_width, self.semantic.width, config.matching, len(config.targets))
 
-    def forward(self, crops: Tensor, view: Tensor | None, ids: Tensor | None, mask: Tensor | None) -> Assessment:
-        return self.assess(self.encode(crops, view), ids, mask, crops.shape[1])
+    def forward(
+        self,
+        crops: Tensor | None,
+        view: Tensor | None,
+        ids: Tensor | None,
+        mask: Tensor | None,
+        features: Features | None = None,
+    ) -> Assessment:
+        """``features`` are those that ``encode`` gave before for the same crops and view."""
+        return self.assess(features or self.encode(crops, view), ids, mask)
 
     def encode(self, crops: Tensor, view: Tensor | None) -> Features:
         """Eq. 1 and 3, and the image side of eq. 4: all that does not depend on the prompt."""
@@ -138,11 +146,16 @@ class MoEAGIQA(nn.Module):
     def _image_tokens(self, pixels: Tensor) -> Tensor:
         if self.config.semantic == 'blip':
             return self.semantic.image_features(pixels)
-        return self.visual.forward_features(pixels.to(_dtype(self.visual))).float()
+        tokens = self.visual.forward_features(pixels.to(_dtype(self.visual))).float()
+        return pool_patches(tokens, self.visual.patch_embed.grid_size, self.config.token_pool)
 
-    def assess(self, features: Features, ids: Tensor | None, mask: Tensor | None, crops: int) -> Assessment:
-        """Eq. 2 and 4-12: from the encoders' features and the prompts to ``crops`` scores per image and target."""
+    def assess(self, features: Features, ids: Tensor | None, mask: Tensor | None) -> Assessment:
+        """Eq. 2 and 4-12: from the encoders' features and the prompts to one score per crop and target.
+
+        Without the visual branch crops are not looked at, and the one score is the image's.
+        """
         visual, semantic, matching = None, None, None
+        crops = 1 if features.degradation is None else features.degradation.shape[1]
         if self.config.branches != 'semantic':
             visual = self._visual_tokens(features)
         if self.config.branches != 'visual':
@@ -182,6 +195,12 @@ class MoEAGIQA(nn.Module):
         if self.config.branches != 'visual':
             parts += self.semantic.encoders
         return [part for part in parts if part is not None]
+
+    def cast_encoders(self, dtype: torch.dtype) -> 'MoEAGIQA':
+        """Let the encoders compute in ``dtype``; their answers are float32 again."""
+        for part in self.encoders:
+            part.to(dtype)
+        return self
 
     @property
     def encoders_frozen(self) -> bool:

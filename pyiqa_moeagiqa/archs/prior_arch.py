@@ -4,8 +4,9 @@ degradation prior of eq. 1: a ViT and a two-layer regressor on the class token.
 
 from torch import Tensor, nn
 
-from .degradation import build_vit, class_token
-from .views import normalize
+from .degradation import build_vit, class_token, fit_position_embedding
+
+FROZEN_BLOCKS = 8
 
 
 class PriorRegressor(nn.Module):
@@ -18,3 +19,43 @@ class PriorRegressor(nn.Module):
 
     def forward(self, token: Tensor) -> Tensor:
         return self.score(nn.functional.gelu(self.hidden(token)))
+
+
+class MoEAGIQAPrior(nn.Module):
+    """Photograph in, quality out; ``type: MoEAGIQAPrior`` under ``network:`` with pyiqa's own GeneralIQAModel.
+
+    As in the released implementation the patch embedding and the first eight blocks stay as they are, so they equal
+    those of the frozen ViT of eq. 3.
+
+    Args:
+        weights: where the ViT starts: 'timm' (its tag is ``visual``), or a file of timm's weights.
+        visual: timm name of the ViT.
+        crop_size: side of the images in pixels.
+        visual_options: what differs from the named ViT, as keyword arguments for timm.
+
+    Shape:
+        (N, 3, S, S) in [0, 1] -> (N, 1)
+
+    Raises:
+        CheckpointError: where the weights cannot be had or are another ViT's.
+    """
+
+    def __init__(
+        self,
+        weights: str,
+        visual: str = 'vit_base_patch16_224.augreg_in21k_ft_in1k',
+        crop_size: int = 224,
+        visual_options: dict | None = None,
+    ):
+        super().__init__()
+        from ..checkpoints.start import load_part, timm_weights
+
+        self.vit = build_vit(visual, img_size=crop_size, **(visual_options or {}))
+        start = fit_position_embedding(timm_weights(weights, visual), self.vit)
+        load_part(self.vit, start, weights)
+        self.regressor = PriorRegressor(self.vit.num_features)
+        for frozen in (self.vit.patch_embed, *self.vit.blocks[:FROZEN_BLOCKS]):
+            frozen.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.regressor(class_token(self.vit, x))

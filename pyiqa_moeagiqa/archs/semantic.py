@@ -60,9 +60,7 @@ class BlipSemantic(nn.Module):
     def __init__(self, vision: dict | None = None, text: dict | None = None):
         super().__init__()
         vision_config = BlipVisionConfig(**BLIP_VISION | (vision or {}))
-        text_config = BlipTextConfig(
-            **BLIP_TEXT | {'encoder_hidden_size': vision_config.hidden_size} | (text or {})
-        )
+        text_config = BlipTextConfig(**BLIP_TEXT | {'encoder_hidden_size': vision_config.hidden_size} | (text or {}))
         self.vision = BlipVisionModel(vision_config)
         self.text = BlipTextModel(text_config, add_pooling_layer=False)
         self.width = text_config.hidden_size

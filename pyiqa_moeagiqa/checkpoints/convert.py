@@ -96,7 +96,9 @@ def read_torch(path: str | Path, keys: list[str]) -> dict[str, Any]:
         state = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # torch raises pickle, zip, runtime and end-of-file errors
         reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f'{path}: not read, because it is damaged or holds more than tensors ({reason})') from None
+        raise CheckpointError(
+            f'{path}: not read, because it is damaged or holds more than tensors ({reason})'
+        ) from None
     if not isinstance(state, dict):
         raise CheckpointError(f'{path}: holds a {type(state).__name__}, not a dictionary of tensors.')
     missing = [key for key in keys if key not in state]
@@ -118,8 +120,10 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         except SafetensorError as error:
             raise CheckpointError(f'{path}: cut short or no safetensors file ({error}); copy it again.') from None
     state = read_torch(path, [])
-    flat = state.get('state_dict', state.get('model', state))
-    return {name: tensor for name, tensor in flat.items() if isinstance(tensor, Tensor)}
+    for key in ('state_dict', 'model', 'params', 'vit_model_state_dict'):
+        if isinstance(state.get(key), dict):
+            state = state[key]
+    return {name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
 
 
 def download_timm(name: str) -> dict[str, Tensor]:

@@ -136,6 +136,15 @@ def read_header(path: Path | str) -> tuple[MoEAGIQAConfig, dict[str, Any]]:
         raise CheckpointError(f'{path}: its header cannot be used ({error}); is it from a newer version?') from None
 
 
+def is_ours(path: Path | str) -> bool:
+    """Whether a file is a checkpoint of this package; what it holds else is not looked into."""
+    try:
+        with safe_open(path, framework='pt') as file:
+            return (file.metadata() or {}).get('format') == FORMAT
+    except (SafetensorError, OSError):
+        return False
+
+
 def file_hash(path: Path | str) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with Path(path).open('rb') as file:

@@ -35,9 +35,7 @@ def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
         raise TableError(f'{path}: it cannot be read as {path.suffix[1:].upper()} ({reason}).') from None
     missing = [column for column in columns if column not in table.columns]
     if missing:
-        raise TableError(
-            f'{path}: column {missing[0]!r} is missing; there are {", ".join(map(repr, table.columns))}.'
-        )
+        raise TableError(f'{path}: column {missing[0]!r} is missing; there are {", ".join(map(repr, table.columns))}.')
     if table.empty:
         raise TableError(f'{path}: it has no rows.')
     return table

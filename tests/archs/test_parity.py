@@ -71,7 +71,7 @@ def assess(version: str):
     network = released_head(version)
     handle = network.dropout.register_forward_hook(lambda module, args, out: pooled.append(out))
     with torch.inference_mode():
-        answer = network.assess(features, None, None, crops=1).targets['quality']
+        answer = network.assess(features, None, None).targets['quality']
     handle.remove()
     return {'pooled': pooled[0], 'gate': answer.gate, 'score': answer.score}
 

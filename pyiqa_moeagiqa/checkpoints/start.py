@@ -1,0 +1,135 @@
+"""Where training starts: a whole checkpoint, or the encoders' published weights with everything else fresh."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..archs.config import MoEAGIQAConfig
+from ..archs.degradation import fit_position_embedding
+from ..archs.moeagiqa_arch import MoEAGIQA
+from ..options import OptionError, check_keys
+from .convert import download_timm, drop_unused_layers, read_weights
+from .file import Checkpoint, CheckpointError, is_ours, read
+from .find import EMBEDDED, FULL_SIZE, find
+from .load import build_network, check_names, load_weights
+from .names import Weights, from_image_reward
+
+HOW = (
+    "give the encoders' files, as in 'weights: {visual: timm, semantic: ImageReward.pt}', or a checkpoint to go on "
+    "from, as in 'weights: {checkpoint: moeagiqa}'"
+)
+
+
+def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]:
+    """The network that an option file's ``network:`` section describes, with the weights its ``weights:`` names.
+
+    Args:
+        options: the fields of MoEAGIQAConfig, and ``weights``: either ``checkpoint`` (what ``find`` takes; the other
+            fields then change its configuration), or one entry for each encoder of the configuration: ``visual`` and
+            ``prior`` ('timm', or a file of timm's, the released prior's or this package's) and ``semantic``
+            (``ImageReward.pt`` or a checkpoint of this package).
+
+    Returns:
+        The network, and the header's info of the checkpoint it started from.
+
+    Raises:
+        OptionError: for an unknown option, or where weights are not named.
+        CheckpointError: for weights that cannot be had or do not fit.
+    """
+    options = {name: value for name, value in options.items() if name != 'type'}
+    weights = options.pop('weights', None)
+    if not isinstance(weights, Mapping) or not weights:
+        raise OptionError(f'The network has no weights to start from: {HOW}.')
+    check_keys(weights, ('checkpoint', 'visual', 'prior', 'semantic'), 'network weights')
+    if 'checkpoint' in weights:
+        return _from_checkpoint(weights, options)
+    network = MoEAGIQA(MoEAGIQAConfig.from_options(options))
+    for part in _encoders(network.config):
+        if part not in weights:
+            raise OptionError(f'network option weights lacks {part!r}: {HOW}.')
+        _load_encoder(network, part, weights[part])
+    return network, {}
+
+
+def _from_checkpoint(weights: Mapping[str, str], changes: dict[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]:
+    if len(weights) > 1:
+        raise OptionError('network option weights names a checkpoint and parts: give the one or the others.')
+    checkpoint = read(find(weights['checkpoint']))
+    network = build_network(MoEAGIQAConfig.from_options(checkpoint.config.to_dict() | changes))
+    load_weights(network, checkpoint.weights, weights['checkpoint'])
+    freeze(network)
+    return network, checkpoint.info
+
+
+def freeze(network: MoEAGIQA) -> None:
+    """Fix what the configuration freezes: assigning loaded tensors has made them trainable again."""
+    fixed = {id(parameter) for part in network.frozen for parameter in part.parameters()}
+    for parameter in network.parameters():
+        parameter.requires_grad_(id(parameter) not in fixed)
+
+
+def _encoders(config: MoEAGIQAConfig) -> list[str]:
+    uses_visual = config.branches != 'semantic' or config.reads_image_with_visual
+    parts = ['visual'] if uses_visual else []
+    if config.prior and config.branches != 'semantic':
+        parts.append('prior')
+    return parts + (['semantic'] if config.branches != 'visual' else [])
+
+
+def _load_encoder(network: MoEAGIQA, part: str, source: str) -> None:
+    checkpoint = _ours(source)
+    if part == 'semantic':
+        _load_semantic(network, source, checkpoint)
+        return
+    vit = getattr(network, part)
+    weights = checkpoint.subset(part) if checkpoint else timm_weights(source, network.config.visual)
+    weights = fit_position_embedding(weights, vit)
+    if part == 'visual':
+        named = drop_unused_layers({f'visual.{name}': value for name, value in weights.items()}, network.config)
+        weights = {name.removeprefix('visual.'): value for name, value in named.items()}
+    load_part(vit, weights, source)
+
+
+def _load_semantic(network: MoEAGIQA, source: str, checkpoint: Checkpoint | None) -> None:
+    if network.config.semantic == 'blip':
+        weights = checkpoint.subset('semantic') if checkpoint else _blip(read_weights(source))
+        load_part(network.semantic, weights, source)
+    else:
+        weights = checkpoint.subset('semantic.text') if checkpoint else read_weights(source)
+        unused = ('pooler.', 'embeddings.position_ids')
+        weights = {name: tensor for name, tensor in weights.items() if not name.startswith(unused)}
+        load_part(network.semantic.text, weights, source)
+
+
+def _blip(state: Weights) -> Weights:
+    return {name.removeprefix('semantic.'): tensor for name, tensor in from_image_reward(state).items()}
+
+
+def _ours(source: str) -> Checkpoint | None:
+    if source in (EMBEDDED, *FULL_SIZE) or '://' in source:
+        return read(find(source))
+    path = Path(source).expanduser()
+    return read(path) if is_ours(path) else None
+
+
+def timm_weights(source: str, name: str) -> Weights:
+    """A ViT's weights without classifier: timm's own for 'timm', else from a file (timm's, or a pre-trained prior's)."""
+    state = download_timm(name) if source == 'timm' else read_weights(source)
+    if any(key.startswith('vit.') for key in state):  # this package's MoEAGIQAPrior as pyiqa saves it
+        state = {key.removeprefix('vit.'): tensor for key, tensor in state.items() if key.startswith('vit.')}
+    return {key: tensor for key, tensor in state.items() if not key.startswith(('head.', 'fc_norm.'))}
+
+
+def load_part(part: nn.Module, weights: dict[str, Tensor], source: str) -> None:
+    """Copy weights into a part of the network.
+
+    Raises:
+        CheckpointError: listing the tensors that are missing, extra or misshapen.
+    """
+    check_names(weights, part.state_dict(), source)
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
+            raise CheckpointError(f'{source}: {name} has NaN or infinite values; get the file again.')
+    part.load_state_dict(weights)

@@ -1,0 +1,159 @@
+"""The ``moeagiqa`` command: parses, calls, prints. What it needs is imported where it is needed: --help stays quick."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+app = typer.Typer(
+    name='moeagiqa',
+    help='How good is an AI-generated image for its prompt? MoE-AGIQA for pyiqa.',
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+options_app = typer.Typer(no_args_is_help=True, help='The option files for training.')
+weights_app = typer.Typer(no_args_is_help=True, help='Checkpoints: what is where, and where to put one.')
+app.add_typer(options_app, name='options')
+app.add_typer(weights_app, name='weights')
+
+USAGE, SOME_FAILED = 2, 1
+
+
+class Split(str, Enum):
+    """How a data set is split."""
+
+    prompt = 'prompt'
+    image = 'image'
+
+
+class Prepared(str, Enum):
+    """Data sets that ``prepare`` knows."""
+
+    agiqa3k = 'agiqa3k'
+
+
+def fail(error: Exception | str, code: int = USAGE) -> NoReturn:
+    """Say what is wrong in one sentence and leave with a code other than 0."""
+    typer.secho(f'moeagiqa: {error}', err=True, fg='red')
+    raise typer.Exit(code)
+
+
+@app.command()
+def score(
+    paths: Annotated[list[str], typer.Argument(help='Images, folders, or patterns such as "out/*.png".')],
+    prompt: Annotated[str | None, typer.Option(help='One prompt for all images.')] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(help='CSV, JSONL or Parquet with columns path (relative to it or to a folder) and prompt.'),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help='.csv, .jsonl or .parquet; a second run goes on where the first stopped.')
+    ] = None,
+    metric: Annotated[str, typer.Option(help='Any metric of pyiqa.')] = 'moeagiqa',
+    crops: Annotated[
+        int | None, typer.Option(min=1, help='Crops per image; default: as the checkpoint was tested.')
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help='A checkpoint: file, https://... or hf://owner/repo/file.')
+    ] = None,
+) -> None:
+    """Score images for their prompts: higher is better.
+
+    Exit code: 0 all were scored, 1 some were not, 2 usage.
+    """
+    from .scoring import command
+
+    try:
+        failed = command.score(paths, prompt, prompts, output, metric, crops, weights)
+    except (ValueError, OSError) as error:  # all of this package's own errors are ValueErrors
+        fail(error)
+    except KeyboardInterrupt:
+        fail('stopped; the rows written so far are kept, the same command goes on from there.', 130)
+    raise typer.Exit(SOME_FAILED if failed else 0)
+
+
+@options_app.command('write')
+def write_options(
+    folder: Annotated[Path, typer.Argument(help='Where options/ and datasets_meta/ are put.')],
+    force: Annotated[bool, typer.Option(help='Replace files that you have changed.')] = False,
+) -> None:
+    """Put the option files and the data sets' descriptions into a folder."""
+    from .data.shared_files import write
+
+    try:
+        written = write(folder, force)
+    except (ValueError, OSError) as error:
+        fail(error)
+    for path in written:
+        typer.echo(path)
+
+
+@app.command()
+def prepare(
+    name: Annotated[Prepared, typer.Argument(help='The data set.')],
+    source: Annotated[Path, typer.Option(help='Folder of the official download.')],
+    output: Annotated[Path | None, typer.Option(help='CSV to write; default: datasets/NAME.csv.')] = None,
+    split: Annotated[Split, typer.Option(help='By prompt, or by image as in the paper.')] = Split.prompt,
+    seed: Annotated[int, typer.Option(help='Of the split.')] = 123,
+) -> None:
+    """Turn a data set's official download into the table that training reads."""
+    from .data import agiqa3k
+
+    output = output or Path('datasets') / f'{name.value}.csv'
+    try:
+        table = agiqa3k.prepare(source, output, split.value, seed)
+    except (ValueError, OSError) as error:
+        fail(error)
+    counts = ', '.join(f'{count} {part}' for part, count in table['split'].value_counts().items())
+    typer.echo(f'{output}: {len(table)} images, {table["prompt"].nunique()} prompts ({counts}), split by {split.value}')
+
+
+@app.command()
+def convert(
+    finetuned: Annotated[Path, typer.Option(help='The released fine-tuned best.pth.')],
+    output: Annotated[Path, typer.Option(help='The checkpoint to write.')],
+    prior: Annotated[Path | None, typer.Option(help="The released prior's best.pth; leave out for v1.")] = None,
+    visual: Annotated[Path | None, typer.Option(help="timm's ViT weights; default: fetched by timm.")] = None,
+    dataset: Annotated[str | None, typer.Option(help='What it was trained on, for the header.')] = None,
+) -> None:
+    """Turn the released PyTorch files into one checkpoint of this package."""
+    from .checkpoints import convert_released
+
+    try:
+        typer.echo(convert_released(finetuned, prior, visual, output, dataset))
+    except (ValueError, OSError) as error:
+        fail(error)
+
+
+@weights_app.command('install')
+def install_weights(
+    files: Annotated[list[Path], typer.Argument(help='Checkpoints of moeagiqa-v1 or moeagiqa-v2.')],
+) -> None:
+    """Put checkpoints where their model name finds them."""
+    from .checkpoints import install
+
+    for file in files:
+        try:
+            typer.echo(install(file))
+        except (ValueError, OSError) as error:
+            fail(error)
+
+
+@weights_app.command('list')
+def list_weights() -> None:
+    """Show what is where, with figures, hash and licence."""
+    from .checkpoints.listing import table
+    from .scoring.command import console
+
+    console().print(table())
+
+
+def main() -> None:
+    """Entry point of the ``moeagiqa`` command."""
+    app()
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,30 @@
+"""``moeagiqa options write``: the option files and data-set descriptions, from the wheel into the user's folder."""
+
+import filecmp
+import shutil
+from pathlib import Path
+
+from ..options import OptionError
+from .info import shared_folder
+
+FOLDERS = ('options', 'datasets_meta')
+
+
+def write(folder: Path | str, force: bool = False) -> list[Path]:
+    """Copy ``options/`` and ``datasets_meta/`` into ``folder``; returns what was written.
+
+    Raises:
+        OptionError: naming a file there that differs, unless ``force``; nothing is written then.
+    """
+    pairs = [
+        (source, Path(folder) / name / source.relative_to(shared_folder(name)))
+        for name in FOLDERS
+        for source in sorted(shared_folder(name).rglob('*.yml'))
+    ]
+    changed = [target for source, target in pairs if target.exists() and not filecmp.cmp(source, target, shallow=False)]
+    if changed and not force:
+        raise OptionError(f'{changed[0]} is there already and differs: --force replaces it, or name another folder.')
+    for source, target in pairs:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    return [target for _, target in pairs]

