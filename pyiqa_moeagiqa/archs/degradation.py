@@ -8,10 +8,24 @@ import torch.nn.functional as F
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
+from ..options import OptionError
 
-def build_vit(name: str, **options) -> nn.Module:
-    """A timm ViT without classifier and without weights: they come from a checkpoint, never from a download."""
-    return timm.create_model(name, pretrained=False, num_classes=0, **options)
+
+def build_vit(name: str, crop_size: int, **options) -> nn.Module:
+    """A timm ViT without classifier and without weights: they come from a checkpoint, never from a download.
+
+    Raises:
+        OptionError: for a name that timm does not know, or a crop that is not made up of whole patches.
+    """
+    if not timm.is_model(name.split('.')[0]):
+        raise OptionError(f'MoE-AGIQA option visual is {name!r}: timm has no such model.')
+    vit = timm.create_model(name, pretrained=False, num_classes=0, img_size=crop_size, **options)
+    patch = vit.patch_embed.patch_size[0]
+    if crop_size % patch:
+        raise OptionError(
+            f'MoE-AGIQA option crop_size is {crop_size}: it must be a multiple of the patch size {patch}.'
+        )
+    return vit
 
 
 def fit_position_embedding(weights: dict[str, Tensor], vit: nn.Module, name: str = 'pos_embed') -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..options import OptionError
 from .experts import ExpertScores
 from .images import check_prompts, read_images
 from .semantic import tokenize
@@ -54,7 +55,7 @@ class MoEAGIQAMetric(nn.Module):
 
     Raises:
         CheckpointError: where the weights cannot be had or used; weights are never random.
-        ValueError: for an option out of range.
+        OptionError: for an option out of range.
 
     Example:
         >>> import pyiqa
@@ -76,22 +77,23 @@ class MoEAGIQAMetric(nn.Module):
         from ..checkpoints import find, load_network
 
         if dtype != 'auto' and dtype not in DTYPES:
-            raise ValueError(f"dtype is {dtype!r}: it must be 'auto', {', '.join(map(repr, DTYPES))}.")
-        if crops is not None and (not isinstance(crops, int) or crops < 1):
-            raise ValueError(f'crops is {crops!r}: it must be a whole number of at least 1.')
+            raise OptionError(f"dtype is {dtype!r}: it must be 'auto', {', '.join(map(repr, DTYPES))}.")
+        if crops is not None and (not isinstance(crops, int) or isinstance(crops, bool) or crops < 1):
+            raise OptionError(f'crops is {crops!r}: it must be a whole number of at least 1.')
         self.checkpoint = find(pretrained_model_path or model_name)
         self.network, self.info = load_network(self.checkpoint, crop_size=crop_size)
         self.crops = crops or self.network.config.crops
         self.dtype = dtype
-        self.target = self._known_target(target or self.network.config.targets[0])
+        self.target = target or self.network.config.targets[0]
+        if self.target not in self.network.config.targets:
+            known = ', '.join(self.network.config.targets)
+            raise OptionError(f'target is {target!r}: this checkpoint scores {known}.')
         self._cast_to: torch.dtype | None = None
         self.requires_grad_(False).eval()
 
-    def _known_target(self, target: str) -> str:
-        if target not in self.network.config.targets:
-            known = ', '.join(self.network.config.targets)
-            raise ValueError(f'target is {target!r}: this checkpoint scores {known}.')
-        return target
+    def train(self, mode: bool = True) -> 'MoEAGIQAMetric':
+        """A score does not depend on a mode: the metric stays in evaluation mode."""
+        return super().train(False)
 
     read_images = staticmethod(read_images)
 
@@ -108,7 +110,6 @@ class MoEAGIQAMetric(nn.Module):
         caption_list: Iterable[str] | str | None = None,
         crop_positions: Tensor | None = None,
         return_details: bool = False,
-        target: str | None = None,
     ) -> Tensor | tuple[Tensor, Details]:
         """Score images.
 
@@ -117,7 +118,6 @@ class MoEAGIQAMetric(nn.Module):
             caption_list: one prompt per image.
             crop_positions: integer tensor (n, 2) of (y, x), for all images; default: spread evenly, first the centre.
             return_details: also return ``Details``.
-            target: 'quality' or another target of the checkpoint.
 
         Returns:
             (N, 1), or that and the details.
@@ -127,7 +127,6 @@ class MoEAGIQAMetric(nn.Module):
         """
         images = read_images(x)
         prompts = check_prompts(caption_list, len(images))
-        target = self._known_target(target) if target else self.target
         device = next(self.network.parameters()).device
         self._cast_encoders(device)
         ids, mask, cut = tokenize(prompts, self.network.config.prompt_tokens)
@@ -138,15 +137,15 @@ class MoEAGIQAMetric(nn.Module):
         inputs = zip(images.to(device), positions, ids.to(device), mask.to(device), strict=True)
         parts = [self._assess(*one) for one in inputs]
         scores = {name: torch.cat([part[name].score for part in parts]) for name in parts[0]}
-        score = scores[target].mean(dim=1, keepdim=True)
+        score = scores[self.target].mean(dim=1, keepdim=True)
         if not return_details:
             return score
         details = Details(
             scores={name: value.mean(dim=1, keepdim=True) for name, value in scores.items()},
-            crop_scores=scores[target],
+            crop_scores=scores[self.target],
             crop_positions=torch.stack(positions),
-            gate=torch.cat([part[target].gate for part in parts]),
-            chosen=torch.cat([part[target].chosen for part in parts]),
+            gate=torch.cat([part[self.target].gate for part in parts]),
+            chosen=torch.cat([part[self.target].chosen for part in parts]),
             cut_tokens=cut,
         )
         return score, details

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..options import OptionError
 from .config import MoEAGIQAConfig
 from .degradation import LocalFFN, PriorInjection, build_vit, class_token, layer_features, pool_patches
 from .experts import ExpertScores, MixtureOfExperts
@@ -88,9 +89,9 @@ class MoEAGIQA(nn.Module):
 
     def _build_vit(self) -> nn.Module:
         config = self.config
-        vit = build_vit(config.visual, img_size=config.crop_size, **config.visual_options)
+        vit = build_vit(config.visual, config.crop_size, **config.visual_options)
         if max(config.layers) > len(vit.blocks):
-            raise ValueError(
+            raise OptionError(
                 f'MoE-AGIQA option layers is {config.layers}: {config.visual} has {len(vit.blocks)} layers.'
             )
         return vit

@@ -50,7 +50,7 @@ class MoEAGIQAPrior(nn.Module):
         super().__init__()
         from ..checkpoints.start import load_part, timm_weights
 
-        self.vit = build_vit(visual, img_size=crop_size, **(visual_options or {}))
+        self.vit = build_vit(visual, crop_size, **(visual_options or {}))
         start = fit_position_embedding(timm_weights(weights, visual), self.vit)
         load_part(self.vit, start, weights)
         self.regressor = PriorRegressor(self.vit.num_features)

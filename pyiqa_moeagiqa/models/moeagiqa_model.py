@@ -105,6 +105,8 @@ class MoEAGIQAModel(BaseModel):
         Raises:
             FloatingPointError: where the loss is not finite; the last checkpoint stays as it is.
         """
+        if current_iter > 1:
+            self.schedulers[0].step()  # before the step, so that the rate that is logged is the one that was used
         optimizer = self.optimizers[0]
         optimizer.zero_grad(set_to_none=True)
         losses = self._losses(self._assess('train'))
@@ -118,7 +120,6 @@ class MoEAGIQAModel(BaseModel):
         if self.opt['train'].get('clip_grad_norm'):
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.opt['train']['clip_grad_norm'])
         optimizer.step()
-        self.schedulers[0].step()
         self.log_dict = self.reduce_loss_dict(losses)
 
     def _losses(self, assessment: Assessment) -> dict[str, Tensor]:
@@ -139,7 +140,7 @@ class MoEAGIQAModel(BaseModel):
         """Scores (N, targets) of the batch, as the metric gives them, in ``self.output_score``."""
         self.net.eval()
         with torch.no_grad():
-            targets = self._assess(self.validated).targets.values()
+            targets = self._assess(f'val {self.validated}').targets.values()
             self.output_score = torch.stack([answer.score.mean(dim=1) for answer in targets], dim=1)
         self.net.train(self.is_train)
 
@@ -159,7 +160,7 @@ class MoEAGIQAModel(BaseModel):
         }
         if self._is_best(current_iter) and self.is_train:
             self.save_network(self.network, 'net_best', current_iter=None)
-        self._log_validation_metric_values(current_iter, self.validated, tb_logger)
+        self._log_results(current_iter, tb_logger)
 
     def _score_all(self, dataloader) -> tuple[Any, Any]:
         scores, mos = [], []
@@ -185,6 +186,16 @@ class MoEAGIQAModel(BaseModel):
         for name in results if is_best and self.key_metric else better if is_best else ():
             self._update_metric_result(self.validated, name, results[name], current_iter)
         return is_best
+
+    def _log_results(self, current_iter: int, tb_logger) -> None:
+        best = self.best_metric_results[self.validated]
+        lines = [
+            f'# {name}: {value:.4f}\tBest: {best[name]["val"]:.4f} @ {best[name]["iter"]} iter'
+            for name, value in self.metric_results.items()
+        ]
+        get_root_logger().info('\n\t '.join([f'Validation {self.validated}', *lines]))
+        for name, value in self.metric_results.items() if tb_logger else ():
+            tb_logger.add_scalar(f'val_metrics/{self.validated}/{name}', value, current_iter)
 
     def save(self, epoch: int, current_iter: int) -> None:
         """Write the network and what a resumed run needs; -1 stands for the latest."""

@@ -28,6 +28,7 @@ COMPACT = {
     'targets': ('quality', 'alignment'),
     'crop_size': 252,
     'crops': 5,
+    'frozen_share': 1.0,
 }
 
 

@@ -5,13 +5,12 @@ ones at other crops; and ``degraded`` copies, blurred, noised, compressed or shr
 they are worse than the clean ones.
 """
 
-import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageFilter
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 from tqdm import tqdm
@@ -20,44 +19,25 @@ from pyiqa_moeagiqa.archs.images import read_image
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.archs.views import crop_positions, semantic_view, take_crops
 
+from ..degradations import blur, jpeg, noise, shrink
+
 CROPS = 5
 DEGRADED_CROPS = 2
 
 
-def blur(image: Image.Image, level: float) -> Image.Image:
-    """Gaussian blur of radius 0.7 to 4 pixels for a level of 0 to 1."""
-    return image.filter(ImageFilter.GaussianBlur(0.7 + 3.3 * level))
-
-
-def noise(image: Image.Image, level: float, generator: np.random.Generator) -> Image.Image:
-    """Gaussian noise of standard deviation 8 to 64 (of 255)."""
-    pixels = np.asarray(image, dtype=np.float32)
-    noised = pixels + generator.normal(0, 8 + 56 * level, pixels.shape)
-    return Image.fromarray(noised.clip(0, 255).astype(np.uint8))
-
-
-def jpeg(image: Image.Image, level: float) -> Image.Image:
-    """JPEG of quality 30 to 5."""
-    buffer = io.BytesIO()
-    image.save(buffer, 'JPEG', quality=round(30 - 25 * level))
-    return Image.open(buffer).convert('RGB')
-
-
-def shrink(image: Image.Image, level: float) -> Image.Image:
-    """Made 2 to 6 times smaller and enlarged again."""
-    factor = 2 + 4 * level
-    small = image.resize((max(1, round(image.width / factor)), max(1, round(image.height / factor))), Image.BICUBIC)
-    return small.resize(image.size, Image.BICUBIC)
+DAMAGE = (
+    lambda picture, level, seed: blur(picture, 0.7 + 3.3 * level),
+    lambda picture, level, seed: noise(picture, 8 + 56 * level, seed),
+    lambda picture, level, seed: jpeg(picture, round(30 - 25 * level)),
+    lambda picture, level, seed: shrink(picture, 2 + 4 * level),
+)
 
 
 def degrade(image: Tensor, index: int) -> Tensor:
     """One degradation of random kind and level, always the same for the same index."""
-    generator = np.random.default_rng(index)
+    level = np.random.default_rng(index).uniform()
     picture = Image.fromarray(image.permute(1, 2, 0).numpy())
-    level, kind = generator.uniform(), index % 4
-    if kind == 1:
-        return pil_to_tensor(noise(picture, level, generator))
-    return pil_to_tensor((blur, None, jpeg, shrink)[kind](picture, level))
+    return pil_to_tensor(DAMAGE[index % len(DAMAGE)](picture, level, index))
 
 
 def clean(image: Tensor, index: int) -> tuple[Tensor, slice]:

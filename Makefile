@@ -1,0 +1,38 @@
+# Two commands do all the set-up: `make demo` shows the metric at work, `make test` runs the tests.
+PYTHON ?= python3
+VENV := .venv
+PARITY := .venv-parity
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test compact parity clean
+
+demo: $(STAMP)
+	$(VENV)/bin/python demo/demo.py --output demo_output
+
+test: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pytest
+
+# Trains the embedded default again, from its published parts: make compact DATA=folder-of-AGIQA-3K
+compact: $(STAMP)
+	$(VENV)/bin/pip install --quiet --requirement requirements/compact.txt
+	$(VENV)/bin/python -m recipes.compact --data $(DATA)
+
+# Runs image-reward itself, in an environment of its own, and compares our BLIP with it.
+parity: $(STAMP) $(PARITY)/.installed
+	$(PARITY)/bin/python -W ignore scripts/parity_imagereward.py golden $(PARITY)/golden.npz
+	$(VENV)/bin/python scripts/parity_imagereward.py compare $(PARITY)/golden.npz
+
+$(PARITY)/.installed: requirements/imagereward.txt
+	$(PYTHON) -m venv $(PARITY)
+	$(PARITY)/bin/pip install --quiet --requirement requirements/imagereward.txt
+	touch $@
+
+$(STAMP): setup.py requirements/test.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --editable . --requirement requirements/test.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(PARITY) build dist *.egg-info demo_output

@@ -1,0 +1,137 @@
+"""Whatever a picture is stored as, it is scored as a person sees it, or refused in one sentence."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pyiqa_moeagiqa.archs.images import ImageError, check_prompts, read_image, read_images
+
+RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+
+
+def file_bytes(image: Image.Image, kind: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def picture():
+    return Image.fromarray(RGB)
+
+
+def test_path_pil_bytes_and_tensor_agree(tmp_path, picture):
+    picture.save(tmp_path / 'a.png')
+    expected = torch.from_numpy(RGB).permute(2, 0, 1)
+    for source in (tmp_path / 'a.png', str(tmp_path / 'a.png'), picture, file_bytes(picture, 'PNG')):
+        assert read_image(source).equal(expected)
+    assert read_image(expected / 255).equal(expected / 255)
+
+
+@pytest.mark.parametrize('mode', ['1', 'L', 'P', 'LA', 'RGBA', 'CMYK', 'YCbCr'])
+def test_every_mode_becomes_rgb(picture, mode):
+    image = read_image(picture.convert(mode))
+    assert image.shape == (3, 20, 30)
+    assert image.dtype == torch.uint8
+
+
+def test_transparency_shows_white():
+    image = Image.new('RGBA', (8, 8), (0, 0, 0, 0))
+    assert read_image(image).eq(255).all()
+    half = read_image(Image.new('RGBA', (8, 8), (0, 0, 0, 128)))
+    assert 125 <= half.float().mean() <= 129
+
+
+def test_a_palette_with_a_transparent_colour_shows_white():
+    image = Image.new('P', (4, 4), 0)
+    image.putpalette([255, 0, 0] + [0] * 765)
+    image.info['transparency'] = 0
+    assert read_image(image).eq(255).all()
+
+
+def test_sixteen_bits_keep_their_depth():
+    grey = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
+    image = read_image(file_bytes(Image.fromarray(grey), 'PNG'))
+    torch.testing.assert_close(image[0], torch.from_numpy(grey.astype(np.float32) / 65535))
+    assert image[0].equal(image[2])
+
+
+def test_exif_rotation_is_applied(picture):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert read_image(file_bytes(picture, 'PNG', exif=exif)).shape == (3, 30, 20)
+
+
+def test_the_first_frame_of_an_animation_is_scored_and_said_so(picture):
+    data = file_bytes(picture, 'GIF', save_all=True, append_images=[Image.new('RGB', (30, 20))])
+    with pytest.warns(UserWarning, match='2 frames: the first'):
+        assert read_image(data).shape == (3, 20, 30)
+
+
+def test_one_pixel_and_a_grey_tensor():
+    assert read_image(torch.rand(1, 1, 1)).shape == (3, 1, 1)
+
+
+def test_a_list_may_mix_sizes_and_kinds(picture):
+    sizes = [tuple(image.shape) for image in read_images([picture, torch.rand(3, 5, 5), torch.rand(1, 9, 2)])]
+    assert sizes == [(3, 20, 30), (3, 5, 5), (3, 9, 2)]
+
+
+REFUSED = {
+    'nan': (torch.full((3, 4, 4), float('nan')), 'NaN'),
+    'infinity': (torch.full((3, 4, 4), float('inf')), 'infinite'),
+    'bytes as numbers': (torch.full((3, 4, 4), 200.0), r'from 200 to 200: scale them to \[0, 1\]'),
+    'slightly outside': (torch.full((3, 4, 4), 1.01), r'scale them'),
+    'two channels': (torch.rand(2, 4, 4), r'\(2, 4, 4\)'),
+    'five channels': (torch.rand(5, 4, 4), r'\(5, 4, 4\)'),
+    'no pixels': (torch.rand(3, 0, 4), 'at least one pixel'),
+    'uint8 tensor': (torch.zeros(3, 4, 4, dtype=torch.uint8), 'divide by 255'),
+    'a number': (3, 'type int'),
+    'no such file': ('nowhere.png', r'nowhere\.png: there is no such image file'),
+    'no image': (b'hello, I am text', 'no image that Pillow can read'),
+}
+
+
+@pytest.mark.parametrize('name', REFUSED)
+def test_what_is_no_picture_is_refused(name):
+    source, words = REFUSED[name]
+    with pytest.raises(ImageError, match=words):
+        read_images(source if not isinstance(source, torch.Tensor) else source[None])
+
+
+def test_rounding_outside_the_range_is_forgiven():
+    assert read_image(torch.full((3, 4, 4), 1 + 1e-6)).shape == (3, 4, 4)
+
+
+@pytest.mark.parametrize('kind', ['PNG', 'JPEG', 'WEBP', 'TIFF'])
+def test_a_truncated_file_is_refused(picture, kind, tmp_path):
+    data = file_bytes(picture.resize((300, 300)), kind)
+    path = tmp_path / f'cut.{kind.lower()}'
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ImageError, match=str(path)):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    ('prompts', 'words'),
+    [
+        (None, 'No prompt was given'),
+        (['a'], '1 prompts were given for 2 images'),
+        (['a', 3], 'Prompt 1 is 3 of type int'),
+    ],
+)
+def test_prompts_that_cannot_be_used(prompts, words):
+    with pytest.raises(ValueError, match=words):
+        check_prompts(prompts, 2)
+
+
+def test_an_empty_prompt_is_warned_of():
+    with pytest.warns(UserWarning, match='Prompt 1 is empty'):
+        assert check_prompts(['a', ' '], 2) == ['a', ' ']
+
+
+def test_none_and_na_are_prompts():
+    assert check_prompts(['None', 'NA'], 2) == ['None', 'NA']

@@ -1,0 +1,169 @@
+"""The metric: a score is a pure function of its image and prompt, and says how it came about."""
+
+import numpy as np
+import pyiqa
+import pytest
+import torch
+from PIL import Image
+
+from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric, fast_dtype
+from pyiqa_moeagiqa.archs.views import crop_positions
+from pyiqa_moeagiqa.options import OptionError
+
+CAT = 'a cat in the snow'
+
+
+@pytest.fixture(scope='module')
+def metric(tiny_checkpoint):
+    return pyiqa.create_metric('moeagiqa', pretrained_model_path=str(tiny_checkpoint))
+
+
+@pytest.fixture
+def images():
+    return torch.rand(3, 3, 90, 130, generator=torch.Generator().manual_seed(1))
+
+
+def test_a_batch_gives_a_column(metric, images):
+    scores = metric(images, caption_list=[CAT] * 3)
+    assert scores.shape == (3, 1)
+    assert scores.isfinite().all()
+
+
+def test_the_same_answer_whatever_came_before_and_shares_the_batch(metric, images):
+    prompts = [CAT, 'a dog', 'two birds']
+    together = metric(images, caption_list=prompts)
+    torch.manual_seed(99)
+    torch.rand(7)
+    alone = torch.cat([metric(images[i : i + 1], caption_list=prompts[i : i + 1]) for i in (2, 0, 1)])
+    assert together[[2, 0, 1]].equal(alone)
+    metric.train()
+    assert metric(images, caption_list=prompts).equal(together)
+
+
+def test_unequal_sizes_in_one_call(metric, images):
+    mixed = [torch.rand(3, 1, 1), images[0], torch.rand(1, 500, 40), Image.new('CMYK', (70, 50))]
+    scores = metric(mixed, caption_list=[CAT] * 4)
+    assert scores.shape == (4, 1)
+    assert scores[1].equal(metric(images[:1], caption_list=[CAT])[0])
+
+
+def test_path_and_pil_give_the_tensors_score(metric, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / 'a.png')
+    tensor = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    expected = metric(tensor, caption_list=[CAT])
+    for source in (str(tmp_path / 'a.png'), tmp_path / 'a.png', Image.fromarray(pixels)):
+        torch.testing.assert_close(metric(source, caption_list=[CAT]), expected, atol=1e-6, rtol=0)
+
+
+def test_details_add_up(metric, images):
+    score, details = metric(images, caption_list=[CAT, CAT, 'word ' * 10_000], return_details=True)
+    torch.testing.assert_close(details.crop_scores.mean(1, keepdim=True), score)
+    assert details.scores['quality'].equal(score)
+    assert details.scores['alignment'].shape == (3, 1)
+    assert details.gate.shape == (3, 2, 4)
+    assert details.chosen.shape == (3, 2, 3)
+    assert details.crop_positions[0].equal(crop_positions(90, 130, 64, 2))
+    assert details.cut_tokens == [0, 0, 10_002 - 35]
+
+
+def test_a_cut_prompt_is_warned_of(metric, images):
+    with pytest.warns(UserWarning, match='1 of 1 prompts were cut'):
+        metric(images[:1], caption_list=['word ' * 100])
+
+
+@pytest.mark.parametrize('prompt', ['🐱❄️', 'кошка в снегу', '雪の中の猫', 'None', 'NA', "'; DROP TABLE"])
+def test_any_script_is_scored(metric, images, prompt):
+    assert metric(images[:1], caption_list=[prompt]).isfinite().all()
+
+
+def test_alignment_is_another_answer(metric, images, tiny_checkpoint):
+    quality = metric(images, caption_list=[CAT] * 3)
+    second = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(tiny_checkpoint), target='alignment')
+    alignment = second(images, caption_list=[CAT] * 3)
+    _, details = metric(images, caption_list=[CAT] * 3, return_details=True)
+    assert not alignment.equal(quality)
+    assert alignment.equal(details.scores['alignment'])
+
+
+def test_given_crop_positions_are_taken(metric, images):
+    places = torch.tensor([[0, 0], [26, 66], [3, 4]])
+    _, details = metric(images[:1], caption_list=[CAT], crop_positions=places, return_details=True)
+    assert details.crop_positions[0].equal(places)
+    default = crop_positions(90, 130, 64, 2)
+    expected = metric(images[:1], caption_list=[CAT])
+    assert metric(images[:1], caption_list=[CAT], crop_positions=default).equal(expected)
+
+
+@pytest.mark.parametrize(
+    'places', [torch.tensor([[27, 0]]), torch.tensor([[-1, 0]]), torch.tensor([1, 2]), torch.rand(2, 2), []]
+)
+def test_impossible_crop_positions_are_refused(metric, images, places):
+    with pytest.raises(ValueError, match='crop_positions has'):
+        metric(images[:1], caption_list=[CAT], crop_positions=places)
+
+
+def test_the_number_of_crops_is_an_option(tiny_checkpoint, images):
+    metric = MoEAGIQAMetric(pretrained_model_path=str(tiny_checkpoint), crops=5)
+    _, details = metric(images[:1], caption_list=[CAT], return_details=True)
+    assert details.crop_scores.shape == (1, 5)
+
+
+def test_as_loss_gives_the_image_a_gradient(tiny_checkpoint):
+    metric = pyiqa.create_metric('moeagiqa', as_loss=True, pretrained_model_path=str(tiny_checkpoint))
+    image = torch.rand(2, 3, 70, 70, requires_grad=True)
+    metric(image, caption_list=[CAT, 'a dog']).backward()
+    assert image.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in metric.net.parameters())
+
+
+@pytest.mark.parametrize(('dtype', 'tolerance'), [('bfloat16', 0.05), ('float16', 0.02)])
+def test_half_precision_is_close(tiny_checkpoint, images, metric, dtype, tolerance):
+    half = MoEAGIQAMetric(pretrained_model_path=str(tiny_checkpoint), dtype=dtype)
+    torch.testing.assert_close(
+        half(images, caption_list=[CAT] * 3), metric(images, caption_list=[CAT] * 3), atol=tolerance, rtol=0
+    )
+
+
+def test_auto_takes_bfloat16_only_where_the_hardware_has_it(monkeypatch):
+    for name in ('_is_amx_tile_supported', '_is_avx512_bf16_supported'):
+        monkeypatch.setattr(torch.cpu, name, lambda: False)
+    assert fast_dtype(torch.device('cpu')) == torch.float32
+    monkeypatch.setattr(torch.cpu, '_is_amx_tile_supported', lambda: True)
+    assert fast_dtype(torch.device('cpu')) == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        ({'crops': 0}, 'crops is 0'),
+        ({'crops': 2.5}, 'crops is 2.5'),
+        ({'dtype': 'int4'}, "dtype is 'int4'"),
+        ({'target': 'beauty'}, 'this checkpoint scores quality, alignment'),
+        ({'crop_size': 70}, 'crop_size is 70'),
+    ],
+)
+def test_an_impossible_option_is_named(tiny_checkpoint, options, words):
+    with pytest.raises(OptionError, match=words):
+        MoEAGIQAMetric(pretrained_model_path=str(tiny_checkpoint), **options)
+
+
+@pytest.mark.parametrize('prompts', [None, [], [CAT], [CAT, CAT, 3]])
+def test_prompts_that_do_not_fit_are_refused(metric, images, prompts):
+    with pytest.raises(ValueError, match='rompt'):
+        metric(images, caption_list=prompts)
+
+
+def test_pyiqa_knows_range_and_direction(metric):
+    assert metric.metric_mode == 'NR'
+    assert metric.lower_better is False
+    assert metric.score_range == '~0, ~1'
+
+
+def test_another_crop_size_is_an_option(tiny_checkpoint, images):
+    metric = MoEAGIQAMetric(pretrained_model_path=str(tiny_checkpoint), crop_size=80)
+    assert metric(images, caption_list=[CAT] * 3).shape == (3, 1)
+
+
+def test_memory_stays_bounded_for_a_huge_strip(metric):
+    assert metric(Image.new('RGB', (20_000, 30)), caption_list=[CAT]).isfinite().all()

@@ -1,0 +1,135 @@
+"""Every ablation of the paper is an option of one network."""
+
+import pytest
+import torch
+from tiny import TINY, TINY_BLIP, config, inputs
+
+from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
+from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
+from pyiqa_moeagiqa.checkpoints.load import build_network, load_weights
+from pyiqa_moeagiqa.options import OptionError
+
+ABLATIONS = {
+    'Table 5: visual': {'branches': 'visual', 'matching': 0},
+    'Table 5: semantic': {'branches': 'semantic'},
+    'Table 5: both, one expert': {'experts': 1, 'top_k': 1},
+    'Table 5: prior': {'prior': True},
+    'Table 7: layers 1-2': {'layers': [1, 2]},
+    'Table 7: layer 4': {'layers': [4]},
+    'Table 8: nothing frozen': {'frozen_share': 0.0},
+    'Table 9: 2 of 2': {'experts': 2, 'top_k': 2},
+    'Table 9: 1 of 3': {'experts': 3, 'top_k': 1},
+    'larger crop': {'crop_size': 96},
+    'one target': {'targets': ['quality']},
+    'BLIP': TINY_BLIP,
+    'BLIP, semantic only': TINY_BLIP | {'branches': 'semantic'},
+    'BLIP, prior': TINY_BLIP | {'prior': True},
+}
+
+
+@pytest.mark.parametrize('name', ABLATIONS)
+def test_every_ablation_trains(name):
+    torch.manual_seed(0)
+    network = MoEAGIQA(config(**ABLATIONS[name])).train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
+    answer = network(*inputs(network))
+    loss = sum(scores.score.square().mean() for scores in answer.targets.values())
+    loss.backward()
+    optimizer.step()
+    moved = {key for key, value in network.state_dict().items() if not value.equal(before[key])}
+    assert any(key.startswith('experts.') for key in moved)
+    assert not any(key.startswith('visual.') for key in moved)
+    assert set(answer.targets) == set(network.config.targets)
+
+
+@pytest.mark.parametrize('name', ['Table 5: both, one expert', 'Table 9: 1 of 3', 'BLIP, prior'])
+def test_every_trained_parameter_has_a_gradient(name):
+    # Distributed training waits for ever for a gradient that never comes.
+    network = MoEAGIQA(config(**ABLATIONS[name])).train()
+    answer = network(*inputs(network))
+    loss = sum(scores.score.mean() for scores in answer.targets.values())
+    if answer.matching is not None:
+        loss = loss + answer.matching.mean()
+    loss.backward()
+    lonely = [key for key, p in network.named_parameters() if p.requires_grad and p.grad is None]
+    # the released prior's last layers feed only its class token
+    assert [key for key in lonely if not key.startswith('prior.')] == []
+
+
+@pytest.mark.parametrize(('share', 'fixed'), [(0.0, 0), (0.5, 1), (1.0, 2)])
+def test_the_frozen_share_counts_layers(share, fixed):
+    semantic = MoEAGIQA(config(**TINY_BLIP, frozen_share=share)).semantic
+    for layers in (semantic.vision.encoder.layers, semantic.text.encoder.layer):
+        assert [all(not p.requires_grad for p in layer.parameters()) for layer in layers].count(True) == fixed
+
+
+def test_frozen_parts_stay_in_evaluation_mode():
+    network = MoEAGIQA(config(**TINY_BLIP)).train()
+    assert not network.visual.training
+    assert not network.semantic.text.embeddings.training
+    assert network.semantic.text.encoder.layer[1].training
+    assert network.experts.training
+
+
+def test_the_score_is_the_sum_over_the_chosen_experts():
+    network = MoEAGIQA(config()).eval()
+    answer = network(*inputs(network)).targets['quality']
+    assert answer.chosen.shape[-1] == network.config.top_k
+    torch.testing.assert_close(answer.gate.sum(-1), torch.ones_like(answer.score))
+    torch.testing.assert_close(answer.gate.topk(network.config.top_k).indices, answer.chosen)
+
+
+def test_the_prior_begins_without_effect():
+    torch.manual_seed(0)
+    network = MoEAGIQA(config(prior=True)).eval()
+    crops, view, ids, mask = inputs(network)
+    before = network(crops, view, ids, mask).targets['quality'].score
+    torch.nn.init.normal_(network.prior.cls_token)
+    torch.testing.assert_close(network(crops, view, ids, mask).targets['quality'].score, before)
+    torch.nn.init.ones_(network.inject.w2)
+    assert not torch.allclose(network(crops, view, ids, mask).targets['quality'].score, before)
+
+
+def test_another_crop_size_interpolates_what_depends_on_it():
+    small = MoEAGIQA(config(prior=True)).eval()
+    torch.nn.init.uniform_(small.inject.w1)
+    large = build_network(config(prior=True, crop_size=96))
+    load_weights(large, small.state_dict(), 'test')
+    assert large.inject.w1.shape[-2:] == (6, 6)
+    assert small.inject.w1.shape[-2:] == (4, 4)
+    torch.testing.assert_close(large.inject.w1.mean(), small.inject.w1.mean(), atol=0.02, rtol=0)
+    assert large.eval()(*inputs(large)).targets['quality'].score.isfinite().all()
+
+
+def test_the_prompt_matters_to_alignment():
+    network = MoEAGIQA(config()).eval()
+    crops, view, ids, mask = inputs(network)
+    before = network(crops, view, ids, mask).targets['alignment'].score
+    assert not torch.allclose(network(crops, view, ids.flip(1), mask).targets['alignment'].score, before)
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        ({'experts': 2, 'top_k': 3}, 'top_k is 3'),
+        ({'layer': [1]}, "'layer': did you mean 'layers'?"),
+        ({'layers': [3, 2]}, 'ascending'),
+        ({'layers': [2, 9]}, 'has 4 layers'),
+        ({'branches': 'audio'}, "'audio'"),
+        ({'frozen_share': 1.5}, 'from 0 to 1'),
+        ({'crops': 0}, 'at least 1'),
+        ({'crops': '5'}, 'a whole number'),
+        ({'prior': 'yes'}, 'true or false'),
+        ({'dropout': '1e-1'}, 'a number'),
+        ({'targets': ['beauty']}, 'quality'),
+        ({'channels': 33}, 'multiple of heads'),
+        ({'crop_size': 65}, 'multiple of the patch size'),
+        ({'visual': 'vit_tiny_patch99'}, 'vit_tiny_patch99'),
+    ],
+)
+def test_an_impossible_option_is_named(options, words):
+    with pytest.raises(OptionError) as error:
+        MoEAGIQA(MoEAGIQAConfig.from_options(TINY | options))
+    assert words in str(error.value)
+    assert str(error.value).count('. ') <= 1

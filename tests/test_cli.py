@@ -1,0 +1,498 @@
+"""The ``moeagiqa`` command as a user meets it: answers, files, one sentence for what is wrong, exit codes."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from pyiqa_moeagiqa.cli import app
+from pyiqa_moeagiqa.scoring.command import make_metric
+
+OFFICIAL = ['name', 'prompt', 'adj1', 'adj2', 'style', 'mos_quality', 'std_quality', 'mos_align', 'std_align']
+HEAVY = ('torch', 'pandas', 'pyiqa', 'timm', 'transformers', 'tqdm', 'numpy')
+
+
+@pytest.fixture(autouse=True)
+def _quiet_and_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / 'work').mkdir()
+    monkeypatch.chdir(tmp_path / 'work')
+    monkeypatch.setenv('MOEAGIQA_HOME', str(tmp_path / 'home'))
+    monkeypatch.setenv('COLUMNS', '80')
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def score(tiny_checkpoint):
+    """``moeagiqa score`` with the tiny network."""
+    return lambda *arguments: run('score', '--weights', tiny_checkpoint, *arguments)
+
+
+def refused(result, code=2) -> str:
+    """The one sentence of a command that did nothing."""
+    assert result.exit_code == code
+    assert isinstance(result.exception, SystemExit)
+    assert result.stdout == ''
+    (line,) = result.stderr.splitlines()
+    assert line.startswith('moeagiqa: ')
+    assert line.endswith(('.', '.)', ')'))
+    return line
+
+
+def read(path):
+    readers = {'.csv': lambda path: pd.read_csv(path, keep_default_na=False), '.parquet': pd.read_parquet}
+    return readers.get(path.suffix, lambda path: pd.read_json(path, lines=True))(path)
+
+
+def damage(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+# -- score ----------------------------------------------------------------------------------------------------------
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        'import sys\nfrom pyiqa_moeagiqa.cli import app\n'
+        "try: app(['--help'])\n"
+        f'except SystemExit as end: assert not end.code; print([name for name in {HEAVY} if name in sys.modules])'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert 'Usage' in done.stdout
+    assert done.stdout.splitlines()[-1] == '[]'
+
+
+@pytest.mark.parametrize(
+    'command',
+    [[], ['score'], ['prepare'], ['convert'], ['options', 'write'], ['weights', 'list'], ['weights', 'install']],
+)
+def test_every_command_has_help(command):
+    result = run(*command, '--help')
+    assert result.exit_code == 0
+    assert 'Usage' in result.stdout
+
+
+def test_a_folder_is_scored_into_a_table_best_first(score, pictures):
+    result = score(pictures, '--prompt', 'a [bold]cat[/bold] :smile: [/x]')
+    assert result.exit_code == 0, result.output
+    scores = [
+        float(cells[-2])
+        for line in result.stdout.splitlines()
+        if len(cells := line.split('│')) > 3 and cells[-2].strip()
+    ]
+    assert len(scores) == 3
+    assert scores == sorted(scores, reverse=True)
+    shown = ''.join(result.stdout.split())
+    assert 'a[bold]cat[/bold]:smile:[/x]' in shown
+
+
+def test_a_long_path_is_shown_whole(score, pictures, monkeypatch):
+    long = pictures / ('n' * 100 + '.png')
+    (pictures / 'a.png').rename(long)
+    result = score(long, '--prompt', 'a cat')
+    column = ''.join(line.split('│')[1].strip() for line in result.stdout.splitlines() if '│' in line)
+    assert column == str(long)
+
+
+@pytest.mark.parametrize('ending', ['csv', 'jsonl', 'parquet'])
+def test_scores_are_written_to_a_file(score, pictures, tmp_path, ending):
+    output = tmp_path / f'scores.{ending}'
+    result = score(pictures, '--prompt', 'None', '--output', output)
+    assert result.exit_code == 0, result.output
+    table = read(output)
+    assert list(table.columns) == ['path', 'prompt', 'score']
+    assert table['path'].tolist() == [str(pictures / name) for name in ('a.png', 'b.jpg', 'sub/c.webp')]
+    assert table['prompt'].tolist() == ['None'] * 3
+    assert table['score'].between(-1, 2).all()
+    assert f'3 scores in {output}' in result.stdout
+
+
+def test_a_score_is_what_the_metric_says(score, pictures, tiny_checkpoint, tmp_path):
+    score(pictures / 'a.png', '--prompt', 'a cat', '--crops', 3, '--output', tmp_path / 's.csv')
+    metric = make_metric('moeagiqa', {'pretrained_model_path': str(tiny_checkpoint), 'crops': 3})
+    expected = metric(str(pictures / 'a.png'), caption_list=['a cat']).item()
+    assert read(tmp_path / 's.csv')['score'].tolist() == [expected]
+
+
+@pytest.mark.parametrize('ending', ['csv', 'jsonl', 'parquet'])
+def test_prompts_come_from_a_file(score, pictures, tmp_path, ending):
+    table = pd.DataFrame({'path': ['a.png', 'b.jpg', 'sub/c.webp'], 'prompt': ['None', 'NA', 'a 🐈, yes']})
+    prompts = pictures / f'prompts.{ending}'
+    {'csv': lambda path: table.to_csv(path, index=False), 'jsonl': lambda path: table.to_json(path, orient='records', lines=True), 'parquet': table.to_parquet}[ending](prompts)  # fmt: skip
+    result = score(pictures, '--prompts', prompts, '--output', tmp_path / 's.csv')
+    assert result.exit_code == 0, result.output
+    assert read(tmp_path / 's.csv')['prompt'].tolist() == ['None', 'NA', 'a 🐈, yes']
+
+
+def test_an_unreadable_image_is_reported_and_the_rest_is_scored(score, pictures, tmp_path):
+    damage(pictures / 'a.png')
+    (pictures / 'b.jpg').write_text('no image')
+    result = score(pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv')
+    assert result.exit_code == 1
+    assert f'{pictures / "a.png"}: not scored: the image is damaged or truncated' in result.stderr
+    assert f'{pictures / "b.jpg"}: not scored: no image that Pillow can read' in result.stderr
+    assert read(tmp_path / 's.csv')['path'].tolist() == [str(pictures / 'sub' / 'c.webp')]
+
+
+def test_an_image_that_was_repaired_is_scored_by_the_second_run(score, pictures, tmp_path):
+    whole = (pictures / 'a.png').read_bytes()
+    damage(pictures / 'a.png')
+    arguments = (pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv')
+    assert score(*arguments).exit_code == 1
+    (pictures / 'a.png').write_bytes(whole)
+    assert score(*arguments).exit_code == 0
+    assert sorted(read(tmp_path / 's.csv')['path']) == [
+        str(pictures / name) for name in ('a.png', 'b.jpg', 'sub/c.webp')
+    ]
+
+
+def test_rows_without_image_and_images_without_row_are_reported(score, pictures, tmp_path):
+    (pictures / 'prompts.csv').write_text('path,prompt\na.png,A\nb.jpg,B\ngone.png,G\n')
+    result = score(pictures, '--prompts', pictures / 'prompts.csv', '--output', tmp_path / 's.csv')
+    assert result.exit_code == 1
+    assert f'{pictures / "gone.png"}: not scored: there is no such image file' in result.stderr
+    assert f'{pictures / "sub" / "c.webp"}: not scored: there is no prompt for it' in result.stderr
+    assert read(tmp_path / 's.csv')['prompt'].tolist() == ['A', 'B']
+
+
+def test_a_prompt_that_was_cut_is_said(score, pictures):
+    result = score(pictures / 'a.png', '--prompt', 'a cat and ' * 30)
+    assert result.exit_code == 0
+    assert f'{pictures / "a.png"}: 1 of 1 prompts were cut' in result.stderr
+
+
+def test_progress_is_shown_on_a_terminal(pictures, tiny_checkpoint, monkeypatch):
+    from pyiqa_moeagiqa.scoring import command
+
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, 'stderr', terminal)
+    command.score([str(pictures)], 'a cat', None, None, 'moeagiqa', None, str(tiny_checkpoint))
+    assert '3/3' in terminal.getvalue()
+    assert 'image' in terminal.getvalue()
+
+
+def test_piqe_needs_no_prompt_and_lower_comes_first(pictures):
+    result = run('score', pictures / '?.*', '--metric', 'piqe')
+    assert result.exit_code == 0, result.output
+    scores = [float(cells[-2]) for line in result.stdout.splitlines() if len(cells := line.split('│')) > 3]
+    assert len(scores) == 2
+    assert scores == sorted(scores)
+
+
+def test_piqe_keeps_prompts_in_its_file(pictures, tmp_path):
+    result = run('score', pictures / 'a.png', '--metric', 'piqe', '--prompt', 'a cat', '--output', tmp_path / 's.csv')
+    assert result.exit_code == 0, result.output
+    assert read(tmp_path / 's.csv')['prompt'].tolist() == ['a cat']
+
+
+PROMPTS = {
+    'no prompt': ([], 'Prompts are needed: give either --prompt TEXT for all images or --prompts FILE'),
+    'both': (['--prompt', 'a cat', '--prompts', 'p.csv'], 'give either --prompt TEXT for all images or --prompts FILE'),
+    'no such file': (['--prompts', 'p.csv'], 'p.csv: there is no such file'),
+}
+
+
+@pytest.mark.parametrize('name', PROMPTS)
+def test_wrong_prompt_options_are_usage_errors(score, pictures, name):
+    options, words = PROMPTS[name]
+    assert words in refused(score(pictures, *options))
+
+
+@pytest.mark.parametrize(
+    ('text', 'words'),
+    [
+        ('path,caption\na.png,x\n', "column 'prompt' is missing"),
+        ('path,prompt\na.png,bär\n'.encode('latin-1'), 'row 2 is not UTF-8 text'),
+        ('path,prompt\na.png,x\na.png,y\n', "different prompts in rows 2 ('a.png'), 3 ('a.png')"),
+    ],
+)
+def test_a_wrong_prompts_file_is_a_usage_error(score, pictures, text, words):
+    (pictures / 'p.csv').write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert words in refused(score(pictures, '--prompts', pictures / 'p.csv'))
+
+
+USAGE = {
+    'path': (['gone.png'], 'gone.png: there is no such file or folder'),
+    'ending': (['--output', 's.txt'], 's.txt: the output must end in .csv, .jsonl, .parquet'),
+    'unwritable': (['--output', '{}/a.png/s.csv'], 'a.png/s.csv: it cannot be written ('),
+    'somebody elses': (['--output', '{}/mine.csv'], 'mine.csv: it holds something else'),
+    'checkpoint': (['--weights', 'gone.safetensors'], 'gone.safetensors: there is no such checkpoint file'),
+    'no checkpoint': (['--weights', '{}/a.png'], 'a.png: cut short or no safetensors file'),
+    'no weights yet': (['--metric', 'moeagiqa-v2', '--weights', 'moeagiqa-v2'], 'moeagiqa-v2 has no weights yet'),
+    'metric': (['--metric', 'beauty'], '--metric beauty: pyiqa has no such metric'),
+    'reference': (['--metric', 'psnr'], '--metric psnr: it compares with a reference image'),
+    'not for others': (['--metric', 'piqe'], '--metric piqe takes no --weights'),
+}
+
+
+@pytest.mark.parametrize('name', USAGE)
+def test_wrong_usage_is_said_in_one_sentence(score, pictures, name):
+    options, words = USAGE[name]
+    (pictures / 'mine.csv').write_text('path,prompt\na.png,x\n')
+    options = [option.format(pictures) for option in options]
+    assert words in refused(score(pictures, '--prompt', 'a cat', *options))
+    assert (pictures / 'mine.csv').read_text() == 'path,prompt\na.png,x\n'
+
+
+def test_crops_are_not_for_other_metrics(pictures):
+    words = refused(run('score', pictures, '--metric', 'piqe', '--crops', 2))
+    assert '--metric piqe takes no --crops' in words
+
+
+def test_a_metric_that_pyiqa_cannot_make_is_said(pictures, monkeypatch):
+    import pyiqa
+
+    def fail(name, **options):
+        raise ModuleNotFoundError("No module named 'parts'\nand more")
+
+    monkeypatch.setattr(pyiqa, 'create_metric', fail)
+    words = refused(run('score', pictures, '--metric', 'entropy'))
+    assert "--metric entropy: pyiqa cannot make it (No module named 'parts')" in words
+
+
+@pytest.mark.parametrize('options', [['--crops', '0'], ['--crops', 'many'], ['--crop', '2']])
+def test_a_wrong_option_has_exit_code_2(score, pictures, options):
+    result = score(pictures, '--prompt', 'a cat', *options)
+    assert result.exit_code == 2
+    assert options[0] in result.stderr
+
+
+def test_output_made_with_other_settings_is_refused(score, pictures, tmp_path):
+    arguments = (pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv')
+    score(*arguments)
+    before = (tmp_path / 's.csv').read_bytes()
+    assert 'made with crops 2, now it is 5' in refused(score(*arguments, '--crops', 5))
+    assert 'made with metric ' in refused(run('score', *arguments, '--metric', 'piqe'))
+    assert (tmp_path / 's.csv').read_bytes() == before
+    assert score(*arguments, '--crops', 2).exit_code == 0, 'as many crops as the default are the same setting'
+
+
+def test_a_checkpoint_may_be_named_another_way(score, pictures, tmp_path, tiny_checkpoint):
+    arguments = (pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv')
+    score(*arguments)
+    assert score(*arguments, '--weights', os.path.relpath(tiny_checkpoint)).exit_code == 0
+
+
+# -- stopping and going on ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(pictures):
+    """A folder of more pictures than are scored before the run is stopped."""
+    folder = pictures.parent / 'many'
+    folder.mkdir()
+    for place in range(600):
+        os.link(pictures / 'a.png', folder / f'{place:03}.png')
+    return folder
+
+
+def stop(arguments, output, how) -> tuple[int, str]:
+    """Run in a process of its own, stop it once some rows are written; exit code and standard error."""
+    environment = os.environ | {'OMP_NUM_THREADS': '1'}
+    command = [sys.executable, '-m', 'pyiqa_moeagiqa.cli', 'score', *map(str, arguments)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
+    ) as process:
+        give_up = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < give_up:
+            if output.exists() and output.read_bytes().count(b'\n') > 5:
+                process.send_signal(how)
+                break
+            time.sleep(0.01)
+        else:
+            process.kill()
+        _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+def test_rows_survive_kill_and_the_next_run_goes_on(score, many, tiny_checkpoint, tmp_path):
+    output = tmp_path / 's.csv'
+    arguments = (many, '--prompt', 'a cat', '--output', output)
+    code, errors = stop(['--weights', tiny_checkpoint, *arguments], output, signal.SIGKILL)
+    assert code == -signal.SIGKILL, errors
+    kept = output.read_bytes()
+    rows = kept.count(b'\n') - 1
+    assert 5 <= rows < 600
+    with output.open('ab') as file:
+        file.write(f'{many}/599.png,"a c'.encode())  # what a machine that lost its power leaves
+    result = score(*arguments)
+    assert result.exit_code == 0, result.output
+    assert output.read_bytes().startswith(kept[: kept.rfind(b'\n') + 1])
+    assert sorted(read(output)['path']) == [str(path) for path in sorted(many.iterdir())]
+
+
+def test_ctrl_c_keeps_the_rows_and_says_so(score, many, tiny_checkpoint, tmp_path):
+    output = tmp_path / 's.parquet'
+    arguments = (many, '--prompt', 'a cat', '--output', output)
+    journal = tmp_path / 's.parquet.jsonl'
+    code, errors = stop(['--weights', tiny_checkpoint, *arguments], journal, signal.SIGINT)
+    assert code == 130, errors
+    assert (
+        errors.splitlines()[-1]
+        == f'moeagiqa: stopped; the rows in {output} are kept, the same command goes on from there.'
+    )
+    assert 'Traceback' not in errors
+    kept = read(output)
+    assert 5 <= len(kept) < 600
+    assert not journal.exists()
+    result = score(*arguments)
+    assert result.exit_code == 0, result.output
+    table = read(output)
+    pd.testing.assert_frame_equal(table.head(len(kept)), kept)
+    assert sorted(table['path']) == [str(path) for path in sorted(many.iterdir())]
+
+
+# -- options write, prepare -----------------------------------------------------------------------------------------
+
+
+def test_option_files_are_written(tmp_path):
+    result = run('options', 'write', tmp_path / 'mine')
+    assert result.exit_code == 0
+    assert (tmp_path / 'mine' / 'options' / 'moeagiqa.yml').is_file()
+    assert (tmp_path / 'mine' / 'datasets_meta' / 'agiqa3k.yml').is_file()
+    assert str(tmp_path / 'mine' / 'options' / 'moeagiqa.yml') in result.stdout.splitlines()
+
+
+def test_changed_option_files_need_force(tmp_path):
+    run('options', 'write', tmp_path)
+    changed = tmp_path / 'options' / 'moeagiqa.yml'
+    changed.write_text('name: mine\n')
+    assert 'moeagiqa.yml is there already and differs' in refused(run('options', 'write', tmp_path))
+    assert run('options', 'write', tmp_path, '--force').exit_code == 0
+    assert changed.read_text() != 'name: mine\n'
+
+
+def test_option_files_cannot_be_written_into_a_file(pictures):
+    assert 'a.png' in refused(run('options', 'write', pictures / 'a.png'))
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A made-up download of AGIQA-3K: ten prompts, one picture each."""
+    folder = tmp_path / 'download'
+    folder.mkdir()
+    rows = []
+    for place in range(10):
+        Image.new('RGB', (8, 8)).save(folder / f'sd1.5_high_{place:03}.jpg')
+        rows.append([f'sd1.5_high_{place:03}.jpg', f'prompt {place}', '', '', '', place / 2, 0.1, place / 2, 0.1])
+    pd.DataFrame(rows, columns=OFFICIAL).to_csv(folder / 'data.csv', index=False)
+    return folder
+
+
+def test_a_data_set_is_prepared(source, tmp_path):
+    result = run('prepare', 'agiqa3k', '--source', source)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith('datasets/agiqa3k.csv: 10 images, 10 prompts (')
+    table = read(tmp_path / 'work' / 'datasets' / 'agiqa3k.csv')
+    assert table['split'].value_counts().to_dict() == {'train': 7, 'test': 2, 'val': 1}
+
+
+def test_seed_and_split_are_options(source, tmp_path):
+    for name, options in {'a': ['--seed', 1], 'b': ['--seed', 1], 'c': ['--seed', 2], 'd': ['--seed', 1, '--split', 'image']}.items():  # fmt: skip
+        assert (
+            run('prepare', 'agiqa3k', '--source', source, '--output', tmp_path / f'{name}.csv', *options).exit_code == 0
+        )
+    a, b, c, d = ((tmp_path / f'{name}.csv').read_bytes() for name in 'abcd')
+    assert a == b
+    assert a != c
+    assert len(d) == len(a)
+
+
+def test_a_wrong_download_is_said_in_one_sentence(source, tmp_path):
+    (source / 'sd1.5_high_003.jpg').unlink()
+    words = refused(run('prepare', 'agiqa3k', '--source', source))
+    assert f"data.csv: there is no such image below {source} in row 5 ('sd1.5_high_003.jpg')" in words
+    assert 'data.csv: there is no such file' in refused(run('prepare', 'agiqa3k', '--source', tmp_path))
+    assert not (tmp_path / 'work' / 'datasets').exists()
+
+
+def test_an_unknown_data_set_is_a_usage_error(source):
+    result = run('prepare', 'agiqa5k', '--source', source)
+    assert result.exit_code == 2
+    assert 'agiqa3k' in result.stderr
+
+
+# -- weights, convert -----------------------------------------------------------------------------------------------
+
+
+def test_weights_are_listed_with_what_is_missing():
+    result = run('weights', 'list')
+    assert result.exit_code == 0, result.output
+    for name in ('moeagiqa-v1', 'moeagiqa-v2'):
+        assert name in result.stdout
+
+
+def test_installed_weights_are_found_by_name(tiny_checkpoint, pictures, tmp_path):
+    from pyiqa_moeagiqa.checkpoints import read, save
+
+    checkpoint = read(tiny_checkpoint)
+    checkpoint.info['model_name'] = 'moeagiqa-v1'
+    result = run('weights', 'install', save(checkpoint, tmp_path / 'mine.safetensors'))
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == str(tmp_path / 'home' / 'moeagiqa-v1.safetensors')
+    assert run('score', pictures / 'a.png', '--prompt', 'a cat', '--metric', 'moeagiqa-v1').exit_code == 0
+
+
+BAD_FILES = {
+    'gone': (None, 'there is no such file'),
+    'empty': (b'', 'damaged'),
+    'text': (b'my notes', 'damaged'),
+    'image': ('image', 'damaged'),
+    'no dictionary': ([1, 2], 'list'),
+    'other keys': ({'weights': {}}, "lacks 'reward_model_state_dict'"),
+    'no tensors': ({'reward_model_state_dict': {}, 'regressor_model_state_dict': {}}, ''),
+    'parts that are no dictionaries': ({'reward_model_state_dict': 1, 'regressor_model_state_dict': [1]}, ''),
+    'values that are no tensors': (
+        {'reward_model_state_dict': {'a': 1}, 'regressor_model_state_dict': {'weight1': 2, 'proj': 3}},
+        '',
+    ),  # fmt: skip
+}
+
+
+@pytest.fixture
+def bad_file(tmp_path, pictures):
+    def make(name):
+        path, content = tmp_path / 'best.pth', BAD_FILES[name][0]
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        elif content == 'image':
+            path.write_bytes((pictures / 'a.png').read_bytes())
+        elif content is not None:
+            torch.save(content, path)
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize('name', BAD_FILES)
+def test_a_file_that_cannot_be_converted_is_named(bad_file, tmp_path, name):
+    visual = tmp_path / 'visual.pth'
+    torch.save({'norm.weight': torch.zeros(2)}, visual)
+    output = tmp_path / 'out.safetensors'
+    words = refused(run('convert', '--finetuned', bad_file(name), '--visual', visual, '--output', output))
+    assert 'best.pth: ' in words
+    assert BAD_FILES[name][1] in words
+    assert not output.exists()
+
+
+@pytest.mark.parametrize('name', ['gone', 'empty', 'text', 'image'])
+def test_a_file_that_is_no_checkpoint_is_not_installed(bad_file, tmp_path, name):
+    assert 'best.pth: ' in refused(run('weights', 'install', bad_file(name)))
+    assert not (tmp_path / 'home').exists()
+
+
+def test_a_checkpoint_without_a_full_size_name_is_not_installed(tiny_checkpoint):
+    assert "a checkpoint of 'tiny'; only moeagiqa-v1 and moeagiqa-v2" in refused(
+        run('weights', 'install', tiny_checkpoint)
+    )

@@ -1,0 +1,103 @@
+"""The wheel in an environment where it alone is ours, used from an empty directory, and removed again."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> str:
+    """What a command prints; it must succeed."""
+    clean = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
+    done = subprocess.run(
+        list(map(str, command)), cwd=cwd, env=clean | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp('wheel')
+    run(sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', folder, ROOT, cwd=folder)
+    return next(folder.glob('*.whl'))
+
+
+@pytest.fixture(scope='module')
+def environment(wheel, tmp_path_factory) -> Path:
+    """A fresh environment that borrows the dependencies, and not our editable install, from this one.
+
+    A path that a .pth file adds is searched for modules, but its own .pth files are not read.
+    """
+    folder = tmp_path_factory.mktemp('environment')
+    run(sys.executable, '-m', 'venv', folder, cwd=folder)
+    python = folder / 'bin' / 'python'
+    run(python, '-m', 'pip', 'install', '-q', '--no-deps', wheel, cwd=folder)
+    site = next((folder / 'lib').glob('python*')) / 'site-packages'
+    (site / 'borrowed.pth').write_text(sysconfig.get_paths()['purelib'] + '\n')
+    return folder
+
+
+@pytest.fixture
+def empty(tmp_path) -> Path:
+    return tmp_path
+
+
+LISTING = "import pyiqa; print(pyiqa.list_models(filter='moeagiqa*'))"
+NAMES = "['moeagiqa', 'moeagiqa-v1', 'moeagiqa-v2']"
+
+
+def test_the_wheel_scores_offline_from_an_empty_directory(environment, empty):
+    code = (
+        'import pyiqa, torch, pyiqa_moeagiqa; metric = pyiqa.create_metric("moeagiqa");'
+        'print(pyiqa_moeagiqa.__file__, metric(torch.rand(2, 3, 260, 300), caption_list=["a", "b"]).shape)'
+    )
+    printed = run(environment / 'bin' / 'python', '-c', code, cwd=empty, HF_HUB_OFFLINE='1')
+    assert str(environment) in printed
+    assert 'torch.Size([2, 1])' in printed
+
+
+def test_the_wheel_registers_by_itself(environment, empty):
+    assert NAMES in run(environment / 'bin' / 'python', '-c', LISTING, cwd=empty)
+
+
+def test_the_command_writes_the_option_files(environment, empty):
+    run(environment / 'bin' / 'moeagiqa', 'options', 'write', '.', cwd=empty)
+    for folder in ('options', 'datasets_meta'):
+        written = {path.relative_to(empty) for path in (empty / folder).rglob('*.yml')}
+        assert written == {path.relative_to(ROOT) for path in (ROOT / folder).rglob('*.yml')}
+
+
+def test_without_pth_files_one_import_does_it(wheel, empty):
+    run(sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--target', empty / 'lib', wheel, cwd=empty)
+    code = 'import pyiqa_moeagiqa; print(pyiqa_moeagiqa.__file__);' + LISTING
+    printed = run(sys.executable, '-c', code, cwd=empty, PYTHONPATH=str(empty / 'lib'), MOEAGIQA_NO_HOOK='1')
+    assert str(empty / 'lib') in printed
+    assert NAMES in printed
+
+
+def test_a_checkout_of_pyiqa_on_the_path_is_served(environment, empty):
+    # The checkout's own folder comes first on the path, so its pyiqa is the one that is loaded.
+    run(
+        environment / 'bin' / 'python',
+        '-c',
+        'import pyiqa, shutil; shutil.copytree(*pyiqa.__path__, "pyiqa")',
+        cwd=empty,
+    )
+    printed = run(environment / 'bin' / 'python', '-c', 'import pyiqa; print(pyiqa.__file__);' + LISTING, cwd=empty)
+    assert str(empty / 'pyiqa') in printed
+    assert NAMES in printed
+
+
+def test_uninstalling_takes_everything_away(environment, empty):
+    # The last test of this module: the environment is of no use after it.
+    site = next((environment / 'lib').glob('python*')) / 'site-packages'
+    assert (site / 'pyiqa_moeagiqa.pth').is_file()
+    run(environment / 'bin' / 'python', '-m', 'pip', 'uninstall', '-q', '-y', 'pyiqa-moeagiqa', cwd=empty)
+    assert [path.name for path in site.iterdir() if 'moeagiqa' in path.name] == []
+    assert run(environment / 'bin' / 'python', '-c', 'print("starts")', cwd=empty) == 'starts'

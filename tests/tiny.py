@@ -1,0 +1,59 @@
+"""Tiny networks with every part of the full-size one, for tests that need no weights."""
+
+import torch
+
+from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
+
+TINY = {
+    'visual': 'vit_tiny_patch16_224',
+    'visual_options': {'embed_dim': 32, 'depth': 4, 'num_heads': 2},
+    'layers': (2, 3),
+    'semantic': 'bert',
+    'semantic_options': {
+        'hidden_size': 32,
+        'num_hidden_layers': 2,
+        'num_attention_heads': 2,
+        'intermediate_size': 64,
+    },
+    'prior': False,
+    'channels': 32,
+    'hidden': 32,
+    'heads': 2,
+    'matching': 16,
+    'targets': ('quality', 'alignment'),
+    'crop_size': 64,
+    'crops': 2,
+}
+TINY_BLIP = {
+    'semantic': 'blip',
+    'matching': 0,
+    'semantic_options': {
+        'vision': {
+            'hidden_size': 32,
+            'intermediate_size': 64,
+            'num_hidden_layers': 2,
+            'num_attention_heads': 2,
+            'image_size': 32,
+        },
+        'text': {
+            'hidden_size': 32,
+            'intermediate_size': 64,
+            'num_hidden_layers': 2,
+            'num_attention_heads': 2,
+        },
+    },
+}
+
+
+def config(**changes) -> MoEAGIQAConfig:
+    """The tiny configuration with changes."""
+    return MoEAGIQAConfig.from_options(TINY | changes)
+
+
+def inputs(network, images: int = 2) -> tuple[torch.Tensor, ...]:
+    """Crops, view, ids and mask that the network takes, always the same."""
+    generator = torch.Generator().manual_seed(0)
+    size, view = network.config.crop_size, network.view_size
+    crops = torch.rand(images, network.config.crops, 3, size, size, generator=generator)
+    ids = torch.randint(1000, 2000, (images, network.config.prompt_tokens), generator=generator)
+    return crops, torch.rand(images, 3, view, view, generator=generator), ids, torch.ones_like(ids)
