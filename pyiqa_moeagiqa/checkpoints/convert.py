@@ -1,5 +1,6 @@
 """The released PyTorch files as one self-describing checkpoint."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,11 @@ import torch
 from torch import Tensor
 
 from ..archs.config import MoEAGIQAConfig
-from .file import Checkpoint, CheckpointError, save
+from .file import Checkpoint, CheckpointError, require_file, save
 from .load import build_network, check_names, fit_crop_size
-from .names import Weights, from_image_reward, from_released_regressor, from_timm
+from .names import Weights, from_image_reward, from_released_regressor, from_timm, without_data_parallel
 
-TIMM_VISUAL = 'vit_base_patch16_224.augreg_in21k_ft_in1k'
+REWARD, REGRESSOR, PRIOR = 'reward_model_state_dict', 'regressor_model_state_dict', 'vit_model_state_dict'
 
 
 def convert_released(
@@ -21,6 +22,7 @@ def convert_released(
     output: str | Path = 'moeagiqa.safetensors',
     dataset: str | None = None,
     config: MoEAGIQAConfig | None = None,
+    mos_range: tuple[float, float] | None = None,
 ) -> Path:
     """Turn the released files into one checkpoint; returns its path.
 
@@ -32,41 +34,65 @@ def convert_released(
         output: the checkpoint to write.
         dataset: name of the data set it was trained on, for the header.
         config: the network's configuration; default: the released one, with the crop size that the file tells.
+        mos_range: the data set's lowest and highest MOS, for the header.
 
     Raises:
         CheckpointError: for a file that is missing or damaged, that could run code, or whose tensors do not make up
             the network: missing, extra and misshapen ones are listed.
     """
-    state = read_torch(finetuned, ['reward_model_state_dict', 'regressor_model_state_dict'])
-    weights = from_released_regressor(state['regressor_model_state_dict'])
-    weights |= from_image_reward(state['reward_model_state_dict'])
-    config = config or _released_config(weights, with_prior=prior is not None)
+    released = read_torch(finetuned, (REWARD, REGRESSOR))
+    trained = from_released_regressor(tensors(released[REGRESSOR])) | from_image_reward(tensors(released[REWARD]))
+    config = _configuration(config, trained, finetuned, prior)
+    frozen = from_timm(read_weights(visual) if visual else download_timm(config.visual), 'visual')
+    parts = {
+        'finetuned': (finetuned, trained),
+        'visual': (visual or config.visual, drop_unused_layers(frozen, config)),
+    }
     if prior is not None:
-        weights |= from_timm(read_torch(prior, ['vit_model_state_dict'])['vit_model_state_dict'], 'prior')
-    weights |= from_timm(read_weights(visual) if visual else download_timm(TIMM_VISUAL), 'visual')
-    network = build_network(config)
-    weights = fit_crop_size(network, drop_unused_layers(weights, config))
-    check_names(weights, network.state_dict(), finetuned)
+        parts['prior'] = (prior, from_timm(tensors(read_torch(prior, (PRIOR,))[PRIOR]), 'prior'))
     info: dict[str, Any] = {
-        'model_name': 'moeagiqa-v2' if config.prior else 'moeagiqa-v1',
+        'model_name': config.model_name,
         'dataset': dataset or 'unknown',
+        'mos_range': list(mos_range) if mos_range else 'unknown',
         'licence': 'unknown: the licence of the converted files',
-        'sources': [str(Path(file).name) for file in (finetuned, prior, visual) if file] or [],
+        'sources': {part: Path(source).name for part, (source, _) in parts.items()},
         'figures': {},
     }
-    return save(Checkpoint(config, weights, info), output)
+    return save(Checkpoint(config, _join(parts, config), info), output)
 
 
-def _released_config(weights: Weights, with_prior: bool) -> MoEAGIQAConfig:
+def _configuration(
+    config: MoEAGIQAConfig | None, weights: Weights, finetuned: str | Path, prior: str | Path | None
+) -> MoEAGIQAConfig:
+    """The given or the released configuration, once file, configuration and prior agree on v1 or v2."""
+    is_v2 = any(name.startswith('inject.') for name in weights)
+    if is_v2 and prior is None:
+        raise CheckpointError(f'{finetuned}: a network of v2 needs the prior it was trained with; give its file.')
+    if prior is not None and not is_v2:
+        raise CheckpointError(f'{finetuned}: a network of v1 has no prior; leave out prior {prior}.')
+    if config is not None and config.prior != is_v2:
+        version = 'v2' if is_v2 else 'v1'
+        raise CheckpointError(f'{finetuned}: a network of {version}, but config.prior is {config.prior}; change it.')
     maps = weights.get('inject.w1')
-    if (maps is not None) != with_prior:
-        raise CheckpointError(
-            'The fine-tuned file is of v2 and needs the prior it was trained with: give prior=.'
-            if maps is not None
-            else 'The fine-tuned file is of v1, which has no prior: give prior=None.'
-        )
     crop_size = 224 if maps is None or maps.dim() != 4 else 16 * maps.shape[-1]
-    return MoEAGIQAConfig(prior=with_prior, crop_size=crop_size)
+    return config or MoEAGIQAConfig(prior=is_v2, crop_size=crop_size)
+
+
+def _join(parts: Mapping[str, tuple[str | Path, Weights]], config: MoEAGIQAConfig) -> Weights:
+    """The whole network's weights, each file checked against the part of the network that it is to fill."""
+    network = build_network(config)
+    joined: Weights = {}
+    for part, (source, weights) in parts.items():
+        weights = fit_crop_size(network, weights)
+        expected = {name: tensor for name, tensor in network.state_dict().items() if _filled_by(name) == part}
+        check_names(weights, expected, source)
+        joined |= weights
+    return joined
+
+
+def _filled_by(name: str) -> str:
+    first = name.split('.')[0]
+    return first if first in ('visual', 'prior') else 'finetuned'
 
 
 def drop_unused_layers(weights: Weights, config: MoEAGIQAConfig) -> Weights:
@@ -83,50 +109,75 @@ def drop_unused_layers(weights: Weights, config: MoEAGIQAConfig) -> Weights:
     return {name: tensor for name, tensor in weights.items() if is_used(name)}
 
 
-def read_torch(path: str | Path, keys: list[str]) -> dict[str, Any]:
+class _Skipped:
+    """Stands for a number or number type of numpy's: the released files hold their loss as one, which nobody needs."""
+
+    def __init__(self, *args: Any):
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+# numpy 2 has moved ``scalar``; torch matches these stand-ins by module and name, and nothing of numpy's is called.
+_NUMPY_NAMES = (('numpy', 'dtype'), ('numpy.core.multiarray', 'scalar'), ('numpy._core.multiarray', 'scalar'))
+_NUMPY = [type(name, (_Skipped,), {'__module__': module}) for module, name in _NUMPY_NAMES]
+
+
+def read_torch(path: str | Path, keys: tuple[str, ...] = ()) -> dict[str, Any]:
     """A PyTorch file's dictionary, read without running anything in it.
 
     Raises:
-        CheckpointError: for a file that is missing, damaged, holds more than tensors, or lacks a key.
+        CheckpointError: for a file that is missing, damaged, holds more than tensors, or lacks the dictionary that
+            one of ``keys`` names.
     """
     path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f'{path}: there is no such file.')
+    require_file(path)
     try:
-        state = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # torch raises pickle, zip, runtime and end-of-file errors
-        reason = str(error).strip().splitlines()[0]
+        with torch.serialization.safe_globals(_NUMPY):
+            state = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception:  # torch raises pickle, zip, runtime and end-of-file errors, and advises to run the file
         raise CheckpointError(
-            f'{path}: not read, because it is damaged or holds more than tensors ({reason})'
+            f'{path}: not read, because it is cut short or holds more than tensors, which could run code; get it '
+            'again from where it was released.'
         ) from None
-    if not isinstance(state, dict):
-        raise CheckpointError(f'{path}: holds a {type(state).__name__}, not a dictionary of tensors.')
-    missing = [key for key in keys if key not in state]
-    if missing:
-        there = ', '.join(map(repr, list(state)[:5]))
-        raise CheckpointError(f'{path}: lacks {missing[0]!r}; it holds {there}.')
-    return state
+    if not isinstance(state, Mapping):
+        raise CheckpointError(
+            f'{path}: holds a {type(state).__name__}, not a dictionary of tensors; give another file.'
+        )
+    for key in keys:
+        if not isinstance(state.get(key), Mapping):
+            there = ', '.join(map(repr, list(state)[:5]))
+            raise CheckpointError(f'{path}: lacks {key!r} (it holds {there}); give the file that has it.')
+    return dict(state)
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
+def tensors(state: Mapping[str, Any]) -> Weights:
+    """The tensors of a state dictionary in float32, under their names without DataParallel's prefix."""
+    found = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    floats = {name: value.float() if value.is_floating_point() else value for name, value in found.items()}
+    return without_data_parallel(floats)
+
+
+def read_weights(path: str | Path) -> Weights:
     """A flat dictionary of tensors from .safetensors or a PyTorch file; raises as ``read_torch`` does."""
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.suffix == '.safetensors' and path.is_file():
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         try:
-            return load_file(path)
+            return tensors(load_file(path))
         except SafetensorError as error:
             raise CheckpointError(f'{path}: cut short or no safetensors file ({error}); copy it again.') from None
-    state = read_torch(path, [])
-    for key in ('state_dict', 'model', 'params', 'vit_model_state_dict'):
-        if isinstance(state.get(key), dict):
+    state = read_torch(path)
+    for key in ('state_dict', 'model', 'params', PRIOR):
+        if isinstance(state.get(key), Mapping):
             state = state[key]
-    return {name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
+    return tensors(state)
 
 
-def download_timm(name: str) -> dict[str, Tensor]:
+def download_timm(name: str) -> Weights:
     """The weights of a timm model, from timm's hub cache or the hub.
 
     Raises:
@@ -137,7 +188,7 @@ def download_timm(name: str) -> dict[str, Tensor]:
     try:
         return timm.create_model(name, pretrained=True, num_classes=0).state_dict()
     except Exception as error:  # timm passes on whatever its hub client raises
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')
         raise CheckpointError(
             f'timm weights {name}: they could not be downloaded ({reason}); give their file instead.'
         ) from None

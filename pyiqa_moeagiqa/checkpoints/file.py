@@ -7,7 +7,7 @@ are float32 again after reading. Nothing in such a file can run.
 import hashlib
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -55,31 +55,48 @@ def save(checkpoint: Checkpoint, path: Path | str, half: bool = False, int8_part
         int8_parts: prefixes of matrices that are stored as int8 with a float32 scale per row.
 
     Raises:
-        CheckpointError: for a weight that is not finite.
+        CheckpointError: for a weight that is not finite, or a place that cannot be written.
     """
     path = Path(path)
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for name, tensor in checkpoint.weights.items():
-        tensor = tensor.detach().cpu().contiguous()
+        tensors |= _encode(name, tensor, half, name.startswith(int8_parts))
+    for name, tensor in tensors.items():
         if not tensor.isfinite().all():
-            raise CheckpointError(f'{path}: not written, because {name} has NaN or infinite values.')
-        if name.startswith(int8_parts) and tensor.dim() == 2 and int8_parts:
-            tensors[name], tensors[name + SCALE] = quantise_rows(tensor)
-        else:
-            tensors[name] = tensor.half() if half else tensor
+            raise CheckpointError(
+                f'{path}: not written, because {name} has NaN, infinite values or values too large for {tensor.dtype}.'
+            )
     metadata = {
         'format': FORMAT,
         'config': json.dumps(checkpoint.config.to_dict()),
         'info': json.dumps(checkpoint.info),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + f'.part{os.getpid()}')
+    _write_whole(tensors, metadata, path)
+    return path
+
+
+def _encode(name: str, tensor: Tensor, half: bool, as_int8: bool) -> dict[str, Tensor]:
+    """What is stored for one tensor."""
+    tensor = tensor.detach().cpu().contiguous()
+    if as_int8 and tensor.dim() == 2:
+        values, scale = quantise_rows(tensor)
+        return {name: values, name + SCALE: scale}
+    return {name: tensor.half() if half else tensor}
+
+
+def _write_whole(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> None:
+    part = path.with_name(f'{path.name}.part{os.getpid()}')
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        mode = part.stat().st_mode  # safetensors makes files that nobody but their owner can read
         save_file(tensors, part, metadata)
+        part.chmod(mode)
         part.replace(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f'{path}: not written ({error}); choose another place or make room there.') from None
     finally:
         part.unlink(missing_ok=True)
-    return path
 
 
 def quantise_rows(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,55 +114,96 @@ def read(path: Path | str) -> Checkpoint:
     path = Path(path)
     config, info = read_header(path)
     with safe_open(path, framework='pt') as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    weights = {}
-    for name, tensor in tensors.items():
-        if name.endswith(SCALE) and name.removesuffix(SCALE) in tensors:
-            continue
-        scale = tensors.get(name + SCALE, 1)
-        weights[name] = tensor.float() * scale
-        if not weights[name].isfinite().all():
-            raise CheckpointError(f'{path}: {name} has NaN or infinite values; train or download the file again.')
+        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    scales = {name for name in stored if name.endswith(SCALE) and name.removesuffix(SCALE) in stored}
+    weights = {name: _decode(name, stored, path) for name in stored if name not in scales}
     return Checkpoint(config, weights, info, path)
+
+
+def _decode(name: str, stored: dict[str, Tensor], path: Path) -> Tensor:
+    """One tensor as float32, from what ``_encode`` made of it."""
+    tensor = stored[name].float()
+    if stored[name].dtype == torch.int8:
+        scale = stored.get(name + SCALE)
+        if scale is None or scale.shape != (len(tensor), 1):
+            raise CheckpointError(f'{path}: {name} is int8 and lacks its scale per row; get the file again.')
+        tensor = tensor * scale
+    if not tensor.isfinite().all():
+        raise CheckpointError(f'{path}: {name} has NaN or infinite values; train or download the file again.')
+    return tensor
 
 
 def read_header(path: Path | str) -> tuple[MoEAGIQAConfig, dict[str, Any]]:
     """Configuration and info alone, without reading the weights; raises as ``read`` does."""
     path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f'{path}: there is no such checkpoint file.')
-    with path.open('rb') as file:
-        start = file.read(2)
-    if start == b'PK' or start[:1] == b'\x80':
+    metadata = _metadata(path)
+    if not metadata.get('format', '').startswith('moeagiqa-'):
         raise CheckpointError(
-            f'{path}: a PyTorch pickle, which could run code, is not read; turn it into a checkpoint with '
-            '"moeagiqa convert".'
+            f'{path}: a safetensors file, but no MoE-AGIQA checkpoint (its header lacks format {FORMAT!r}); give one '
+            'that this package wrote.'
         )
+    try:
+        options, info = json.loads(metadata['config']), json.loads(metadata.get('info', '{}'))
+        newer = _newer_than_this_version(metadata['format'], options)
+        config = None if newer else MoEAGIQAConfig.from_options(options)
+    except (KeyError, TypeError, ValueError) as error:
+        reason = str(error).rstrip('.')
+        raise CheckpointError(f'{path}: its header cannot be used ({reason}); get the file again.') from None
+    if newer:
+        raise CheckpointError(f'{path}: from a newer version (its header has {newer}); update pyiqa-moeagiqa.')
+    return config, info if isinstance(info, dict) else {}
+
+
+def _newer_than_this_version(stored_format: str, options: dict[str, Any]) -> str:
+    """What in a header this version does not know; empty where it knows all."""
+    if stored_format != FORMAT:
+        return f'format {stored_format!r}'
+    unknown = set(options) - {f.name for f in fields(MoEAGIQAConfig)}
+    return f'option {", ".join(sorted(unknown))}' if unknown else ''
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    require_file(path)
     try:
         with safe_open(path, framework='pt') as file:
-            metadata = file.metadata() or {}
+            return file.metadata() or {}
     except (SafetensorError, OSError) as error:
+        if _looks_like_a_pickle(path):
+            raise CheckpointError(
+                f'{path}: a PyTorch pickle, which could run code, is not read; turn it into a checkpoint with '
+                '"moeagiqa convert".'
+            ) from None
         raise CheckpointError(f'{path}: cut short or no safetensors file ({error}); copy it again.') from None
-    if metadata.get('format') != FORMAT:
-        raise CheckpointError(
-            f'{path}: a safetensors file, but no MoE-AGIQA checkpoint (its header lacks format {FORMAT!r}).'
-        )
-    try:
-        return MoEAGIQAConfig.from_options(json.loads(metadata['config'])), json.loads(metadata.get('info', '{}'))
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f'{path}: its header cannot be used ({error}); is it from a newer version?') from None
+
+
+def _looks_like_a_pickle(path: Path) -> bool:
+    # asked only once the file is known to be no safetensors: those begin with their header's length, which is any number
+    with path.open('rb') as file:
+        start = file.read(2)
+    return start == b'PK' or start[:1] == b'\x80'
+
+
+def require_file(path: Path) -> None:
+    """Raise a CheckpointError for a path where there is no file."""
+    if path.is_dir():
+        raise CheckpointError(f'{path}: a folder, not a file; give the file in it.')
+    if not path.is_file():
+        raise CheckpointError(f'{path}: there is no such file; check its name and folder.')
 
 
 def is_ours(path: Path | str) -> bool:
     """Whether a file is a checkpoint of this package; what it holds else is not looked into."""
     try:
         with safe_open(path, framework='pt') as file:
-            return (file.metadata() or {}).get('format') == FORMAT
+            return (file.metadata() or {}).get('format', '').startswith('moeagiqa-')
     except (SafetensorError, OSError):
         return False
 
 
 def file_hash(path: Path | str) -> str:
     """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
     with Path(path).open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

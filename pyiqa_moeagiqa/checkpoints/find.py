@@ -1,6 +1,7 @@
 """Where checkpoints are: the embedded one, installed ones, a local file, https:// and hf://."""
 
 import hashlib
+import http.client
 import os
 import shutil
 import urllib.error
@@ -9,7 +10,7 @@ import urllib.request
 from importlib import resources
 from pathlib import Path
 
-from .file import CheckpointError, read_header
+from .file import CheckpointError, read, read_header
 
 EMBEDDED = 'moeagiqa'
 FULL_SIZE = ('moeagiqa-v1', 'moeagiqa-v2')
@@ -52,6 +53,11 @@ def _find_full_size(name: str) -> Path:
             f'{name} has no weights yet: convert the released files with "moeagiqa convert", then "moeagiqa weights '
             f'install FILE", or pass pretrained_model_path=FILE.'
         )
+    found = read_header(path)[1].get('model_name')
+    if found != name:
+        raise CheckpointError(
+            f'{path}: a checkpoint of {found!r}, not of {name!r}; remove it, then "moeagiqa weights install FILE".'
+        )
     return path
 
 
@@ -59,18 +65,22 @@ def install(path: Path | str) -> Path:
     """Copy a checkpoint to where its model name finds it; returns that place.
 
     Raises:
-        CheckpointError: for a file that is no checkpoint of moeagiqa-v1 or moeagiqa-v2.
+        CheckpointError: for a file that is no whole checkpoint of moeagiqa-v1 or moeagiqa-v2.
     """
-    _, info = read_header(path)
-    name = info.get('model_name')
+    path = Path(path).expanduser()
+    checkpoint = read(path)
+    name = checkpoint.info.get('model_name')
     if name not in FULL_SIZE:
         raise CheckpointError(
             f'{path}: a checkpoint of {name!r}; only {" and ".join(FULL_SIZE)} are installed by name, '
             'use this one with pretrained_model_path=.'
         )
+    if checkpoint.config.prior != (name == 'moeagiqa-v2'):
+        has = 'has a' if checkpoint.config.prior else 'has no'
+        raise CheckpointError(f'{path}: says it is {name}, but {has} prior; use it with pretrained_model_path=.')
     target = installed(name)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f'{target.name}.part{os.getpid()}')
+    part = _part(target)
     try:
         shutil.copyfile(path, part)
         part.replace(target)
@@ -79,19 +89,36 @@ def install(path: Path | str) -> Path:
     return target
 
 
+def _part(target: Path) -> Path:
+    """Where a file is written before it is whole."""
+    return target.with_name(f'{target.name}.part{os.getpid()}')
+
+
 def _from_hub(source: str) -> Path:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     parts = source.removeprefix('hf://').split('/', 2)
     if len(parts) != 3 or not all(parts):
         raise CheckpointError(f'{source}: write hf://owner/repository/file.')
     owner, repository, name = parts
     try:
-        return Path(hf_hub_download(f'{owner}/{repository}', name))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f'{source}: it could not be fetched from the hub ({reason}).') from None
+        path = Path(hf_hub_download(f'{owner}/{repository}', name))
+    except Exception as error:  # the hub's client passes on whatever its transport raises
+        reason = _first_line(error)
+        raise CheckpointError(
+            f'{source}: it could not be fetched from the hub ({reason}); check the name, or give a file.'
+        ) from None
+    _check_header(path, source)
+    return path
+
+
+class _OnlyHttps(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect to plain http, where anyone on the way could put other weights."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        if not newurl.startswith('https://'):
+            raise urllib.error.URLError(f'it redirects to {newurl}, which is not https')
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _download(url: str) -> Path:
@@ -99,15 +126,30 @@ def _download(url: str) -> Path:
     target = home() / 'downloads' / f'{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name}'
     if target.is_file():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f'{target.name}.part{os.getpid()}')
+    part = _part(target)
     try:
-        with urllib.request.urlopen(url, timeout=30) as answer, part.open('wb') as file:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with urllib.request.build_opener(_OnlyHttps).open(url, timeout=30) as answer, part.open('wb') as file:
             shutil.copyfileobj(answer, file)
-        read_header(part)  # an error page or half a file is not kept
+        _check_header(part, url)  # an error page or half a file is not kept
         part.replace(target)
-    except (urllib.error.URLError, OSError) as error:
-        raise CheckpointError(f'{url}: it could not be downloaded ({error}).') from None
+    except (OSError, http.client.HTTPException) as error:
+        reason = _first_line(error)
+        raise CheckpointError(
+            f'{url}: it could not be downloaded ({reason}); check the address, or give a file.'
+        ) from None
     finally:
         part.unlink(missing_ok=True)
     return target
+
+
+def _check_header(path: Path, source: str) -> None:
+    """Raise a CheckpointError that names where a file came from, not where it lies now."""
+    try:
+        read_header(path)
+    except CheckpointError as error:
+        raise CheckpointError(str(error).replace(str(path), source, 1)) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')

@@ -1,38 +1,65 @@
 """``moeagiqa weights list``: which checkpoint answers to which name, and what it reached where."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from ..plugin import METRICS
 from .file import CheckpointError, file_hash, read_header
-from .find import find
+from .find import EMBEDDED, find
+
+NOT_THE_PAPERS = {EMBEDDED: ", with small encoders: not the paper's network, nor its figures"}
 
 
-def table() -> Table:
-    """One row per model name: where its checkpoint is, what it reached, its SHA-256 and licence."""
-    shown = Table('name', 'what it is', 'checkpoint', 'reached (SRCC / PLCC)', 'SHA-256', 'licence', show_lines=True)
+def table() -> RenderableType:
+    """One block per model name: where its checkpoint is, what it reached, its SHA-256 and licence."""
+    blocks: list[RenderableType] = []
     for name, what in METRICS.items():
-        shown.add_row(name, what, *_describe(name))
-    return shown
+        blocks.append(Text.assemble((name, 'bold'), f'  {what}{NOT_THE_PAPERS.get(name, "")}'))
+        blocks.append(Padding(_describe(name), (0, 0, 1, 2)))
+    return Group(*blocks)
 
 
-def _describe(name: str) -> tuple[str, str, str, str]:
+def _describe(name: str) -> RenderableType:
     try:
         path = find(name)
         _, info = read_header(path)
     except CheckpointError as error:
-        return str(error).removeprefix(f'{name} '), '', '', ''
-    return str(path), _figures(info), _short_hash(path), str(info.get('licence', 'unknown'))
+        return Text(str(error).removeprefix(f'{name} '))
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(no_wrap=True)
+    rows.add_column(overflow='fold')
+    for label, value in _rows(path, info):
+        rows.add_row(Text(label, style='dim'), Text(value))
+    return rows
 
 
-def _figures(info: dict) -> str:
-    figures = info.get('figures', {})
-    rows = [
-        f'{where}: {value["srcc"]:.4f} / {value["plcc"]:.4f}' for where, value in figures.items() if 'srcc' in value
-    ]
-    return '\n'.join(rows) or 'not stated'
+def _rows(path: Path, info: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield 'file', str(path)
+    yield 'size', f'{path.stat().st_size / 1e6:.1f} MB'
+    yield 'trained on', _data_set(info)
+    yield 'reached', '\n'.join(figure_lines(info.get('figures', {}))) or 'not stated'
+    yield 'licence', str(info.get('licence', 'not stated'))
+    yield 'SHA-256', file_hash(path)
 
 
-def _short_hash(path: Path) -> str:
-    return file_hash(path)[:16]
+def _data_set(info: Mapping[str, Any]) -> str:
+    mos = info.get('mos_range')
+    scale = f', MOS from {mos[0]:g} to {mos[1]:g}' if isinstance(mos, list) and len(mos) == 2 else ''
+    return f'{info.get("dataset", "not stated")}{scale}'
+
+
+def figure_lines(figures: Any, where: str = '') -> Iterator[str]:
+    """Figures, nested as deeply as they may be, as lines such as 'AGIQA-3K quality: SRCC 0.8123, PLCC 0.8712'."""
+    if not isinstance(figures, Mapping):
+        return
+    numbers = [f'{name.upper()} {value:.4f}' for name, value in figures.items() if isinstance(value, float)]
+    if numbers:
+        yield f'{where.strip()}: {", ".join(numbers)}' if where else ', '.join(numbers)
+    for name, value in figures.items():
+        yield from figure_lines(value, f'{where} {name}')

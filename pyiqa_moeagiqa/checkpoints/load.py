@@ -1,12 +1,13 @@
 """From a checkpoint to a network, strictly: what is missing, extra or misshapen is listed by name."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..archs.config import MoEAGIQAConfig
 from ..archs.degradation import fit_position_embedding
@@ -30,19 +31,31 @@ def load_network(source: str | Path, crop_size: int | None = None) -> tuple[MoEA
     """
     path = find(source)
     checkpoint = read(path)
-    config = replace(checkpoint.config, crop_size=crop_size) if crop_size else checkpoint.config
-    network = build_network(config)
+    if crop_size is None:
+        network = _build_from_header(checkpoint.config, path)
+    else:
+        network = build_network(replace(checkpoint.config, crop_size=crop_size))
     load_weights(network, checkpoint.weights, path)
     return network.eval(), checkpoint.info
+
+
+def _build_from_header(config: MoEAGIQAConfig, path: Path) -> MoEAGIQA:
+    try:
+        return build_network(config)
+    except (ValueError, TypeError) as error:
+        reason = str(error).rstrip('.')
+        raise CheckpointError(f'{path}: its header cannot be used ({reason}); get the file again.') from None
 
 
 def build_network(config: MoEAGIQAConfig) -> MoEAGIQA:
     """The network without weights yet: filling half a billion of them with random numbers would take seconds."""
     with torch.device('meta'):
         network = MoEAGIQA(config)
-    for module in network.modules():
-        for name, buffer in module.named_buffers(recurse=False):
-            setattr(module, name, _CONSTANTS[name](buffer.shape))
+    buffers = [(module, name) for module in network.modules() for name, _ in module.named_buffers(recurse=False)]
+    if any(name not in _CONSTANTS for _, name in buffers):
+        return MoEAGIQA(config)  # a ViT with constants of its own, such as rotary embeddings, has to compute them
+    for module, name in buffers:
+        setattr(module, name, _CONSTANTS[name](getattr(module, name).shape))
     return network
 
 
@@ -76,9 +89,9 @@ def check_names(weights: dict[str, Tensor], expected: dict[str, Tensor], source:
         'extra': [name for name in weights if name not in expected],
         'misshapen': misshapen,
     }
-    problems = [f'{kind}: {_list(names)}' for kind, names in groups.items() if names]
+    problems = [f'{kind} {_list(names)}' for kind, names in groups.items() if names]
     if problems:
-        raise CheckpointError(f'{source}: its tensors do not make up this network. {"; ".join(problems)}.')
+        raise CheckpointError(f'{source}: its tensors do not make up this network: {"; ".join(problems)}.')
 
 
 def _list(names: list[str]) -> str:
@@ -89,11 +102,21 @@ def _list(names: list[str]) -> str:
 def fit_crop_size(network: MoEAGIQA, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights with all that depends on the crop size interpolated to the network's own."""
     for part in ('visual', 'prior'):
-        if hasattr(network, part) and f'{part}.pos_embed' in weights:
-            weights = fit_position_embedding(weights, getattr(network, part), f'{part}.pos_embed')
+        if hasattr(network, part):
+            weights = fit_vit(getattr(network, part), weights, f'{part}.pos_embed')
     if hasattr(network, 'inject'):
         grid = network.inject.w1.shape[-2:]
         for name in ('inject.w1', 'inject.w2'):
             if name in weights and weights[name].dim() == 4 and weights[name].shape[-2:] != grid:
                 weights = weights | {name: F.interpolate(weights[name], size=grid, mode='bicubic')}
     return weights
+
+
+def fit_vit(vit: nn.Module, weights: dict[str, Tensor], name: str = 'pos_embed') -> dict[str, Tensor]:
+    """The weights with a ViT's position embedding on its own grid; one that is no square grid is left as it is."""
+    if name not in weights or 'pos_embed' not in dict(vit.named_parameters()):
+        return weights
+    patches = weights[name].shape[1] - vit.num_prefix_tokens if weights[name].dim() == 3 else 0
+    if patches < 1 or math.isqrt(patches) ** 2 != patches:
+        return weights
+    return fit_position_embedding(weights, vit, name)

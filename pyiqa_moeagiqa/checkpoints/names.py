@@ -33,6 +33,8 @@ _BLIP_VISION = (
     (r'blocks\.(\d+)\.mlp\.', r'encoder.layers.\1.mlp.'),
 )
 
+_IMAGE_REWARD_UNUSED = r'(?:blip\.)?(?:mlp\.|vision_proj\.|text_proj\.|text_encoder\.embeddings\.position_ids$)'
+
 
 def _rename(name: str, rules: tuple[tuple[str, str], ...]) -> str:
     for pattern, replacement in rules:
@@ -41,10 +43,16 @@ def _rename(name: str, rules: tuple[tuple[str, str], ...]) -> str:
     return name
 
 
+def without_data_parallel(state: Weights) -> Weights:
+    """Names without the ``module.`` that DataParallel puts before them."""
+    return {name.removeprefix('module.'): tensor for name, tensor in state.items()}
+
+
 def from_released_regressor(state: Weights) -> Weights:
     """The released regressor (FFN, injection, fusion, gate and experts) under our names."""
     renamed = {_rename(name, _REGRESSOR): tensor for name, tensor in state.items() if name not in _REGRESSOR_MATRICES}
-    return renamed | {ours: state[name].T for name, ours in _REGRESSOR_MATRICES.items() if name in state}
+    matrices = {ours: state[name] for name, ours in _REGRESSOR_MATRICES.items() if name in state}
+    return renamed | {name: tensor.T if tensor.dim() == 2 else tensor for name, tensor in matrices.items()}
 
 
 def from_released_prior(state: Weights) -> Weights:
@@ -55,14 +63,16 @@ def from_released_prior(state: Weights) -> Weights:
 def from_image_reward(state: Weights) -> Weights:
     """ImageReward's BLIP (also the released fine-tuned one) as ``semantic.vision.*`` and ``semantic.text.*``.
 
-    ImageReward's own score head is left out: MoE-AGIQA has another.
+    ImageReward's own score head and BLIP's projections are left out, MoE-AGIQA uses neither; other names stay.
     """
     renamed = {}
     for name, tensor in state.items():
         encoder = re.search(r'(?:^|\.)(visual_encoder|text_encoder)\.(.+)$', name)
-        if encoder is None or encoder[2] == 'embeddings.position_ids':
+        if re.match(_IMAGE_REWARD_UNUSED, name):
             continue
-        if encoder[1] == 'visual_encoder':
+        if encoder is None:
+            renamed[name] = tensor
+        elif encoder[1] == 'visual_encoder':
             renamed['semantic.vision.' + _rename(encoder[2], _BLIP_VISION)] = tensor
         else:
             renamed['semantic.text.' + encoder[2]] = tensor

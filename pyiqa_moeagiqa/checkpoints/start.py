@@ -7,13 +7,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..archs.config import MoEAGIQAConfig
-from ..archs.degradation import fit_position_embedding
 from ..archs.moeagiqa_arch import MoEAGIQA
 from ..options import OptionError, check_keys
 from .convert import download_timm, drop_unused_layers, read_weights
 from .file import Checkpoint, CheckpointError, is_ours, read
 from .find import EMBEDDED, FULL_SIZE, find
-from .load import build_network, check_names, load_weights
+from .load import build_network, check_names, fit_vit, load_weights
 from .names import Weights, from_image_reward
 
 HOW = (
@@ -43,6 +42,9 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
     if not isinstance(weights, Mapping) or not weights:
         raise OptionError(f'The network has no weights to start from: {HOW}.')
     check_keys(weights, ('checkpoint', 'visual', 'prior', 'semantic'), 'network weights')
+    for name, source in weights.items():
+        if not isinstance(source, str | Path):
+            raise OptionError(f'network option weights has {name}: {source!r}, which is no name or file: {HOW}.')
     if 'checkpoint' in weights:
         return _from_checkpoint(weights, options)
     network = MoEAGIQA(MoEAGIQAConfig.from_options(options))
@@ -59,15 +61,7 @@ def _from_checkpoint(weights: Mapping[str, str], changes: dict[str, Any]) -> tup
     checkpoint = read(find(weights['checkpoint']))
     network = build_network(MoEAGIQAConfig.from_options(checkpoint.config.to_dict() | changes))
     load_weights(network, checkpoint.weights, weights['checkpoint'])
-    freeze(network)
     return network, checkpoint.info
-
-
-def freeze(network: MoEAGIQA) -> None:
-    """Fix what the configuration freezes: assigning loaded tensors has made them trainable again."""
-    fixed = {id(parameter) for part in network.frozen for parameter in part.parameters()}
-    for parameter in network.parameters():
-        parameter.requires_grad_(id(parameter) not in fixed)
 
 
 def _encoders(config: MoEAGIQAConfig) -> list[str]:
@@ -85,7 +79,7 @@ def _load_encoder(network: MoEAGIQA, part: str, source: str) -> None:
         return
     vit = getattr(network, part)
     weights = checkpoint.subset(part) if checkpoint else timm_weights(source, network.config.visual)
-    weights = fit_position_embedding(weights, vit)
+    weights = fit_vit(vit, weights)
     if part == 'visual':
         named = drop_unused_layers({f'visual.{name}': value for name, value in weights.items()}, network.config)
         weights = {name.removeprefix('visual.'): value for name, value in named.items()}
