@@ -30,6 +30,10 @@ class MoEAGIQAConfig:
     """Whether the ViT's last norm is applied to every layer's tokens, as DINOv2's own evaluations do."""
     token_pool: int = 1
     """Patch tokens are averaged over squares of this side."""
+    token_deviation: bool = False
+    """Whether the deviation within each square stands beside its mean, as twice the channels."""
+    view_is_crop: bool = False
+    """Whether the whole view is scored as one more crop, before the others. For a 'bert' only."""
     pixel_mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Subtracted from a crop's pixels in [0, 1]; the released implementation subtracts nothing."""
     pixel_std: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -76,6 +80,7 @@ class MoEAGIQAConfig:
         self._require('experts', self.experts >= 1, 'at least 1')
         self._require('top_k', 1 <= self.top_k <= self.experts, f'from 1 to experts ({self.experts})')
         self._require('crops', self.crops >= 1, 'at least 1')
+        self._require('crop_size', self.crop_size >= 1, 'at least 1')
         self._require('prompt_tokens', 3 <= self.prompt_tokens <= 512, 'from 3 to 512')
         self._require('frozen_share', 0 <= self.frozen_share <= 1, 'from 0 to 1')
         self._require('dropout', 0 <= self.dropout < 1, 'at least 0 and below 1')
@@ -88,6 +93,10 @@ class MoEAGIQAConfig:
             self.matching == 0 or self.reads_image_with_visual,
             "0 unless semantic is 'bert' and branches is not 'visual'",
         )
+        whole = self.semantic == 'bert' and self.branches == 'both'
+        self._require(
+            'view_is_crop', whole or not self.view_is_crop, "false unless semantic is 'bert' and branches 'both'"
+        )
         known = self.targets and set(self.targets) <= set(TARGETS)
         self._require('targets', known, f'one or more of {", ".join(TARGETS)}')
 
@@ -97,6 +106,13 @@ class MoEAGIQAConfig:
             whole = wanted is int and not isinstance(value, bool)
             if wanted is not None and not (isinstance(value, wanted) and (whole or wanted is not int)):
                 self._require(f.name, False, _TYPE_NAMES[f.type])
+
+    @property
+    def model_name(self) -> str:
+        """The name under which pyiqa knows such a network."""
+        if self.semantic == 'bert':
+            return 'moeagiqa'
+        return 'moeagiqa-v2' if self.prior else 'moeagiqa-v1'
 
     @property
     def reads_image_with_visual(self) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..options import OptionError
 from .config import MoEAGIQAConfig
-from .degradation import LocalFFN, PriorInjection, build_vit, class_token, layer_features, pool_patches
+from .degradation import LocalFFN, PriorInjection, build_vit, class_token, layer_features, pool_squares, pool_tokens
 from .experts import ExpertScores, MixtureOfExperts
 from .fusion import Fusion
 from .matching import PromptMatching
@@ -26,7 +26,7 @@ class Features(NamedTuple):
     """What the encoders see of N images with n crops each; None where a branch is switched off.
 
     Attributes:
-        degradation: (N, n, len(layers) * D, h, w), eq. 3.
+        degradation: (N, n, len(layers) * D, h, w), eq. 3; with ``view_is_crop`` n + 1, the whole view first.
         prior: (N, n, D), eq. 1.
         image: (N, tokens, D) of the semantic view, what the prompt's tokens attend to.
     """
@@ -98,7 +98,8 @@ class MoEAGIQA(nn.Module):
 
     def _build_visual_branch(self) -> None:
         config = self.config
-        self.local_ffn = LocalFFN(len(config.layers) * self.visual.num_features, config.hidden, config.channels)
+        width = len(config.layers) * self.visual.num_features * (2 if config.token_deviation else 1)
+        self.local_ffn = LocalFFN(width, config.hidden, config.channels)
         if config.prior:
             self.prior = self._build_vit()
             grid = tuple(side // config.token_pool for side in self.prior.patch_embed.grid_size)
@@ -133,22 +134,30 @@ class MoEAGIQA(nn.Module):
     def encode(self, crops: Tensor, view: Tensor | None) -> Features:
         """Eq. 1 and 3, and the image side of eq. 4: all that does not depend on the prompt."""
         config, degradation, prior, image = self.config, None, None, None
+        if config.view_is_crop:
+            crops = torch.cat([view[:, None], crops], dim=1)
         if config.branches != 'semantic':
-            pixels = normalize(crops.flatten(0, 1), config.pixel_mean, config.pixel_std)
-            pixels = pixels.to(_dtype(self.visual))
-            tokens = layer_features(self.visual, pixels, config.layers, norm=config.norm_layers)
-            degradation = F.avg_pool2d(tokens.float(), config.token_pool).unflatten(0, crops.shape[:2])
+            pixels = normalize(crops.flatten(0, 1), config.pixel_mean, config.pixel_std).to(_dtype(self.visual))
+            layers, last = layer_features(
+                self.visual, pixels, config.layers, config.norm_layers, to_the_end=config.view_is_crop
+            )
+            degradation = pool_squares(layers.float(), config.token_pool, config.token_deviation)
+            degradation = degradation.unflatten(0, crops.shape[:2])
             if config.prior:
                 prior = class_token(self.prior, pixels).float().unflatten(0, crops.shape[:2])
-        if config.branches != 'visual':
+        if config.view_is_crop:
+            image = self._pool(last.unflatten(0, crops.shape[:2])[:, 0])
+        elif config.branches != 'visual':
             image = self._image_tokens(normalize(view, self.view_mean, self.view_std))
         return Features(degradation, prior, image)
 
     def _image_tokens(self, pixels: Tensor) -> Tensor:
         if self.config.semantic == 'blip':
             return self.semantic.image_features(pixels)
-        tokens = self.visual.forward_features(pixels.to(_dtype(self.visual))).float()
-        return pool_patches(tokens, self.visual.patch_embed.grid_size, self.config.token_pool)
+        return self._pool(self.visual.forward_features(pixels.to(_dtype(self.visual))))
+
+    def _pool(self, tokens: Tensor) -> Tensor:
+        return pool_tokens(tokens.float(), self.visual.patch_embed.grid_size, self.config.token_pool)
 
     def assess(self, features: Features, ids: Tensor | None, mask: Tensor | None) -> Assessment:
         """Eq. 2 and 4-12: from the encoders' features and the prompts to one score per crop and target.

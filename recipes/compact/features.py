@@ -21,8 +21,9 @@ from pyiqa_moeagiqa.archs.views import crop_positions, semantic_view, take_crops
 
 from ..degradations import blur, jpeg, noise, shrink
 
-CROPS = 5
+CROPS = 4
 DEGRADED_CROPS = 2
+AT_ONCE = 3
 
 
 DAMAGE = (
@@ -64,14 +65,17 @@ def extract(
         paths: the pictures.
         kind: ``clean``, ``mirrored`` or ``degraded``.
     """
-    size = network.config.crop_size
+    size, paths = network.config.crop_size, list(paths)
     degradation, image = [], []
-    for index, path in enumerate(tqdm(list(paths), desc=kind.__name__, mininterval=30)):
-        pixels, crops = kind(read_image(path), index)
-        positions = crop_positions(*pixels.shape[-2:], size, crops.stop)[crops]
-        view = semantic_view(pixels, network.view_size)
+    for start in tqdm(range(0, len(paths), AT_ONCE), desc=kind.__name__, mininterval=30):
+        crops, views = [], []
+        for index in range(start, min(start + AT_ONCE, len(paths))):
+            pixels, chosen = kind(read_image(paths[index]), index)
+            positions = crop_positions(*pixels.shape[-2:], size, chosen.stop)[chosen]
+            crops.append(take_crops(pixels, positions, size))
+            views.append(semantic_view(pixels, network.view_size))
         with torch.inference_mode():
-            features = network.encode(take_crops(pixels, positions, size)[None], view[None])
+            features = network.encode(torch.stack(crops), torch.stack(views))
         degradation.append(features.degradation.half())
         image.append(features.image.half())
     return {'degradation': torch.cat(degradation), 'image': torch.cat(image)}

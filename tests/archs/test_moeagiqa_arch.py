@@ -20,6 +20,8 @@ ABLATIONS = {
     'Table 9: 2 of 2': {'experts': 2, 'top_k': 2},
     'Table 9: 1 of 3': {'experts': 3, 'top_k': 1},
     'larger crop': {'crop_size': 96},
+    'squares of patches': {'token_pool': 2, 'token_deviation': True},
+    'whole view as a crop': {'view_is_crop': True},
     'one target': {'targets': ['quality']},
     'BLIP': TINY_BLIP,
     'BLIP, semantic only': TINY_BLIP | {'branches': 'semantic'},
