@@ -36,6 +36,8 @@ class Prepared(str, Enum):
 
 def fail(error: Exception | str, code: int = USAGE) -> NoReturn:
     """Say what is wrong in one sentence and leave with a code other than 0."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        error = f'{error.filename}: {error.strerror.lower()}; name another place.'
     typer.secho(f'moeagiqa: {error}', err=True, fg='red')
     raise typer.Exit(code)
 
@@ -46,12 +48,14 @@ def score(
     prompt: Annotated[str | None, typer.Option(help='One prompt for all images.')] = None,
     prompts: Annotated[
         Path | None,
-        typer.Option(help='CSV, JSONL or Parquet with columns path (relative to it or to a folder) and prompt.'),
+        typer.Option(
+            help='CSV, JSONL or Parquet with columns path (relative to it, or to the folder of the images) and prompt.'
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help='.csv, .jsonl or .parquet; a second run goes on where the first stopped.')
     ] = None,
-    metric: Annotated[str, typer.Option(help='Any metric of pyiqa.')] = 'moeagiqa',
+    metric: Annotated[str, typer.Option(help='Any no-reference metric of pyiqa.')] = 'moeagiqa',
     crops: Annotated[
         int | None, typer.Option(min=1, help='Crops per image; default: as the checkpoint was tested.')
     ] = None,
@@ -59,18 +63,19 @@ def score(
         str | None, typer.Option(help='A checkpoint: file, https://... or hf://owner/repo/file.')
     ] = None,
 ) -> None:
-    """Score images for their prompts: higher is better.
+    """Score images for their prompts: higher is better (with --metric, as that metric has it).
 
     Exit code: 0 all were scored, 1 some were not, 2 usage.
     """
-    from .scoring import command
-
     try:
+        from .scoring import command
+
         failed = command.score(paths, prompt, prompts, output, metric, crops, weights)
     except (ValueError, OSError) as error:  # all of this package's own errors are ValueErrors
         fail(error)
     except KeyboardInterrupt:
-        fail('stopped; the rows written so far are kept, the same command goes on from there.', 130)
+        kept = f'the rows in {output} are kept, the same command goes on from there.' if output else 'nothing is kept.'
+        fail(f'stopped; {kept}', 130)
     raise typer.Exit(SOME_FAILED if failed else 0)
 
 

@@ -17,3 +17,31 @@ def real_data() -> Path:
     if not folder or not (Path(folder) / 'agiqa3k_part' / 'data.csv').is_file():
         pytest.skip('MOEAGIQA_DATA is unset: the real images of AGIQA-3K are not at hand')
     return Path(folder)
+
+
+@pytest.fixture(scope='session')
+def tiny_checkpoint(tmp_path_factory) -> Path:
+    """The file of a tiny network with random weights, always the same: for tests that need a metric, not its quality."""
+    import torch
+    from tiny import config
+
+    from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
+    from pyiqa_moeagiqa.checkpoints import Checkpoint, save
+
+    torch.manual_seed(0)
+    network = MoEAGIQA(config())
+    path = tmp_path_factory.mktemp('tiny') / 'tiny.safetensors'
+    return save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), path)
+
+
+@pytest.fixture
+def pictures(tmp_path) -> Path:
+    """A folder of three small pictures of noise: a.png, b.jpg, sub/c.webp."""
+    import numpy as np
+    from PIL import Image
+
+    folder, noise = tmp_path / 'pictures', np.random.default_rng(0)
+    (folder / 'sub').mkdir(parents=True)
+    for name, height, width in (('a.png', 70, 90), ('b.jpg', 90, 70), ('sub/c.webp', 50, 60)):
+        Image.fromarray(noise.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(folder / name)
+    return folder

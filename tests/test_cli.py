@@ -54,6 +54,12 @@ def read(path):
     return readers.get(path.suffix, lambda path: pd.read_json(path, lines=True))(path)
 
 
+def shown_scores(result) -> list[float]:
+    """The last column of the table that was printed; a row may go over several lines."""
+    rows = [line.split('│') for line in result.stdout.splitlines() if '│' in line]
+    return [float(cells[-2]) for cells in rows if cells[-2].strip()]
+
+
 def damage(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -85,11 +91,7 @@ def test_every_command_has_help(command):
 def test_a_folder_is_scored_into_a_table_best_first(score, pictures):
     result = score(pictures, '--prompt', 'a [bold]cat[/bold] :smile: [/x]')
     assert result.exit_code == 0, result.output
-    scores = [
-        float(cells[-2])
-        for line in result.stdout.splitlines()
-        if len(cells := line.split('│')) > 3 and cells[-2].strip()
-    ]
+    scores = shown_scores(result)
     assert len(scores) == 3
     assert scores == sorted(scores, reverse=True)
     shown = ''.join(result.stdout.split())
@@ -185,7 +187,7 @@ def test_progress_is_shown_on_a_terminal(pictures, tiny_checkpoint, monkeypatch)
 def test_piqe_needs_no_prompt_and_lower_comes_first(pictures):
     result = run('score', pictures / '?.*', '--metric', 'piqe')
     assert result.exit_code == 0, result.output
-    scores = [float(cells[-2]) for line in result.stdout.splitlines() if len(cells := line.split('│')) > 3]
+    scores = shown_scores(result)
     assert len(scores) == 2
     assert scores == sorted(scores)
 
@@ -227,7 +229,7 @@ USAGE = {
     'ending': (['--output', 's.txt'], 's.txt: the output must end in .csv, .jsonl, .parquet'),
     'unwritable': (['--output', '{}/a.png/s.csv'], 'a.png/s.csv: it cannot be written ('),
     'somebody elses': (['--output', '{}/mine.csv'], 'mine.csv: it holds something else'),
-    'checkpoint': (['--weights', 'gone.safetensors'], 'gone.safetensors: there is no such checkpoint file'),
+    'checkpoint': (['--weights', 'gone.safetensors'], 'gone.safetensors: there is no such file'),
     'no checkpoint': (['--weights', '{}/a.png'], 'a.png: cut short or no safetensors file'),
     'no weights yet': (['--metric', 'moeagiqa-v2', '--weights', 'moeagiqa-v2'], 'moeagiqa-v2 has no weights yet'),
     'metric': (['--metric', 'beauty'], '--metric beauty: pyiqa has no such metric'),
@@ -292,19 +294,26 @@ def many(pictures):
     """A folder of more pictures than are scored before the run is stopped."""
     folder = pictures.parent / 'many'
     folder.mkdir()
-    for place in range(600):
+    for place in range(150):
         os.link(pictures / 'a.png', folder / f'{place:03}.png')
     return folder
+
+
+# A shell's background jobs ignore Ctrl-C; a user's command does not.
+COMMAND = (
+    'import signal; signal.signal(signal.SIGINT, signal.default_int_handler); '
+    'from pyiqa_moeagiqa.cli import main; main()'
+)
 
 
 def stop(arguments, output, how) -> tuple[int, str]:
     """Run in a process of its own, stop it once some rows are written; exit code and standard error."""
     environment = os.environ | {'OMP_NUM_THREADS': '1'}
-    command = [sys.executable, '-m', 'pyiqa_moeagiqa.cli', 'score', *map(str, arguments)]
+    command = [sys.executable, '-c', COMMAND, 'score', *map(str, arguments)]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, text=True
     ) as process:
-        give_up = time.monotonic() + 120
+        give_up = time.monotonic() + 300
         while process.poll() is None and time.monotonic() < give_up:
             if output.exists() and output.read_bytes().count(b'\n') > 5:
                 process.send_signal(how)
@@ -312,7 +321,7 @@ def stop(arguments, output, how) -> tuple[int, str]:
             time.sleep(0.01)
         else:
             process.kill()
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate()
     return process.returncode, errors
 
 
@@ -323,9 +332,9 @@ def test_rows_survive_kill_and_the_next_run_goes_on(score, many, tiny_checkpoint
     assert code == -signal.SIGKILL, errors
     kept = output.read_bytes()
     rows = kept.count(b'\n') - 1
-    assert 5 <= rows < 600
+    assert 5 <= rows < 150
     with output.open('ab') as file:
-        file.write(f'{many}/599.png,"a c'.encode())  # what a machine that lost its power leaves
+        file.write(f'{many}/149.png,"a c'.encode())  # what a machine that lost its power leaves
     result = score(*arguments)
     assert result.exit_code == 0, result.output
     assert output.read_bytes().startswith(kept[: kept.rfind(b'\n') + 1])
@@ -344,7 +353,7 @@ def test_ctrl_c_keeps_the_rows_and_says_so(score, many, tiny_checkpoint, tmp_pat
     )
     assert 'Traceback' not in errors
     kept = read(output)
-    assert 5 <= len(kept) < 600
+    assert 5 <= len(kept) < 150
     assert not journal.exists()
     result = score(*arguments)
     assert result.exit_code == 0, result.output
@@ -446,9 +455,9 @@ def test_installed_weights_are_found_by_name(tiny_checkpoint, pictures, tmp_path
 
 BAD_FILES = {
     'gone': (None, 'there is no such file'),
-    'empty': (b'', 'damaged'),
-    'text': (b'my notes', 'damaged'),
-    'image': ('image', 'damaged'),
+    'empty': (b'', 'not read'),
+    'text': (b'my notes', 'not read'),
+    'image': ('image', 'not read'),
     'no dictionary': ([1, 2], 'list'),
     'other keys': ({'weights': {}}, "lacks 'reward_model_state_dict'"),
     'no tensors': ({'reward_model_state_dict': {}, 'regressor_model_state_dict': {}}, ''),
@@ -456,7 +465,7 @@ BAD_FILES = {
     'values that are no tensors': (
         {'reward_model_state_dict': {'a': 1}, 'regressor_model_state_dict': {'weight1': 2, 'proj': 3}},
         '',
-    ),  # fmt: skip
+    ),
 }
 
 

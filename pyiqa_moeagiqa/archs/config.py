@@ -30,10 +30,10 @@ class MoEAGIQAConfig:
     """Whether the ViT's last norm is applied to every layer's tokens, as DINOv2's own evaluations do."""
     token_pool: int = 1
     """Patch tokens are averaged over squares of this side."""
-    token_deviation: bool = False
-    """Whether the deviation within each square stands beside its mean, as twice the channels."""
+    class_tokens: bool = False
+    """Whether the layers' class tokens stand beside their patch tokens, as twice the channels."""
     view_is_crop: bool = False
-    """Whether the whole view is scored as one more crop, before the others. For a 'bert' only."""
+    """Whether the whole view is scored as one more crop, before the others, with an FFN_v of its own. For a 'bert' only."""
     pixel_mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Subtracted from a crop's pixels in [0, 1]; the released implementation subtracts nothing."""
     pixel_std: tuple[float, float, float] = (1.0, 1.0, 1.0)

@@ -38,18 +38,32 @@ def fit_position_embedding(weights: dict[str, Tensor], vit: nn.Module, name: str
 
 
 def layer_features(
-    vit: nn.Module, pixels: Tensor, layers: Sequence[int], norm: bool = False, to_the_end: bool = False
+    vit: nn.Module,
+    pixels: Tensor,
+    layers: Sequence[int],
+    norm: bool = False,
+    class_tokens: bool = False,
+    to_the_end: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Patch tokens of the given layers (the first is 1) joined on channels: (N, len(layers) * D, h, w) (eq. 3).
 
-    With ``norm`` the ViT's last norm is applied to each. The second answer are all tokens after the last layer that
-    was computed: of the ViT's last layer only with ``to_the_end``, else layers that nobody asked for are skipped.
+    With ``norm`` the ViT's last norm is applied to each. With ``class_tokens`` the layers' class tokens follow as as
+    many channels again, the same at every place. The second answer are all tokens after the last layer that was
+    computed: of the ViT's last layer only with ``to_the_end``, else layers that nobody asked for are skipped.
     """
-    indices = [layer - 1 for layer in layers]
     last, taken = vit.forward_intermediates(
-        pixels, indices=indices, norm=norm, stop_early=not to_the_end, output_fmt='NCHW'
+        pixels,
+        indices=[layer - 1 for layer in layers],
+        norm=norm,
+        stop_early=not to_the_end,
+        output_fmt='NCHW',
+        return_prefix_tokens=True,
     )
-    return torch.cat(taken, dim=1), last
+    patches = torch.cat([tokens for tokens, _ in taken], dim=1)
+    if not class_tokens:
+        return patches, last
+    classes = torch.cat([prefix[:, 0] for _, prefix in taken], dim=1)[:, :, None, None]
+    return torch.cat([patches, classes.expand(-1, -1, *patches.shape[-2:])], dim=1), last
 
 
 def class_token(vit: nn.Module, pixels: Tensor) -> Tensor:
@@ -57,25 +71,10 @@ def class_token(vit: nn.Module, pixels: Tensor) -> Tensor:
     return vit.forward_features(pixels)[:, 0]
 
 
-def pool_squares(features: Tensor, side: int, deviation: bool = False) -> Tensor:
-    """Means over squares of patches: (N, D, h, w) -> (N, D, h // side, w // side).
-
-    With ``deviation`` the standard deviations within the squares follow as D more channels: how much neighbouring
-    patches differ tells texture from blur, and a mean does not.
-    """
-    if side == 1 and not deviation:
-        return features
-    mean = F.avg_pool2d(features, side)
-    if not deviation:
-        return mean
-    variance = F.avg_pool2d(features.square(), side) - mean.square()
-    return torch.cat([mean, variance.clamp(min=1e-6).sqrt()], dim=1)
-
-
 def pool_tokens(tokens: Tensor, grid: tuple[int, int], side: int) -> Tensor:
     """A ViT's class and patch tokens with the patches averaged over squares: (N, 1 + h * w, D) -> (N, 1 + ..., D)."""
     patches = tokens[:, 1:].transpose(1, 2).unflatten(2, grid)  # (N, D, h, w)
-    return torch.cat([tokens[:, :1], pool_squares(patches, side).flatten(2).transpose(1, 2)], dim=1)
+    return torch.cat([tokens[:, :1], F.avg_pool2d(patches, side).flatten(2).transpose(1, 2)], dim=1)
 
 
 class LocalFFN(nn.Module):

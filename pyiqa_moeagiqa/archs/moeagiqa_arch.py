@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..options import OptionError
 from .config import MoEAGIQAConfig
-from .degradation import LocalFFN, PriorInjection, build_vit, class_token, layer_features, pool_squares, pool_tokens
+from .degradation import LocalFFN, PriorInjection, build_vit, class_token, layer_features, pool_tokens
 from .experts import ExpertScores, MixtureOfExperts
 from .fusion import Fusion
 from .matching import PromptMatching
@@ -98,8 +98,10 @@ class MoEAGIQA(nn.Module):
 
     def _build_visual_branch(self) -> None:
         config = self.config
-        width = len(config.layers) * self.visual.num_features * (2 if config.token_deviation else 1)
+        width = len(config.layers) * self.visual.num_features * (2 if config.class_tokens else 1)
         self.local_ffn = LocalFFN(width, config.hidden, config.channels)
+        if config.view_is_crop:
+            self.view_ffn = LocalFFN(width, config.hidden, config.channels)  # a picture at another scale
         if config.prior:
             self.prior = self._build_vit()
             grid = tuple(side // config.token_pool for side in self.prior.patch_embed.grid_size)
@@ -139,10 +141,9 @@ class MoEAGIQA(nn.Module):
         if config.branches != 'semantic':
             pixels = normalize(crops.flatten(0, 1), config.pixel_mean, config.pixel_std).to(_dtype(self.visual))
             layers, last = layer_features(
-                self.visual, pixels, config.layers, config.norm_layers, to_the_end=config.view_is_crop
+                self.visual, pixels, config.layers, config.norm_layers, config.class_tokens, config.view_is_crop
             )
-            degradation = pool_squares(layers.float(), config.token_pool, config.token_deviation)
-            degradation = degradation.unflatten(0, crops.shape[:2])
+            degradation = F.avg_pool2d(layers.float(), config.token_pool).unflatten(0, crops.shape[:2])
             if config.prior:
                 prior = class_token(self.prior, pixels).float().unflatten(0, crops.shape[:2])
         if config.view_is_crop:
@@ -181,7 +182,13 @@ class MoEAGIQA(nn.Module):
         return Assessment(targets, matching)
 
     def _visual_tokens(self, features: Features) -> Tensor:
-        visual = self.local_ffn(features.degradation.flatten(0, 1))
+        crops = features.degradation
+        if self.config.view_is_crop:
+            view, crops = self.view_ffn(crops[:, 0]), crops[:, 1:]
+        visual = self.local_ffn(crops.flatten(0, 1))
+        if self.config.view_is_crop:
+            visual = visual.unflatten(0, crops.shape[:2])
+            visual = torch.cat([view[:, None], visual], dim=1).flatten(0, 1)
         if self.config.prior:
             visual = self.inject(visual, features.prior.flatten(0, 1))
         return visual.flatten(2).transpose(1, 2)  # (N * n, L1, C)

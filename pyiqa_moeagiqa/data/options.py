@@ -49,6 +49,12 @@ def check_dataset_options(options: Mapping[str, Any]) -> None:
         value = options.get(name, 1)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise OptionError(f'{WHERE} option {name} is {value!r}: it must be a whole number of at least 1.')
+    targets = options.get('targets', ['quality'])
+    if not isinstance(targets, list | tuple) or not targets or not all(isinstance(name, str) for name in targets):
+        raise OptionError(f'{WHERE} option targets is {targets!r}: list the MOS columns, as in [quality].')
+    for name in ('random_crops', 'hflip'):
+        if not isinstance(options.get(name, False), bool):
+            raise OptionError(f'{WHERE} option {name} is {options[name]!r}: it must be true or false.')
     if options.get('prefetch_mode') == 'cpu':
         # pyiqa's prefetching thread dies at the first bad image, and its reader then waits for ever.
         raise OptionError(f"{WHERE} option prefetch_mode is 'cpu': leave it out, an unreadable image would hang it.")

@@ -1,8 +1,11 @@
 """pyiqa's data set for images with prompts: crops, semantic view, token ids and MOS of each row of a table."""
 
+import math
 from typing import Any
 
+import pandas as pd
 import torch
+import torch.distributed
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -28,7 +31,8 @@ class PromptNRDataset(Dataset):
         hflip: whether training images are mirrored half of the time; default false.
 
     An item is a dictionary: ``crops`` (n, 3, S, S) and ``view`` (3, V, V) in [0, 1], ``ids`` and ``mask`` (L2,),
-    ``mos_label`` (targets,), ``img_path``, and ``index``, the row within the split.
+    ``mos_label`` (targets,), ``img_path``, and ``index``, the row within the split. In training the first rows come
+    again at the end, until the length is a multiple of the batch of all processes.
 
     Raises:
         ValueError, TableError: at load, for an unknown option or for rows that are wrong, all named.
@@ -49,14 +53,14 @@ class PromptNRDataset(Dataset):
         low, high = self.mos_range
         self.mos = torch.tensor((self.table[self.targets].to_numpy(dtype=float) - low) / (high - low)).float()
         self.ids, self.mask, _ = tokenize(self.table['prompt'].tolist(), opt.get('prompt_tokens', 35))
-        batch = opt.get('batch_size_per_gpu', 1)
-        if self.phase == 'train' and batch > len(self.table):
+        self.batch = opt.get('batch_size_per_gpu', 1) * _processes()
+        if self.phase == 'train' and self.batch > len(self.table):
             raise ValueError(
-                f'batch_size_per_gpu is {batch}, but {opt["meta_info_file"]} has {len(self.table)} training images: '
-                'such a run would train nothing; make the batch smaller.'
+                f'batch_size_per_gpu makes batches of {self.batch}, but {opt["meta_info_file"]} has {len(self.table)} '
+                'training images: make it smaller.'
             )
 
-    def _select(self, table):
+    def _select(self, table: pd.DataFrame) -> pd.DataFrame:
         column, split = self.opt.get('split_column', 'split'), self.opt.get('split', self.phase)
         if column not in table.columns:
             if 'split_column' in self.opt or 'split' in self.opt:
@@ -64,26 +68,33 @@ class PromptNRDataset(Dataset):
             return table
         chosen = table[table[column] == split].reset_index(drop=True)
         if chosen.empty:
-            there = ', '.join(map(repr, sorted(table[column].unique())))
+            there = ', '.join(sorted(map(repr, table[column].unique())))
             raise TableError(f'{self.opt["meta_info_file"]}: no row has {column} {split!r}; there are {there}.')
         return chosen
 
     def __len__(self) -> int:
+        # pyiqa's trainer counts ceil(len / batch) iterations per epoch, but its loader drops the last incomplete
+        # batch: with any other length `total_epoch: 3` would run a fourth epoch to make up for what was dropped.
+        if self.phase == 'train':
+            return math.ceil(len(self.table) / self.batch) * self.batch
         return len(self.table)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        path = self.table['path'][index]
+        if not 0 <= index < len(self):
+            raise IndexError(f'Item {index} of {len(self)}.')
+        row = index % len(self.table)
+        path = self.table['path'][row]
         image = read_image(path)
         if self.hflip and torch.rand(()) < 0.5:
             image = image.flip(-1)
         return {
             'crops': take_crops(image, self._positions(image), self.crop_size),
             'view': semantic_view(image, self.view_size),
-            'ids': self.ids[index],
-            'mask': self.mask[index],
-            'mos_label': self.mos[index],
+            'ids': self.ids[row],
+            'mask': self.mask[row],
+            'mos_label': self.mos[row],
             'img_path': path,
-            'index': index,
+            'index': row,
         }
 
     def _positions(self, image: Tensor) -> Tensor:
@@ -92,3 +103,8 @@ class PromptNRDataset(Dataset):
             return crop_positions(height, width, self.crop_size, self.crops)
         free = torch.tensor([max(height - self.crop_size, 0), max(width - self.crop_size, 0)])
         return (torch.rand(self.crops, 2) * (free + 1)).long()
+
+
+def _processes() -> int:
+    started = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_world_size() if started else 1

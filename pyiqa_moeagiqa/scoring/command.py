@@ -1,5 +1,6 @@
 """``moeagiqa score``: finds images and prompts, shows progress and a table, reports what failed."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ from rich.table import Table
 from tqdm import tqdm
 
 from ..plugin import METRICS
-from .output import ScoreFile
-from .run import Result, score_items
+from .output import ScoreFile, check_ending
+from .run import Result, score_items, takes_prompts
 from .sources import Item, SourceError, find_images, with_prompts
 
 
@@ -28,12 +29,15 @@ def score(
     Raises:
         ValueError: for paths, prompts, metric or output that cannot be used.
     """
+    if output:
+        check_ending(output)
     items = with_prompts(find_images(paths), paths, prompt, prompts)
+    has_prompts = prompt is not None or prompts is not None
+    _check_prompts(metric_name in METRICS, has_prompts)  # before a large network is loaded
     options = {'crops': crops, 'pretrained_model_path': weights}
-    options = {name: value for name, value in options.items() if value is not None}
-    metric = make_metric(metric_name, options)
-    made_by = {'metric': metric_name, **options, 'weights': getattr(metric.net, 'fingerprint', None)}
-    file = ScoreFile(output, made_by) if output else None
+    metric = make_metric(metric_name, {name: value for name, value in options.items() if value is not None})
+    _check_prompts(takes_prompts(metric), has_prompts)
+    file = ScoreFile(output, made_by(metric_name, metric)) if output else None
     try:
         results = _score_all(metric, items, file)
     finally:
@@ -41,10 +45,22 @@ def score(
             file.close()
     scored = [result for result in results if result.score is not None]
     if output:
-        console().print(f'{len(scored)} scores in {output}', highlight=False)
-    else:
+        console().print(f'{len(scored)} scores in {output}', soft_wrap=True)
+    elif scored:
+        scored.sort(key=lambda result: result.score, reverse=not metric.lower_better)
         console().print(_table(scored, metric_name))
     return len(results) - len(scored)
+
+
+def _check_prompts(needs_prompts: bool, has_prompts: bool) -> None:
+    if needs_prompts and not has_prompts:
+        raise SourceError('Prompts are needed: give either --prompt TEXT for all images or --prompts FILE.')
+
+
+def made_by(metric_name: str, metric: Any) -> dict[str, Any]:
+    """What a metric's scores depend on besides image and prompt."""
+    crops, weights = getattr(metric.net, 'crops', None), getattr(metric.net, 'fingerprint', None)
+    return {'metric': metric_name, 'crops': crops, 'weights': weights}
 
 
 def _score_all(metric: Any, items: Sequence[Item], file: ScoreFile | None) -> list[Result]:
@@ -52,23 +68,19 @@ def _score_all(metric: Any, items: Sequence[Item], file: ScoreFile | None) -> li
     for result in tqdm(score_items(metric, items, file), total=len(items), unit='image', disable=None):
         results.append(result)
         for note in result.notes:
-            tqdm.write(f'{result.path}: {note}', file=_stderr())
+            tqdm.write(f'{result.path}: {note}', file=sys.stderr)
         if result.score is None:
-            tqdm.write(f'{result.path}: not scored: {result.reason}', file=_stderr())
+            tqdm.write(f'{result.path}: not scored: {result.reason}', file=sys.stderr)
     return results
-
-
-def _stderr() -> Any:
-    import sys
-
-    return sys.stderr
 
 
 def make_metric(name: str, options: dict[str, Any]) -> Any:
     """``pyiqa.create_metric`` with one sentence for what pyiqa says by a traceback.
 
     Raises:
-        SourceError: for a name that pyiqa does not know, or options that the metric does not take.
+        SourceError: for a name that pyiqa does not know, one that needs references, options that the metric does not
+            take, or a metric that pyiqa cannot make.
+        ValueError: what this package's own metrics say.
     """
     import logging
 
@@ -76,19 +88,29 @@ def make_metric(name: str, options: dict[str, Any]) -> Any:
 
     if name not in pyiqa.list_models():
         raise SourceError(f'--metric {name}: pyiqa has no such metric; "pyiqa -ls" lists them.')
+    if name not in pyiqa.list_models(metric_mode='NR'):
+        raise SourceError(f'--metric {name}: it compares with a reference image; name a no-reference metric.')
     if options and name not in METRICS:
         raise SourceError(f'--metric {name} takes no --{"crops" if "crops" in options else "weights"}.')
     logging.getLogger('pyiqa').setLevel(logging.WARNING)
-    return pyiqa.create_metric(name, **options)
+    try:
+        return pyiqa.create_metric(name, **options)
+    except Exception as error:  # downloads and missing packages fail in pyiqa by all kinds of exceptions
+        if name in METRICS:
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise SourceError(f'--metric {name}: pyiqa cannot make it ({reason}).') from None
 
 
 def _table(results: Sequence[Result], metric_name: str) -> Table:
-    table = Table('path', 'prompt', f'{metric_name}')
-    for result in sorted(results, key=lambda result: -(result.score or 0)):
+    table = Table()
+    for name in ('path', 'prompt', metric_name):
+        table.add_column(name, overflow='fold')  # a path cut short would be of no use
+    for result in results:
         table.add_row(result.path, result.prompt, f'{result.score:.4f}')
     return table
 
 
 def console() -> Console:
-    """For what the command answers: standard output."""
-    return Console()
+    """For what the command answers: standard output. Brackets and colons in paths and prompts are no markup."""
+    return Console(markup=False, emoji=False, highlight=False)

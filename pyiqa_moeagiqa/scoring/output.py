@@ -3,16 +3,32 @@
 import csv
 import io
 import json
+import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 COLUMNS = ('path', 'prompt', 'score')
 ENDINGS = ('.csv', '.jsonl', '.parquet')
 
+Row = dict[str, Any]
+
 
 class OutputError(ValueError):
     """An output file that cannot be used, said in one sentence."""
+
+
+def check_ending(path: Path | str) -> str:
+    """The kind of file, in lower case.
+
+    Raises:
+        OutputError: for one that scores are not written to.
+    """
+    ending = Path(path).suffix.lower()
+    if ending not in ENDINGS:
+        raise OutputError(f'{path}: the output must end in {", ".join(ENDINGS)}.')
+    return ending
 
 
 class ScoreFile:
@@ -27,64 +43,83 @@ class ScoreFile:
         made_by: what the scores depend on, such as metric and number of crops.
 
     Raises:
-        OutputError: for another ending, or a file with rows from other settings or with other columns.
+        OutputError: for another ending, a file with rows from other settings or with other columns, or one that
+            cannot be written. The file stays as it was then.
     """
 
     def __init__(self, path: Path | str, made_by: dict[str, Any]):
         self.path = Path(path)
-        if self.path.suffix not in ENDINGS:
-            raise OutputError(f'{path}: the output must end in {", ".join(ENDINGS)}.')
-        self.journal = self.path.with_suffix('.parquet.jsonl') if self.path.suffix == '.parquet' else self.path
+        self._is_csv = check_ending(path) == '.csv'
+        self._is_parquet = check_ending(path) == '.parquet'
+        self.journal = self.path.with_name(self.path.name + '.jsonl') if self._is_parquet else self.path
         self._note = self.path.with_name(self.path.name + '.run.json')
+        try:
+            self._open(made_by)
+        except OSError as error:
+            raise OutputError(f'{path}: it cannot be written ({error.strerror}); name another --output.') from None
+
+    def _open(self, made_by: dict[str, Any]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._check_note(made_by)
-        if self.path.suffix == '.parquet' and self.path.exists() and not self.journal.exists():
-            self._reopen_parquet()
-        _cut_torn_line(self.journal)
-        self.rows = self._read()
+        is_finished = self._is_parquet and self.path.exists() and not self.journal.exists()
+        data = self._parquet_as_lines() if is_finished else _read_bytes(self.journal)
+        # A last line that a killed run did not finish is dropped, but only once the rest has proved to be ours.
+        whole = data[: _whole_length(data, self._is_csv)]
+        if data and not whole and not _is_torn_start(data, self._is_csv):
+            raise self._foreign()
+        self.rows: list[Row] = self._parse(whole)
+        if self.rows:
+            self._check_note(made_by)
+        if is_finished:
+            _replace(self.journal, data)
+        elif len(whole) < len(data):
+            os.truncate(self.journal, len(whole))
         self._file = self.journal.open('a', encoding='utf-8', newline='')
-        self._note.write_text(json.dumps(made_by), encoding='utf-8')
-        if self.journal.suffix == '.csv' and self._file.tell() == 0:
+        _replace(self._note, json.dumps(made_by).encode())
+        if self._is_csv and not whole:
             self._write(_csv_line(COLUMNS))
 
     def _check_note(self, made_by: dict[str, Any]) -> None:
-        has_rows = any(path.exists() and path.stat().st_size for path in (self.path, self.journal))
-        if not has_rows or not self._note.exists():
-            return
-        before = json.loads(self._note.read_text(encoding='utf-8'))
-        if before != made_by:
-            differs = next(key for key in {**before, **made_by} if before.get(key) != made_by.get(key))
+        note = _read_bytes(self._note)
+        try:
+            before = dict(json.loads(note or json.dumps(made_by)))
+        except (TypeError, ValueError):
+            raise OutputError(f'{self._note}: it is damaged; remove it and {self.path}.') from None
+        differs = [name for name in {**before, **made_by} if before.get(name) != made_by.get(name)]
+        if differs:
+            holder = self.journal if self.journal.exists() else self.path
             raise OutputError(
-                f'{self.path}: its scores were made with {differs} {before.get(differs)!r}, now it is '
-                f'{made_by.get(differs)!r}: name another --output, or remove the file.'
+                f'{holder}: its scores were made with {differs[0]} {before.get(differs[0])!r}, now it is '
+                f'{made_by.get(differs[0])!r}: name another --output, or remove the file.'
             )
 
-    def _reopen_parquet(self) -> None:
-        import pandas as pd
+    def _parquet_as_lines(self) -> bytes:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
-        pd.read_parquet(self.path).to_json(self.journal, orient='records', lines=True, force_ascii=False)
-
-    def _read(self) -> list[dict[str, Any]]:
-        if not self.journal.exists():
-            return []
-        text = self.journal.read_text(encoding='utf-8')
         try:
-            if self.journal.suffix != '.csv':
-                rows = [json.loads(line) for line in text.splitlines()]
-            else:
-                rows = list(csv.DictReader(io.StringIO(text, newline='')))
-            return [{'path': row['path'], 'prompt': row['prompt'], 'score': float(row['score'])} for row in rows]
-        except (KeyError, TypeError, ValueError):
-            raise OutputError(
-                f'{self.path}: it holds something else than columns {", ".join(COLUMNS)}; name another --output.'
-            ) from None
+            with pq.ParquetFile(self.path) as file:
+                rows = file.read().to_pylist()
+        except pa.ArrowException:
+            raise OutputError(f'{self.path}: it is damaged or no Parquet file; name another --output.') from None
+        return ''.join(map(_json_line, rows)).encode()
+
+    def _parse(self, data: bytes) -> list[Row]:
+        try:
+            text = data.decode()
+            rows = _csv_rows(text) if self._is_csv else [json.loads(line) for line in text.split('\n')[:-1]]
+            return [_checked(row) for row in rows]
+        except (KeyError, TypeError, ValueError, csv.Error):
+            raise self._foreign() from None
+
+    def _foreign(self) -> OutputError:
+        there = f'{self.path}: it holds something else than columns {", ".join(COLUMNS)}'
+        return OutputError(f'{there}; name another --output.')
 
     def add(self, path: str, prompt: str, score: float) -> None:
         """Write one row."""
         row = {'path': path, 'prompt': prompt, 'score': score}
+        self._write(_csv_line(row.values()) if self._is_csv else _json_line(row))
         self.rows.append(row)
-        is_csv = self.journal.suffix == '.csv'
-        self._write(_csv_line(row.values()) if is_csv else json.dumps(row, ensure_ascii=False) + '\n')
 
     def _write(self, line: str) -> None:
         self._file.write(line)
@@ -93,34 +128,76 @@ class ScoreFile:
     def close(self) -> None:
         """Finish the file: for Parquet, turn the rows into it."""
         self._file.close()
-        if self.journal == self.path:
+        if not self._is_parquet:
             return
-        import pandas as pd
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
-        part = self.path.with_name(f'{self.path.name}.part{os.getpid()}')
-        pd.DataFrame(self.rows, columns=list(COLUMNS)).to_parquet(part, index=False)
-        part.replace(self.path)
+        schema = pa.schema([('path', pa.string()), ('prompt', pa.string()), ('score', pa.float64())])
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(self.rows, schema), buffer)
+        _replace(self.path, buffer.getvalue())
         self.journal.unlink()
 
 
-def _csv_line(values) -> str:
+def _checked(row: Row) -> Row:
+    path, prompt, score = row['path'], row['prompt'], float(row['score'])
+    if not (isinstance(path, str) and isinstance(prompt, str) and math.isfinite(score)):
+        raise TypeError
+    return {'path': path, 'prompt': prompt, 'score': score}
+
+
+def _csv_rows(text: str) -> list[Row]:
+    header, *rows = list(csv.reader(io.StringIO(text, newline=''), strict=True)) or [COLUMNS]
+    if tuple(header) != COLUMNS:
+        raise KeyError
+    return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+
+
+def _csv_line(values: Iterable[Any]) -> str:
     line = io.StringIO(newline='')
-    csv.writer(line, lineterminator='\n').writerow(values)
-    return line.getvalue()
+    csv.writer(line, lineterminator='\r\n').writerow(values)  # so that a cell with either of the two is quoted
+    return line.getvalue().removesuffix('\r\n') + '\n'
 
 
-def _cut_torn_line(path: Path) -> None:
-    """Remove a last line that a killed run did not finish. A finished row of CSV may hold line ends within quotes."""
-    if not path.exists():
-        return
-    data = path.read_bytes()
-    end = len(data)
-    while end and not _is_whole(data[:end], path.suffix):
-        end = data.rfind(b'\n', 0, end - 1) + 1
-    if end != len(data):
-        with path.open('r+b') as file:
-            file.truncate(end)
+def _json_line(row: Row) -> str:
+    return json.dumps(row, ensure_ascii=False) + '\n'
 
 
-def _is_whole(data: bytes, ending: str) -> bool:
-    return data.endswith(b'\n') and (ending != '.csv' or data.count(b'"') % 2 == 0)
+def _read_bytes(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b''
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(f'{path.name}.part{os.getpid()}')
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _whole_length(data: bytes, is_csv: bool) -> int:
+    """Where the last finished row ends. A row of CSV may hold line ends within quotes."""
+    end = data.rfind(b'\n') + 1
+    quotes = data.count(b'"', 0, end)
+    while is_csv and quotes % 2:
+        start = data.rfind(b'\n', 0, end - 1) + 1
+        quotes -= data.count(b'"', start, end)
+        end = start
+    return end
+
+
+def _is_torn_start(data: bytes, is_csv: bool) -> bool:
+    """Whether data without a finished row are the start of a file of ours, and not somebody else's file."""
+    if is_csv:
+        return _csv_line(COLUMNS).encode().startswith(data)
+    try:
+        _checked(json.loads(data))
+    except (KeyError, TypeError):
+        return False
+    except ValueError:
+        start = b'{"path": "'
+        return data.startswith(start) or start.startswith(data)
+    return True

@@ -1,13 +1,16 @@
 """What is to be scored: image files from paths, folders and globs, each with its prompt."""
 
 import glob
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..data.table import read_table, require
+from ..data.table import Check, is_text, read_table, require
 
-IMAGE_ENDINGS = frozenset(['.avif', '.bmp', '.gif', '.jfif', '.jpeg', '.jpg', '.jp2', '.pbm', '.pgm', '.png', '.ppm', '.tga', '.tif', '.tiff', '.webp'])
+IMAGE_ENDINGS = frozenset(
+    '.avif .bmp .gif .jfif .jpeg .jpg .jp2 .pbm .pgm .png .ppm .tga .tif .tiff .webp'.split()  # noqa: SIM905
+)
 
 
 class SourceError(ValueError):
@@ -27,22 +30,23 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
     Raises:
         SourceError: for a path where there is nothing, or a folder without images.
     """
-    found: list[Path] = []
+    found: dict[str, Path] = {}
     for name in map(str, paths):
-        path = Path(name)
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob('*') if p.suffix.lower() in IMAGE_ENDINGS and p.is_file())
-            if not inside:
-                raise SourceError(f'{name}: there are no images in this folder.')
-            found += inside
-        elif path.exists():
-            found.append(path)
-        else:
-            matches = sorted(Path(p) for p in glob.glob(name, recursive=True) if Path(p).is_file())
-            if not matches:
-                raise SourceError(f'{name}: there is no such file or folder, and as a pattern it matches nothing.')
-            found += matches
-    return list(dict.fromkeys(found))
+        matches = [Path(name)] if os.path.lexists(name) else sorted(map(Path, glob.glob(name, recursive=True)))
+        if not matches:
+            raise SourceError(f'{name}: there is no such file or folder, and as a pattern it matches nothing.')
+        images = [image for match in matches for image in _images_at(match)]
+        if not images:
+            raise SourceError(f'{name}: there are no images in this folder.')
+        for image in images:
+            found.setdefault(os.path.abspath(image), image)
+    return list(found.values())
+
+
+def _images_at(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(p for p in path.rglob('*') if p.suffix.lower() in IMAGE_ENDINGS and p.is_file())
 
 
 def with_prompts(
@@ -50,29 +54,69 @@ def with_prompts(
 ) -> list[Item]:
     """Give each image its prompt: one for all, or from a table with columns ``path`` and ``prompt``.
 
-    A table's paths are relative to the table, or to one of the folders among ``paths``.
+    A table's paths are relative to the table, or to a folder that is scored or that a scored file is in. Where a
+    folder is scored, rows of the table whose image is nowhere are items too, so that they are reported.
 
     Raises:
-        SourceError, TableError: for neither or both kinds of prompts, or a table that cannot be used.
+        SourceError, TableError: for both kinds of prompts, or a table that cannot be used.
     """
-    if (prompt is None) == (table is None):
-        raise SourceError('Prompts are needed: give either --prompt TEXT for all images or --prompts FILE.')
+    if prompt is not None and table is not None:
+        raise SourceError('Prompts come from one place: give either --prompt TEXT for all images or --prompts FILE.')
     if table is None:
         return [Item(path, prompt) for path in images]
-    prompts = read_prompts(table, [Path(path) for path in paths if Path(path).is_dir()])
-    return [Item(path, prompts.get(path.resolve())) for path in images]
+    folders = [Path(path) for path in paths if Path(path).is_dir()]
+    prompts = PromptTable(table, [*folders, *(Path(path).parent for path in paths if not Path(path).is_dir())])
+    items = [Item(path, prompts.prompt_of(path)) for path in images]
+    return items + (prompts.rows_without_image(folders) if folders else [])
 
 
-def read_prompts(table: Path | str, folders: Sequence[Path]) -> dict[Path, str]:
-    """Absolute image path -> prompt, from a table whose paths are relative to it or to one of ``folders``."""
-    rows = read_table(table, ['path', 'prompt'])
-    require(table, rows, rows['path'].map(lambda path: isinstance(path, str)), 'the path is no text', 'path')
-    require(table, rows, rows['prompt'].map(lambda prompt: isinstance(prompt, str)), 'the prompt is no text', 'prompt')
-    prompts: dict[Path, str] = {}
-    for place in (Path(table).parent, *folders):
-        for path, prompt in zip(rows['path'], rows['prompt'], strict=True):
-            prompts.setdefault((place / path).resolve(), prompt)
-    twice = rows['path'].map(lambda path: str(Path(path))).duplicated(keep=False)
-    clash = twice & rows.groupby('path')['prompt'].transform('nunique').gt(1)
-    require(table, rows, ~clash, 'the same path has different prompts', 'path')
-    return prompts
+class PromptTable:
+    """The prompts of a table whose paths are relative to it, or to one of some folders.
+
+    Args:
+        table: CSV, JSON lines or Parquet with columns ``path`` and ``prompt``.
+        folders: what its paths may be relative to, besides its own folder.
+
+    Raises:
+        TableError: for a table that cannot be used, such as one with two prompts for one path.
+    """
+
+    def __init__(self, table: Path | str, folders: Iterable[Path]):
+        self.folder = Path(table).parent
+        self._folders = {folder.resolve() for folder in folders}
+        rows = read_table(table, ['path', 'prompt'])
+        named = [isinstance(path, str) and path != '' for path in rows['path']]
+        require(
+            table,
+            rows,
+            Check(named, 'there is no path', 'path'),
+            Check(is_text(rows['prompt']), 'the prompt is no text', 'prompt'),
+        )
+        names = rows['path'].map(os.path.normpath)
+        prompts = rows['prompt'].groupby(names).transform('nunique')
+        require(table, rows, Check(prompts == 1, 'the same path has different prompts', 'path'))
+        self._by_name = dict(zip(names, rows['prompt'], strict=True))
+        self._by_place = {_place(self.folder / name): prompt for name, prompt in self._by_name.items()}
+
+    def prompt_of(self, image: Path) -> str | None:
+        """The image's prompt: by the path relative to the table, or else to the nearest of the folders."""
+        place = _place(image)
+        if place in self._by_place:
+            return self._by_place[place]
+        names = (str(place.relative_to(above)) for above in place.parents if above in self._folders)
+        return next((self._by_name[name] for name in names if name in self._by_name), None)
+
+    def rows_without_image(self, folders: Sequence[Path]) -> list[Item]:
+        """Rows whose image is neither beside the table nor in ``folders``."""
+        missing = []
+        for name, prompt in self._by_name.items():
+            places = [self.folder / name, *(folder / name for folder in folders)]
+            if not any(place.exists() for place in places):
+                likely = next((place for place in places if place.parent.is_dir()), places[0])
+                missing.append(Item(likely, prompt))
+        return missing
+
+
+def _place(path: Path) -> Path:
+    """Where a file is, whichever way its folder was written; a link to a file is not the file it leads to."""
+    return path.parent.resolve() / path.name

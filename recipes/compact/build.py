@@ -14,10 +14,10 @@ from .parts import DINOV2, download_wheels, read_dinov2, read_minilm
 MINILM = {'hidden_size': 384, 'num_hidden_layers': 6, 'num_attention_heads': 12, 'intermediate_size': 1536}
 COMPACT = {
     'visual': DINOV2,
-    'layers': (3, 6, 9, 12),
+    'layers': (3, 6, 9, 11),
     'norm_layers': True,
-    'token_pool': 3,
-    'token_deviation': True,
+    'token_pool': 6,
+    'class_tokens': True,
     'view_is_crop': True,
     'pixel_mean': IMAGENET_MEAN,
     'pixel_std': IMAGENET_STD,
@@ -30,7 +30,7 @@ COMPACT = {
     'dropout': 0.3,
     'targets': ('quality', 'alignment'),
     'crop_size': 252,
-    'crops': 4,
+    'crops': 3,
     'frozen_share': 1.0,
 }
 

@@ -21,9 +21,9 @@ from pyiqa_moeagiqa.archs.views import crop_positions, semantic_view, take_crops
 
 from ..degradations import blur, jpeg, noise, shrink
 
-CROPS = 4
+CROPS = 3
 DEGRADED_CROPS = 2
-AT_ONCE = 3
+AT_ONCE = 4
 
 
 DAMAGE = (
@@ -46,7 +46,7 @@ def clean(image: Tensor, index: int) -> tuple[Tensor, slice]:
 
 
 def mirrored(image: Tensor, index: int) -> tuple[Tensor, slice]:
-    return image.flip(-1), slice(CROPS, 2 * CROPS)
+    return image.flip(-1), slice(CROPS, CROPS + 1)
 
 
 def degraded(image: Tensor, index: int) -> tuple[Tensor, slice]:

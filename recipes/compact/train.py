@@ -12,6 +12,8 @@ from pyiqa_moeagiqa.archs.moeagiqa_arch import Assessment, MoEAGIQA
 from pyiqa_moeagiqa.models.losses import matching_loss
 
 from .data import DEGRADED_EVERY, Data
+from .features import CROPS
+from .standardise import Standardised
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Settings:
     degraded: float = 0.5
     margin: float = 0.08
     average: float = 0.99
+    drop: float = 0.3
 
 
 def plcc_loss(scores: Tensor, mos: Tensor) -> Tensor:
@@ -39,6 +42,9 @@ def train(network: MoEAGIQA, data: Data, rows: np.ndarray, seed: int, settings: 
     """Train on ``rows``; returns the average of the weights over the last steps."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
+    seen = data.features('clean', rows).degradation
+    for ffn, part in ((network.view_ffn, seen[:, 0]), (network.local_ffn, seen[:, 1:])):
+        ffn.reduce = Standardised(ffn.reduce, part, settings.drop)
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, settings.rate, weight_decay=settings.weight_decay)
     steps = settings.epochs * (len(rows) // settings.batch)
@@ -53,6 +59,8 @@ def train(network: MoEAGIQA, data: Data, rows: np.ndarray, seed: int, settings: 
         optimizer.step()
         schedule.step()
         follow(average, network, min(settings.average, step / (step + 10)))
+    for ffn in (average.view_ffn, average.local_ffn):
+        ffn.reduce = ffn.reduce.folded()
     return average
 
 
@@ -76,13 +84,18 @@ def batch_loss(
 ) -> Tensor:
     """L1 and correlation of both targets, the contrast between prompts, and the order of clean and degraded."""
     kind = random.choice(['clean', 'mirrored'])
-    crops = [0, *(1 + random.permutation(network.config.crops)[: settings.crops])]
+    crops = crops_of(kind, settings, random)
     answer = network.assess(data.features(kind, batch, crops), data.ids(batch), data.mask[batch])
     loss = settings.matching * matching_loss(answer.matching, data.ids(batch), data.mos[batch, 1])
     for place, scores in enumerate(answer.targets.values()):
         score, mos = scores.score.mean(dim=1), data.mos[batch, place]
         loss = loss + F.l1_loss(score, mos) + settings.plcc * plcc_loss(score, mos)
     return loss + settings.degraded * order_loss(network, data, batch, settings.margin)
+
+
+def crops_of(kind: str, settings: Settings, random: np.random.Generator) -> list[int]:
+    """The whole view and some crops; mirrored pictures have one crop."""
+    return [0, 1] if kind == 'mirrored' else [0, *(1 + random.permutation(CROPS)[: settings.crops])]
 
 
 def order_loss(network: MoEAGIQA, data: Data, batch: np.ndarray, margin: float) -> Tensor:

@@ -1,0 +1,188 @@
+"""PromptNRDataset: what an item holds, which rows it has, and what it refuses."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.distributed
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from pyiqa_moeagiqa.archs.images import read_image
+from pyiqa_moeagiqa.archs.views import crop_positions, take_crops
+from pyiqa_moeagiqa.data.prompt_nr_dataset import PromptNRDataset
+from pyiqa_moeagiqa.data.table import TableError
+from pyiqa_moeagiqa.options import OptionError
+
+ROWS = {'train': 7, 'val': 3, 'test': 2}
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Twelve pictures of 40 x 50 noise; row n has MOS n / 4 and 5 - n / 4."""
+    noise, rows = np.random.default_rng(0), []
+    for place, split in enumerate([split for split, count in ROWS.items() for _ in range(count)]):
+        name = f'{place}.png'
+        Image.fromarray(noise.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(tmp_path / name)
+        rows.append([name, f'a picture of {place}', place / 4, 5 - place / 4, split])
+    rows[1][1] = 'None'
+    path = tmp_path / 'table.csv'
+    pd.DataFrame(rows, columns=['path', 'prompt', 'quality', 'alignment', 'split']).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def make(table):
+    def make(phase='train', **options):
+        default = {
+            'meta_info_file': str(table),
+            'mos_range': [0, 5],
+            'crop_size': 16,
+            'view_size': 32,
+            'prompt_tokens': 8,
+        }
+        return PromptNRDataset(default | {'phase': phase} | options)
+
+    return make
+
+
+def test_an_item_has_the_promised_shapes_and_ranges(make):
+    item = make(crops=4, targets=['quality', 'alignment'])[2]
+    shapes = {name: tuple(item[name].shape) for name in ('crops', 'view', 'ids', 'mask', 'mos_label')}
+    assert shapes == {'crops': (4, 3, 16, 16), 'view': (3, 32, 32), 'ids': (8,), 'mask': (8,), 'mos_label': (2,)}
+    for name in ('crops', 'view'):
+        assert item[name].dtype == torch.float32
+        assert 0 <= item[name].min() < item[name].max() <= 1
+    assert item['img_path'].endswith('2.png')
+    assert item['index'] == 2
+
+
+def test_the_default_is_three_crops_in_training_and_fifteen_in_validation(make):
+    assert len(make('train')[0]['crops']) == 3
+    assert len(make('val')[0]['crops']) == 15
+
+
+@pytest.mark.parametrize(('mos_range', 'expected'), [([0, 5], 0.4), ([-5, 5], 0.7), ([1, 6], 0.2)])
+def test_mos_are_scaled_by_the_range(make, table, mos_range, expected):
+    rows = pd.read_csv(table, keep_default_na=False)
+    rows['quality'] = 2
+    rows.to_csv(table, index=False)
+    assert make(mos_range=mos_range)[0]['mos_label'].item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize('phase', ROWS)
+def test_a_phase_has_its_own_rows(make, phase):
+    dataset = make(phase)
+    assert len(dataset) == ROWS[phase]
+    first = {'train': 0, 'val': 7, 'test': 10}[phase]
+    assert dataset[0]['img_path'].endswith(f'/{first}.png')
+    assert dataset[0]['index'] == 0
+
+
+def test_another_split_can_be_named(make):
+    assert len(make('val', split='test')) == ROWS['test']
+
+
+def test_a_table_without_split_is_used_whole(make, table):
+    pd.read_csv(table).drop(columns='split').to_csv(table, index=False)
+    assert len(make('val')) == 12
+    with pytest.raises(TableError, match="split column 'split' is missing"):
+        make('val', split='test')
+
+
+def test_a_split_that_no_row_has_is_refused_with_those_there(make):
+    with pytest.raises(TableError, match="no row has split 'tset'; there are 'test', 'train', 'val'"):
+        make(split='tset')
+
+
+def test_training_crops_move_between_epochs(make):
+    loader = DataLoader(make(batch_size_per_gpu=7), batch_size=7)
+    (first,), (second,) = list(loader), list(loader)
+    assert not torch.equal(first['crops'], second['crops'])
+    assert torch.equal(first['view'], second['view'])
+
+
+def test_training_crops_move_between_epochs_in_workers_too(make):
+    loader = DataLoader(make(batch_size_per_gpu=7), batch_size=7, num_workers=1)
+    assert not torch.equal(next(iter(loader))['crops'], next(iter(loader))['crops'])
+
+
+@pytest.mark.parametrize('options', [{'phase': 'val'}, {'phase': 'train', 'random_crops': False}])
+def test_crops_that_do_not_move_are_the_metrics_own(make, options):
+    item = make(crops=5, **options)[1]
+    image = read_image(item['img_path'])
+    assert torch.equal(item['crops'], take_crops(image, crop_positions(40, 50, 16, 5), 16))
+
+
+def test_random_crops_reach_every_corner(make):
+    dataset = make(crop_size=39, crops=200)
+    image = torch.zeros(3, 40, 50)
+    positions = dataset._positions(image)
+    assert positions.amin(0).tolist() == [0, 0]
+    assert positions.amax(0).tolist() == [1, 11]
+
+
+def test_training_images_are_mirrored_half_of_the_time(make):
+    dataset = make(hflip=True, random_crops=False, crops=1)
+    view = dataset[0]['view']
+    views = [dataset[0]['view'] for _ in range(20)]
+    same = [torch.allclose(view, other, atol=1e-5) for other in views]
+    mirrored = [torch.allclose(view.flip(-1), other, atol=1e-5) for other in views]
+    assert any(same)
+    assert any(mirrored)
+    assert all(a != b for a, b in zip(same, mirrored, strict=True))
+
+
+@pytest.mark.parametrize(('batch', 'length'), [(1, 7), (2, 8), (3, 9), (4, 8), (7, 7)])
+def test_training_is_padded_to_whole_batches_with_its_first_rows(make, batch, length):
+    dataset = make(batch_size_per_gpu=batch)
+    assert len(dataset) == length
+    assert [dataset[place]['index'] for place in range(length)] == [place % 7 for place in range(length)]
+
+
+def test_validation_is_not_padded(make):
+    assert len(make('val', batch_size_per_gpu=2)) == ROWS['val']
+
+
+def test_all_processes_count_for_the_padding(make, monkeypatch):
+    monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
+    monkeypatch.setattr(torch.distributed, 'get_world_size', lambda: 3)
+    assert len(make(batch_size_per_gpu=2)) == 12
+    with pytest.raises(ValueError, match=r'makes batches of 9, but .* has 7 training images'):
+        make(batch_size_per_gpu=3)
+
+
+def test_a_data_set_ends(make):
+    assert len(list(make('val'))) == ROWS['val']
+    with pytest.raises(IndexError):
+        make(batch_size_per_gpu=4)[8]
+
+
+WRONG = {
+    'unknown key': ({'crop_sizes': 16}, "'crop_sizes': did you mean 'crop_size'"),
+    'batch above the set': ({'batch_size_per_gpu': 8}, 'batches of 8, but .* has 7 training images'),
+    'no table': ({'meta_info_file': None}, 'meta_info_file is missing'),
+    'table not there': ({'meta_info_file': 'none.csv'}, r'none\.csv: there is no such file'),
+    'MOS range': ({'mos_range': [5, 0]}, r'mos_range is \[5, 0\]: give the lowest and highest'),
+    'MOS out of range': ({'mos_range': [0, 1]}, r"'quality' is outside 0 to 1 in rows 7 \('1\.25'\)"),
+    'no crops': ({'crops': 0}, 'crops is 0: it must be a whole number'),
+    'targets as text': ({'targets': 'quality'}, r"targets is 'quality': list the MOS columns"),
+    'no such target': ({'targets': ['beauty']}, "column 'beauty' is missing"),
+    'flip as text': ({'hflip': 'no'}, "hflip is 'no': it must be true or false"),
+    'prefetching thread': ({'prefetch_mode': 'cpu'}, 'an unreadable image would hang it'),
+}
+
+
+@pytest.mark.parametrize('name', WRONG)
+def test_a_wrong_option_is_refused_at_load(make, name):
+    options, words = WRONG[name]
+    with pytest.raises((OptionError, TableError, ValueError), match=words):
+        make(**options)
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_a_corrupt_image_stops_the_loader_and_is_named(make, table, workers):
+    image = table.parent / '3.png'
+    image.write_bytes(image.read_bytes()[:300])
+    with pytest.raises(ValueError, match=r'3\.png: the image is damaged or truncated'):
+        list(DataLoader(make(), batch_size=1, num_workers=workers))

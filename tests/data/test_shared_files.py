@@ -1,0 +1,41 @@
+"""The option files and data-set descriptions are written into a folder, and a user's changes are kept."""
+
+import pytest
+import yaml
+
+from pyiqa_moeagiqa.data.info import dataset_info
+from pyiqa_moeagiqa.data.shared_files import write
+from pyiqa_moeagiqa.options import OptionError
+
+
+def test_every_written_file_is_valid_yaml(tmp_path):
+    written = write(tmp_path)
+    assert {path.parent.name for path in written} >= {'options', 'datasets_meta'}
+    assert all(isinstance(yaml.safe_load(path.read_text()), dict) for path in written)
+
+
+def test_writing_again_changes_nothing(tmp_path):
+    assert write(tmp_path) == write(tmp_path)
+
+
+def test_a_changed_file_is_kept_and_named(tmp_path):
+    changed, other = write(tmp_path)[:2]
+    changed.write_text('name: mine\n')
+    other.unlink()
+    with pytest.raises(OptionError, match=f'{changed.name} is there already and differs: --force'):
+        write(tmp_path)
+    assert changed.read_text() == 'name: mine\n'
+    assert not other.exists()
+
+
+def test_force_replaces_a_changed_file(tmp_path):
+    changed = write(tmp_path)[0]
+    before = changed.read_bytes()
+    changed.write_text('name: mine\n')
+    write(tmp_path, force=True)
+    assert changed.read_bytes() == before
+
+
+def test_a_description_cannot_be_changed_by_who_reads_it():
+    dataset_info()['agiqa3k']['mos_range'][1] = 100
+    assert dataset_info()['agiqa3k']['mos_range'] == [0, 5]

@@ -1,0 +1,173 @@
+"""Images from files, folders and globs; prompts from one text or a table."""
+
+import os
+
+import pandas as pd
+import pytest
+
+from pyiqa_moeagiqa.data.table import TableError
+from pyiqa_moeagiqa.scoring.sources import Item, SourceError, find_images, with_prompts
+
+
+def names(paths, folder):
+    return [path.relative_to(folder).as_posix() for path in paths]
+
+
+def prompts_file(path, rows):
+    table = pd.DataFrame(rows, columns=['path', 'prompt'])
+    if path.suffix == '.csv':
+        table.to_csv(path, index=False)
+    elif path.suffix == '.jsonl':
+        table.to_json(path, orient='records', lines=True, force_ascii=False)
+    else:
+        table.to_parquet(path)
+    return path
+
+
+def prompted(paths, table):
+    """File name -> prompt, of all items."""
+    paths = [str(path) for path in paths]
+    return {item.path.name: item.prompt for item in with_prompts(find_images(paths), paths, None, table)}
+
+
+def test_a_folder_is_searched_through_for_images_only(pictures):
+    (pictures / 'notes.txt').write_text('no image')
+    (pictures / 'D.PNG').write_bytes(b'')
+    assert names(find_images([pictures]), pictures) == ['D.PNG', 'a.png', 'b.jpg', 'sub/c.webp']
+
+
+@pytest.mark.parametrize(
+    ('pattern', 'found'),
+    [
+        ('*.png', ['a.png']),
+        ('?.*', ['a.png', 'b.jpg']),
+        ('**/*.webp', ['sub/c.webp']),
+        ('su*', ['sub/c.webp']),
+        ('*', ['a.png', 'b.jpg', 'sub/c.webp']),
+    ],
+)
+def test_a_pattern_finds_what_a_shell_would_name(pictures, pattern, found):
+    assert names(find_images([pictures / pattern]), pictures) == found
+
+
+def test_a_name_with_brackets_is_no_pattern(pictures):
+    (pictures / 'a.png').rename(pictures / 'a[1].png')
+    assert names(find_images([pictures / 'a[1].png']), pictures) == ['a[1].png']
+
+
+def test_an_image_named_twice_comes_once_in_the_first_place(pictures, monkeypatch):
+    monkeypatch.chdir(pictures)
+    assert list(map(str, find_images(['b.jpg', './b.jpg', pictures, '*.png']))) == ['b.jpg', str(pictures / 'a.png'), str(pictures / 'sub/c.webp')]  # fmt: skip
+
+
+def test_a_link_that_leads_nowhere_is_kept_to_be_reported(pictures):
+    (pictures / 'link.png').symlink_to('gone.png')
+    assert names(find_images([pictures / 'link.png']), pictures) == ['link.png']
+
+
+@pytest.mark.parametrize(
+    ('name', 'words'),
+    [('gone.png', 'no such file'), ('*.gif', 'matches nothing'), ('empty', 'no images in this folder')],
+)
+def test_a_path_with_nothing_there_is_named(pictures, name, words):
+    (pictures / 'empty').mkdir()
+    with pytest.raises(SourceError, match=words) as error:
+        find_images([pictures / 'a.png', pictures / name])
+    assert str(error.value).startswith(f'{pictures / name}: ')
+
+
+def test_one_prompt_is_for_all_images(pictures):
+    assert with_prompts([pictures / 'a.png', pictures / 'b.jpg'], [], 'None', None) == [
+        Item(pictures / 'a.png', 'None'),
+        Item(pictures / 'b.jpg', 'None'),
+    ]
+
+
+def test_both_kinds_of_prompts_are_refused(pictures):
+    with pytest.raises(SourceError, match='either --prompt TEXT for all images or --prompts FILE'):
+        with_prompts([], [], 'a cat', pictures / 'prompts.csv')
+
+
+@pytest.mark.parametrize('ending', ['csv', 'jsonl', 'parquet'])
+def test_prompts_are_kept_as_text(pictures, ending):
+    rows = [('a.png', 'None'), ('b.jpg', 'NA'), ('sub/c.webp', 'a 🐈, "so" cute')]
+    table = prompts_file(pictures / f'prompts.{ending}', rows)
+    assert prompted([pictures], table) == {'a.png': 'None', 'b.jpg': 'NA', 'c.webp': 'a 🐈, "so" cute'}
+
+
+@pytest.mark.parametrize(
+    ('place', 'prefix'),
+    [('pictures', ''), ('.', 'pictures/'), ('elsewhere', ''), ('elsewhere', '../pictures/'), ('pictures', './')],
+)
+@pytest.mark.parametrize('scored', ['folder', 'pattern', 'files'])
+def test_paths_are_relative_to_the_table_or_to_what_is_scored(pictures, place, prefix, scored):
+    (pictures.parent / 'elsewhere').mkdir()
+    table = prompts_file(pictures.parent / place / 'prompts.csv', [(f'{prefix}a.png', 'A'), (f'{prefix}b.jpg', 'B')])
+    (pictures / 'sub' / 'c.webp').unlink()
+    paths = {'folder': [pictures], 'pattern': [pictures / '?.*'], 'files': [pictures / 'a.png', pictures / 'b.jpg']}
+    assert prompted(paths[scored], table) == {'a.png': 'A', 'b.jpg': 'B'}
+
+
+def test_absolute_paths_are_taken(pictures):
+    table = prompts_file(pictures.parent / 'prompts.csv', [(str(pictures / 'a.png'), 'A')])
+    assert prompted([pictures / 'a.png'], table) == {'a.png': 'A'}
+
+
+def test_a_folder_behind_a_link_is_the_same_folder(pictures):
+    (pictures.parent / 'link').symlink_to(pictures)
+    table = prompts_file(pictures / 'prompts.csv', [('a.png', 'A')])
+    assert prompted([pictures.parent / 'link' / 'a.png'], table) == {'a.png': 'A'}
+
+
+def test_two_links_to_one_file_have_their_own_prompts(pictures):
+    for name in ('x.png', 'y.png'):
+        (pictures / name).symlink_to('a.png')
+    table = prompts_file(pictures / 'prompts.csv', [('x.png', 'X'), ('y.png', 'Y')])
+    assert prompted([pictures / 'x.png', pictures / 'y.png'], table) == {'x.png': 'X', 'y.png': 'Y'}
+
+
+def test_an_image_without_a_row_has_no_prompt(pictures):
+    table = prompts_file(pictures / 'prompts.csv', [('a.png', 'A')])
+    assert prompted([pictures], table) == {'a.png': 'A', 'b.jpg': None, 'c.webp': None}
+
+
+def test_a_row_whose_image_is_nowhere_is_an_item_to_be_reported(pictures):
+    table = prompts_file(pictures.parent / 'prompts.csv', [('pictures/a.png', 'A'), ('pictures/gone.png', 'G')])
+    items = with_prompts([pictures / 'a.png'], [pictures], None, table)
+    assert items == [Item(pictures / 'a.png', 'A'), Item(pictures / 'gone.png', 'G')]
+
+
+def test_rows_for_other_images_do_not_matter_when_single_files_are_scored(pictures):
+    table = prompts_file(pictures / 'prompts.csv', [('a.png', 'A'), ('b.jpg', 'B'), ('gone.png', 'G')])
+    assert prompted([pictures / 'a.png'], table) == {'a.png': 'A'}
+
+
+@pytest.mark.parametrize(
+    ('text', 'words'),
+    [
+        ('path,text\na.png,x\n', "column 'prompt' is missing; there are 'path', 'text'"),
+        ('path,prompt\n', 'it has no rows'),
+        ('path,prompt\na.png,x\nb.jpg,y\n./a.png,z\n', r"different prompts in rows 2 \('a.png'\), 4 \('./a.png'\)"),
+        ('path,prompt\n,x\n', r"there is no path in row 2 \(''\)"),
+        (b'path,prompt\na.png,b\xe4r\n', 'row 2 is not UTF-8 text'),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_named_with_its_rows(pictures, text, words):
+    table = pictures / 'prompts.csv'
+    table.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(TableError, match=words) as error:
+        prompted([pictures], table)
+    assert str(error.value).startswith(f'{table}: ')
+
+
+def test_a_row_that_stands_twice_with_one_prompt_is_no_clash(pictures):
+    table = prompts_file(pictures / 'prompts.csv', [('a.png', 'A'), ('a.png', 'A')])
+    assert prompted([pictures / 'a.png'], table) == {'a.png': 'A'}
+
+
+def test_files_from_many_folders_find_their_own_prompts(tmp_path):
+    rows = [(os.path.join(f'folder{place % 100}', f'{place}.png'), str(place)) for place in range(400)]
+    table = prompts_file(tmp_path / 'prompts.csv', rows)
+    images = [tmp_path / path for path, _ in rows]
+    items = with_prompts(images, images, None, table)
+    assert [item.prompt for item in items] == [prompt for _, prompt in rows]
