@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test compact parity clean
 
 demo: $(STAMP)
-	$(VENV)/bin/python demo/demo.py --output demo_output
+	$(VENV)/bin/python -m demo.demo --output demo_output
 
 test: $(STAMP)
 	$(VENV)/bin/ruff check .

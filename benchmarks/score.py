@@ -48,7 +48,9 @@ def main() -> None:
     print(f'{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}, {device}, ', end='')
     print(f'fast dtype here: {fast_dtype(device)}, computed in {options.dtype}')
     print(f'import alone {before:.2f} GiB; create_metric {created:.2f} s; first score {times[0]:.2f} s')
-    print(f'{len(times)} images: {sum(times):.1f} s, median {statistics.median(times):.3f} s an image; peak {peak_gib():.2f} GiB')
+    print(
+        f'{len(times)} images: {sum(times):.1f} s, median {statistics.median(times):.3f} s an image; peak {peak_gib():.2f} GiB'
+    )
 
 
 if __name__ == '__main__':

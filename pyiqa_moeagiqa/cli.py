@@ -122,12 +122,15 @@ def convert(
     prior: Annotated[Path | None, typer.Option(help="The released prior's best.pth; leave out for v1.")] = None,
     visual: Annotated[Path | None, typer.Option(help="timm's ViT weights; default: fetched by timm.")] = None,
     dataset: Annotated[str | None, typer.Option(help='What it was trained on, for the header.')] = None,
+    mos_range: Annotated[
+        tuple[float, float] | None, typer.Option(help="The data set's lowest and highest MOS, for the header.")
+    ] = None,
 ) -> None:
     """Turn the released PyTorch files into one checkpoint of this package."""
     from .checkpoints import convert_released
 
     try:
-        typer.echo(convert_released(finetuned, prior, visual, output, dataset))
+        typer.echo(convert_released(finetuned, prior, visual, output, dataset, mos_range=mos_range))
     except (ValueError, OSError) as error:
         fail(error)
 

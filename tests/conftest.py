@@ -1,13 +1,11 @@
 """Shared fixtures: tiny networks, pictures made on the spot, and the real images where they are at hand."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope='session')

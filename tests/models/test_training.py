@@ -291,3 +291,14 @@ def test_a_wrong_option_is_named_before_training(opt, tmp_path, monkeypatch, nam
     with pytest.raises((OptionError, CheckpointError, ValueError), match=words) as error:
         train(opt, tmp_path, monkeypatch)
     assert '\n' not in str(error.value)
+
+
+def test_a_batch_of_one_trains_and_validates(opt, tmp_path):
+    opt['datasets']['train']['batch_size_per_gpu'] = 1
+    opt['train']['metric_loss_opt'] = {'type': 'PLCCLoss'}
+    trained = model(opt, tmp_path)
+    trained.feed_data(batch(opt, size=1))
+    trained.optimize_parameters(1)
+    trained.nondist_validation(loaders(opt), 1, None, False)
+    assert np.isfinite(list(trained.metric_results.values())).all()
+    assert np.isfinite(list(trained.get_current_log().values())).all()

@@ -1,0 +1,71 @@
+"""The embedded default: what its card promises and a machine can check."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyiqa
+import pytest
+import skimage
+from PIL import Image
+from scipy.stats import spearmanr
+
+from pyiqa_moeagiqa.checkpoints import find, read_header
+from pyiqa_moeagiqa.checkpoints.file import file_hash
+from recipes.degradations import blur, jpeg, noise
+
+CARD = Path(__file__).parent.parent / 'MODEL_CARD.md'
+PHOTOS = {
+    'astronaut.png': 'a portrait of an astronaut in an orange space suit',
+    'chelsea.png': 'a close-up of a ginger cat',
+    'coffee.png': 'a cup of coffee on a wooden table',
+    'rocket.jpg': 'a rocket on its launch pad',
+    'motorcycle_left.png': 'a motorcycle in a garage',
+}
+
+
+@pytest.fixture(scope='module')
+def metric():
+    return pyiqa.create_metric('moeagiqa')
+
+
+def photo(name: str) -> Image.Image:
+    return Image.open(Path(skimage.data.__file__).parent / name).convert('RGB')
+
+
+def test_the_file_is_small_and_the_card_is_of_it():
+    assert find('moeagiqa').stat().st_size < 70e6
+    assert file_hash(find('moeagiqa')) in CARD.read_text()
+
+
+def test_the_header_says_what_it_is():
+    config, info = read_header(find('moeagiqa'))
+    assert config.targets == ('quality', 'alignment')
+    assert {'dataset', 'mos_range', 'licence', 'sources', 'figures'} <= info.keys()
+    quality = info['figures']['five folds over prompts, quality']
+    assert f'{quality["srcc"]:.3f}' in CARD.read_text()
+
+
+@pytest.mark.parametrize('name', PHOTOS)
+def test_a_clean_photograph_scores_above_its_damaged_versions(metric, name):
+    clean = photo(name)
+    versions = [clean, blur(clean, 3), noise(clean, 40), jpeg(clean, 10)]
+    scores = metric(versions, caption_list=[PHOTOS[name]] * len(versions)).flatten().tolist()
+    assert scores[0] > max(scores[1:])
+
+
+def test_photographs_prefer_their_own_prompt(metric):
+    prompts = list(PHOTOS.values())
+    wins = []
+    for index, name in enumerate(PHOTOS):
+        _, details = metric([photo(name)] * len(prompts), caption_list=prompts, return_details=True)
+        alignment = details.scores['alignment'].flatten()
+        wins += (alignment[index] > alignment[[i for i in range(len(prompts)) if i != index]]).tolist()
+    assert sum(wins) / len(wins) >= 0.75
+
+
+def test_it_knows_the_images_it_learnt_from(metric, real_data):
+    # A check of the wiring, not of quality: the card's figures are of prompts it had not seen.
+    folder = real_data / 'agiqa3k_part'
+    table = pd.read_csv(folder / 'data.csv', keep_default_na=False).sample(60, random_state=0)
+    scores = metric([folder / 'images' / name for name in table['name']], caption_list=list(table['prompt']))
+    assert spearmanr(scores[:, 0], table['mos_quality']).statistic > 0.8
