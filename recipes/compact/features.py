@@ -1,8 +1,8 @@
 """The frozen encoders' features of every picture, computed once: training the rest takes minutes then.
 
-Three kinds of pictures are seen: ``clean`` ones at the metric's own crops, which also measure the result; ``mirrored``
-ones at other crops; and ``degraded`` copies, blurred, noised, compressed or shrunk, of which only the order is known:
-they are worse than the clean ones.
+Two kinds of pictures are seen: ``clean`` ones at the metric's own crops, which also measure the result, and
+``degraded`` copies, blurred, noised, compressed or shrunk, of which only the order is known: they are worse than the
+clean ones.
 """
 
 from collections.abc import Callable, Iterable
@@ -45,10 +45,6 @@ def clean(image: Tensor, index: int) -> tuple[Tensor, slice]:
     return image, slice(0, CROPS)
 
 
-def mirrored(image: Tensor, index: int) -> tuple[Tensor, slice]:
-    return image.flip(-1), slice(CROPS, CROPS + 1)
-
-
 def degraded(image: Tensor, index: int) -> tuple[Tensor, slice]:
     return degrade(image, index), slice(0, DEGRADED_CROPS)
 
@@ -63,7 +59,7 @@ def extract(
     Args:
         network: its encoders are what is computed.
         paths: the pictures.
-        kind: ``clean``, ``mirrored`` or ``degraded``.
+        kind: ``clean`` or ``degraded``.
     """
     size, paths = network.config.crop_size, list(paths)
     degradation, image = [], []

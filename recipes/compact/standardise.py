@@ -1,7 +1,6 @@
-"""Features of zero mean and unit deviation for training, folded into the first convolution afterwards."""
+"""Standardised principal components as the first convolution: what training needs not learn from few pictures."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 EPSILON = 1e-4
@@ -10,24 +9,30 @@ EPSILON = 1e-4
 class Standardised(nn.Module):
     """A 1x1 convolution that sees each channel less its mean and divided by its deviation.
 
-    Weight decay then means the same for every channel, as in ridge regression; the ViT's own channels differ by
-    factors of a hundred.
+    The ViT's own channels differ by factors of a hundred.
 
     Args:
-        conv: the convolution to wrap.
-        features: (..., C, h, w), what mean and deviation are taken from.
+        conv: the convolution to wrap; its weights become the principal components of what it sees.
+        features: (..., C, h, w), what mean, deviation and components are taken from.
     """
 
-    def __init__(self, conv: nn.Conv2d, features: Tensor, drop: float):
+    def __init__(self, conv: nn.Conv2d, features: Tensor):
         super().__init__()
-        self.conv, self.drop = conv, drop
+        self.conv = conv
         channels = features.movedim(-3, -1).flatten(0, -2)  # (places, C)
         self.register_buffer('mean', channels.mean(0)[:, None, None])
         self.register_buffer('deviation', channels.std(0)[:, None, None] + EPSILON)
+        self._start_with_components((channels - self.mean.flatten()) / self.deviation.flatten())
+
+    @torch.no_grad()
+    def _start_with_components(self, standard: Tensor) -> None:
+        _, sizes, components = torch.svd_lowrank(standard, q=self.conv.out_channels, niter=3)
+        typical = sizes.square().mean().sqrt() / len(standard) ** 0.5
+        self.conv.weight.copy_((components / typical).T[:, :, None, None])
+        self.conv.bias.zero_()
 
     def forward(self, features: Tensor) -> Tensor:
-        standard = (features - self.mean) / self.deviation
-        return self.conv(F.dropout2d(standard, self.drop, self.training))
+        return self.conv((features - self.mean) / self.deviation)
 
     @torch.no_grad()
     def folded(self) -> nn.Conv2d:
