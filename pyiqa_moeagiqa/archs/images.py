@@ -2,13 +2,14 @@
 
 import io
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
@@ -51,7 +52,8 @@ def read_image(source: Any, name: str = 'image') -> Tensor:
     if isinstance(source, Tensor):
         return _check_tensor(source, name)
     if isinstance(source, Image.Image):
-        return _pil_to_rgb(source, name)
+        with _errors_named(name):
+            return _pil_to_rgb(source, name)
     if isinstance(source, bytes | bytearray):
         return _read_file(io.BytesIO(source), name)
     if isinstance(source, str | Path):
@@ -64,9 +66,17 @@ def read_image(source: Any, name: str = 'image') -> Tensor:
 
 
 def _read_file(file: Any, name: str) -> Tensor:
+    with _errors_named(name), Image.open(file) as image:
+        return _pil_to_rgb(image, name)
+
+
+@contextmanager
+def _errors_named(name: str) -> Iterator[None]:
+    """Pillow's errors as one sentence, and none kept silent: a data set of pyiqa's lets Pillow fill up truncated files."""
+    fill_up = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
-        with Image.open(file) as image:
-            return _pil_to_rgb(image, name)
+        yield
     except UnidentifiedImageError:
         raise ImageError(f'{name}: no image that Pillow can read; convert it to PNG or JPEG.') from None
     except Image.DecompressionBombError as error:
@@ -75,6 +85,8 @@ def _read_file(file: Any, name: str) -> Tensor:
         if isinstance(error, ImageError):
             raise
         raise ImageError(f'{name}: the image is damaged or truncated ({error}); save it again.') from None
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = fill_up
 
 
 def _pil_to_rgb(image: Image.Image, name: str) -> Tensor:

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFile
 
 from pyiqa_moeagiqa.archs.images import ImageError, check_prompts, read_image, read_images
 
@@ -107,12 +107,20 @@ def test_rounding_outside_the_range_is_forgiven():
 
 
 @pytest.mark.parametrize('kind', ['PNG', 'JPEG', 'WEBP', 'TIFF'])
-def test_a_truncated_file_is_refused(picture, kind, tmp_path):
+def test_a_truncated_file_is_refused(picture, kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(ImageFile, 'LOAD_TRUNCATED_IMAGES', True)  # as one of pyiqa's data sets leaves it
     data = file_bytes(picture.resize((300, 300)), kind)
     path = tmp_path / f'cut.{kind.lower()}'
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(ImageError, match=str(path)):
         read_image(path)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+def test_a_truncated_picture_given_as_pil_is_refused(picture):
+    data = file_bytes(picture.resize((300, 300)), 'JPEG')
+    with pytest.raises(ImageError, match='image 0: the image is damaged'):
+        read_images([Image.open(io.BytesIO(data[: len(data) // 2]))])
 
 
 @pytest.mark.parametrize(
