@@ -4,6 +4,7 @@ Prints a table and writes a contact sheet. The photographs are those that scikit
 """
 
 import argparse
+import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -65,7 +66,7 @@ def contact_sheet(rows, path: Path) -> None:
         for place, (version, (picture, prompt, quality, alignment)) in zip(line, cases.items(), strict=True):
             place.imshow(np.asarray(picture))
             place.set_title(f'{version}\nquality {quality:.3f}, alignment {alignment:.3f}', fontsize=10)
-            place.set_xlabel(f'“{prompt}”', fontsize=8, wrap=True)
+            place.set_xlabel(textwrap.fill(f'“{prompt}”', 40), fontsize=8)
             place.set_xticks([])
             place.set_yticks([])
     figure.savefig(path, dpi=80)

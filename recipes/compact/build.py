@@ -16,7 +16,7 @@ COMPACT = {
     'visual': DINOV2,
     'layers': (3, 6, 9, 11),
     'norm_layers': True,
-    'token_pool': 18,
+    'token_pool': 6,
     'class_tokens': True,
     'view_is_crop': True,
     'pixel_mean': IMAGENET_MEAN,

@@ -93,4 +93,7 @@ def load_features(folder: Path, cache: Path, network: MoEAGIQA, names: list[str]
             cache.mkdir(parents=True, exist_ok=True)
             save_file(features.extract(network, pictures, getattr(features, kind)), file)
         seen[kind] = load_file(file)
+        grid = network.visual.patch_embed.grid_size[0] // network.config.token_pool
+        if seen[kind]['degradation'].shape[-1] != grid:
+            raise SystemExit(f'{file}: features of another configuration; remove the file.')
     return seen
