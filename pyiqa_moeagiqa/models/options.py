@@ -13,7 +13,6 @@ TRAIN = (
     'scheduler',
     'total_epoch',
     'total_iter',
-    'warmup_iter',
     'mos_loss_opt',
     'metric_loss_opt',
     'matching_weight',
