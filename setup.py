@@ -84,6 +84,10 @@ setup(
         'typer>=0.12',
         'rich>=13',
     ],
+    extras_require={
+        # what AGIQA-1K's .mat and AIGCIQA2023's .xlsx are read with
+        'data': ['h5py>=3.8', 'openpyxl>=3.1'],
+    },
     entry_points={
         'console_scripts': ['moeagiqa = pyiqa_moeagiqa.cli:main'],
         'pyiqa.archs': ['moeagiqa = pyiqa_moeagiqa.plugin:register_archs'],

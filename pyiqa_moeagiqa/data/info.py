@@ -8,6 +8,8 @@ from typing import Any
 import yaml
 
 PACKAGE = Path(__file__).parent.parent
+# pyiqa describes these itself: its load_dataset needs its own paths, and its ARNIQA the MOS range that it has there.
+PYIQAS_OWN = ('koniq10k',)
 
 
 def shared_folder(name: str) -> Path:
@@ -22,6 +24,11 @@ def _read_all() -> dict[str, dict[str, Any]]:
     return {file.stem: yaml.safe_load(file.read_text(encoding='utf-8')) for file in files}
 
 
+def description(name: str) -> dict[str, Any]:
+    """What a data set is, as ``datasets_meta/NAME.yml`` has it."""
+    return copy.deepcopy(_read_all()[name])
+
+
 def dataset_info() -> dict[str, dict[str, Any]]:
-    """Name -> description of every data set, as ``pyiqa.get_dataset_info`` shows it."""
-    return copy.deepcopy(_read_all())
+    """Name -> description of every data set that ``pyiqa.get_dataset_info`` shows by this package."""
+    return {name: description(name) for name in _read_all() if name not in PYIQAS_OWN}

@@ -7,11 +7,11 @@ from pathlib import Path
 from ..options import OptionError
 from .info import shared_folder
 
-FOLDERS = ('options', 'datasets_meta')
+FOLDERS, ENDINGS = ('options', 'datasets_meta'), ('.yml', '.csv')
 
 
 def write(folder: Path | str, force: bool = False) -> list[Path]:
-    """Copy ``options/`` and ``datasets_meta/`` into ``folder``; returns what was written.
+    """Copy ``options/`` and ``datasets_meta/`` (with its split files) into ``folder``; returns what was written.
 
     Raises:
         OptionError: naming a file there that differs, unless ``force``; nothing is written then.
@@ -19,7 +19,8 @@ def write(folder: Path | str, force: bool = False) -> list[Path]:
     pairs = [
         (source, Path(folder) / name / source.relative_to(shared_folder(name)))
         for name in FOLDERS
-        for source in sorted(shared_folder(name).rglob('*.yml'))
+        for source in sorted(shared_folder(name).rglob('*'))
+        if source.suffix in ENDINGS
     ]
     changed = [target for source, target in pairs if target.exists() and not filecmp.cmp(source, target, shallow=False)]
     if changed and not force:

@@ -127,7 +127,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 _READERS = {'.csv': _read_csv, '.jsonl': _read_jsonl, '.parquet': _read_parquet}
 
 
-def require(path: Path | str, table: pd.DataFrame, *checks: Check) -> None:
+def require(path: Path | str, table: pd.DataFrame, *checks: Check, numbers: Sequence[int] | None = None) -> None:
     """Raise a TableError that lists, for each check, the rows at fault, up to 20, with their number and value.
 
     A row's number is the line of the file on which it begins, as a text editor shows it: in a CSV the header is
@@ -138,11 +138,12 @@ def require(path: Path | str, table: pd.DataFrame, *checks: Check) -> None:
         path: the file that the user knows.
         table: all of its rows, in its order.
         checks: what must be true.
+        numbers: of the rows, where the table is not the file's own or not all of it.
     """
     faults = [(check, np.flatnonzero(~np.asarray(list(check.good), dtype=bool))) for check in checks]
     if not any(len(places) for _, places in faults):
         return
-    numbers = _row_numbers(Path(path), len(table))
+    numbers = row_numbers(Path(path), len(table)) if numbers is None else list(numbers)
     problems = [_describe(check, places, numbers, table) for check, places in faults if len(places)]
     raise TableError(f'{path}: {"; ".join(problems)}.')
 
@@ -154,7 +155,8 @@ def _describe(check: Check, places: np.ndarray, numbers: Sequence[int], table: p
     return f'{check.problem} in row{"s" if len(places) > 1 else ""} {rows}{more}'
 
 
-def _row_numbers(path: Path, count: int) -> list[int]:
+def row_numbers(path: Path, count: int) -> list[int]:
+    """The number of each of a file's ``count`` rows, as ``require`` shows it."""
     if path.suffix.lower() == '.csv':
         return [number for number, _ in _csv_rows(path)[1:]]
     if path.suffix.lower() == '.jsonl':

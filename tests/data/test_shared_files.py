@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from pyiqa_moeagiqa.data.info import dataset_info
+from pyiqa_moeagiqa.data.info import shared_folder
 from pyiqa_moeagiqa.data.shared_files import write
 from pyiqa_moeagiqa.options import OptionError
 
@@ -11,7 +11,16 @@ from pyiqa_moeagiqa.options import OptionError
 def test_every_written_file_is_valid_yaml(tmp_path):
     written = write(tmp_path)
     assert {path.parent.name for path in written} >= {'options', 'datasets_meta'}
-    assert all(isinstance(yaml.safe_load(path.read_text()), dict) for path in written)
+    options = [path for path in written if path.suffix == '.yml']
+    assert all(isinstance(yaml.safe_load(path.read_text()), dict) for path in options)
+
+
+def test_split_files_are_written_as_they_are(tmp_path):
+    written = {path.name: path for path in write(tmp_path) if path.suffix == '.csv'}
+    assert set(written) == {f'{path.stem}.csv' for path in (tmp_path / 'datasets_meta').glob('*.yml')}
+    for path in written.values():
+        assert path.parent == tmp_path / 'datasets_meta' / 'splits'
+        assert path.read_bytes() == (shared_folder('datasets_meta') / 'splits' / path.name).read_bytes()
 
 
 def test_writing_again_changes_nothing(tmp_path):
@@ -34,8 +43,3 @@ def test_force_replaces_a_changed_file(tmp_path):
     changed.write_text('name: mine\n')
     write(tmp_path, force=True)
     assert changed.read_bytes() == before
-
-
-def test_a_description_cannot_be_changed_by_who_reads_it():
-    dataset_info()['agiqa3k']['mos_range'][1] = 100
-    assert dataset_info()['agiqa3k']['mos_range'] == [0, 5]

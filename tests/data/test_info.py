@@ -1,0 +1,33 @@
+"""Descriptions of the data sets: complete, not to be changed by who reads them, and not in pyiqa's way."""
+
+import pyiqa
+import pytest
+
+from pyiqa_moeagiqa.data.info import dataset_info, description
+from pyiqa_moeagiqa.data.official import READERS
+
+ORIGIN = {'description', 'paper', 'source', 'licence', 'annotation'}
+CONTENT = {'columns', 'targets', 'mos_range', 'lower_better', 'images', 'prompts', 'splits'}
+
+
+@pytest.mark.parametrize('name', READERS)
+def test_a_description_says_all_there_is_to_say(name):
+    info = description(name)
+    assert set(info) == ORIGIN | CONTENT
+    assert {'path', *info['targets']} <= set(info['columns'])
+    assert {'file', 'sha256', 'image'} <= set(info['splits'])
+    assert info['splits']['image']['seeds'] == list(range(10))
+
+
+def test_a_description_cannot_be_changed_by_who_reads_it():
+    dataset_info()['agiqa3k']['mos_range'][1] = 100
+    description('agiqa3k')['mos_range'][1] = 100
+    assert dataset_info()['agiqa3k']['mos_range'] == description('agiqa3k')['mos_range'] == [0, 5]
+
+
+def test_pyiqa_shows_ours_and_keeps_its_own():
+    shown = pyiqa.get_dataset_info()
+    assert {'agiqa1k', 'agiqa3k', 'aigciqa2023', 'aigiqa20k'} <= set(shown)
+    # ARNIQA's scores are scaled by this range, and load_dataset reads this path.
+    assert shown['koniq10k']['mos_range'] == [1, 100]
+    assert 'dataroot_target' in pyiqa.get_dataset_info('koniq10k')
