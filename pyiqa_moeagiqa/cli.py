@@ -1,5 +1,6 @@
 """The ``moeagiqa`` command: parses, calls, prints. What it needs is imported where it is needed: --help stays quick."""
 
+import json
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -15,23 +16,22 @@ app = typer.Typer(
 )
 options_app = typer.Typer(no_args_is_help=True, help='The option files for training.')
 weights_app = typer.Typer(no_args_is_help=True, help='Checkpoints: what is where, and where to put one.')
+data_app = typer.Typer(no_args_is_help=True, help='Tables of images, prompts and MOS.')
 app.add_typer(options_app, name='options')
+app.add_typer(data_app, name='data')
 app.add_typer(weights_app, name='weights')
 
 USAGE, SOME_FAILED = 2, 1
 
 
-class Split(str, Enum):
-    """How a data set is split."""
-
-    prompt = 'prompt'
-    image = 'image'
-
-
 class Prepared(str, Enum):
     """Data sets that ``prepare`` knows."""
 
+    agiqa1k = 'agiqa1k'
     agiqa3k = 'agiqa3k'
+    aigciqa2023 = 'aigciqa2023'
+    aigiqa20k = 'aigiqa20k'
+    koniq10k = 'koniq10k'
 
 
 def fail(error: Exception | str, code: int = USAGE) -> NoReturn:
@@ -100,19 +100,49 @@ def prepare(
     name: Annotated[Prepared, typer.Argument(help='The data set.')],
     source: Annotated[Path, typer.Option(help='Folder of the official download.')],
     output: Annotated[Path | None, typer.Option(help='CSV to write; default: datasets/NAME.csv.')] = None,
-    split: Annotated[Split, typer.Option(help='By prompt, or by image as in the paper.')] = Split.prompt,
-    seed: Annotated[int, typer.Option(help='Of the split.')] = 123,
+    partial: Annotated[bool, typer.Option('--partial', help='Leave out rows whose image is not there.')] = False,
 ) -> None:
-    """Turn a data set's official download into the table that training reads."""
-    from .data import agiqa3k
+    """Turn a data set's official download into the table that training reads, with all of its splits."""
+    from .data.prepare import prepare as write_table
 
     output = output or Path('datasets') / f'{name.value}.csv'
     try:
-        table = agiqa3k.prepare(source, output, split.value, seed)
+        table, notes = write_table(name.value, source, output, partial)
     except (ValueError, OSError) as error:
         fail(error)
-    counts = ', '.join(f'{count} {part}' for part, count in table['split'].value_counts().items())
-    typer.echo(f'{output}: {len(table)} images, {table["prompt"].nunique()} prompts ({counts}), split by {split.value}')
+    for note in notes:
+        typer.secho(f'moeagiqa: {note}', err=True, fg='yellow')
+    typer.echo(f'{output}: {len(table)} images, {table["prompt"].nunique()} prompts')
+
+
+@data_app.command('check')
+def check_data(
+    file: Annotated[Path, typer.Argument(help='CSV, JSONL or Parquet with columns path, prompt and MOS.')],
+    mos_range: Annotated[
+        tuple[float, float] | None, typer.Option(help='Lowest and highest possible MOS; default: any number.')
+    ] = None,
+    targets: Annotated[
+        str | None, typer.Option(help='MOS columns, as in quality,alignment; default: those known by name.')
+    ] = None,
+    as_json: Annotated[bool, typer.Option('--json', help='Print the report as JSON.')] = False,
+) -> None:
+    """Show what is in a table, and everything that is wrong with it.
+
+    Exit code: 0 nothing is wrong, 1 something is, 2 usage.
+    """
+    from .data.check import check_table
+    from .data.report import show
+    from .scoring.command import console
+
+    try:
+        report = check_table(file, targets.split(',') if targets else None, mos_range)
+    except (ValueError, OSError) as error:
+        fail(error)
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
+    else:
+        show(report, console())
+    raise typer.Exit(SOME_FAILED if report.problems else 0)
 
 
 @app.command()

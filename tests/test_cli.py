@@ -10,13 +10,11 @@ import time
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 from typer.testing import CliRunner
 
 from pyiqa_moeagiqa.cli import app
 from pyiqa_moeagiqa.scoring.command import make_metric
 
-OFFICIAL = ['name', 'prompt', 'adj1', 'adj2', 'style', 'mos_quality', 'std_quality', 'mos_align', 'std_align']
 HEAVY = ('torch', 'pandas', 'pyiqa', 'timm', 'transformers', 'tqdm', 'numpy')
 
 
@@ -80,7 +78,16 @@ def test_help_loads_nothing_heavy():
 
 @pytest.mark.parametrize(
     'command',
-    [[], ['score'], ['prepare'], ['convert'], ['options', 'write'], ['weights', 'list'], ['weights', 'install']],
+    [
+        [],
+        ['score'],
+        ['prepare'],
+        ['data', 'check'],
+        ['convert'],
+        ['options', 'write'],
+        ['weights', 'list'],
+        ['weights', 'install'],
+    ],
 )
 def test_every_command_has_help(command):
     result = run(*command, '--help')
@@ -362,7 +369,7 @@ def test_ctrl_c_keeps_the_rows_and_says_so(score, many, tiny_checkpoint, tmp_pat
     assert sorted(table['path']) == [str(path) for path in sorted(many.iterdir())]
 
 
-# -- options write, prepare -----------------------------------------------------------------------------------------
+# -- options write --------------------------------------------------------------------------------------------------
 
 
 def test_option_files_are_written(tmp_path):
@@ -384,52 +391,6 @@ def test_changed_option_files_need_force(tmp_path):
 
 def test_option_files_cannot_be_written_into_a_file(pictures):
     assert 'a.png' in refused(run('options', 'write', pictures / 'a.png'))
-
-
-@pytest.fixture
-def source(tmp_path):
-    """A made-up download of AGIQA-3K: ten prompts, one picture each."""
-    folder = tmp_path / 'download'
-    folder.mkdir()
-    rows = []
-    for place in range(10):
-        Image.new('RGB', (8, 8)).save(folder / f'sd1.5_high_{place:03}.jpg')
-        rows.append([f'sd1.5_high_{place:03}.jpg', f'prompt {place}', '', '', '', place / 2, 0.1, place / 2, 0.1])
-    pd.DataFrame(rows, columns=OFFICIAL).to_csv(folder / 'data.csv', index=False)
-    return folder
-
-
-def test_a_data_set_is_prepared(source, tmp_path):
-    result = run('prepare', 'agiqa3k', '--source', source)
-    assert result.exit_code == 0, result.output
-    assert result.stdout.startswith('datasets/agiqa3k.csv: 10 images, 10 prompts (')
-    table = read(tmp_path / 'work' / 'datasets' / 'agiqa3k.csv')
-    assert table['split'].value_counts().to_dict() == {'train': 7, 'test': 2, 'val': 1}
-
-
-def test_seed_and_split_are_options(source, tmp_path):
-    for name, options in {'a': ['--seed', 1], 'b': ['--seed', 1], 'c': ['--seed', 2], 'd': ['--seed', 1, '--split', 'image']}.items():  # fmt: skip
-        assert (
-            run('prepare', 'agiqa3k', '--source', source, '--output', tmp_path / f'{name}.csv', *options).exit_code == 0
-        )
-    a, b, c, d = ((tmp_path / f'{name}.csv').read_bytes() for name in 'abcd')
-    assert a == b
-    assert a != c
-    assert len(d) == len(a)
-
-
-def test_a_wrong_download_is_said_in_one_sentence(source, tmp_path):
-    (source / 'sd1.5_high_003.jpg').unlink()
-    words = refused(run('prepare', 'agiqa3k', '--source', source))
-    assert f"data.csv: there is no such image below {source} in row 5 ('sd1.5_high_003.jpg')" in words
-    assert 'data.csv: there is no such file' in refused(run('prepare', 'agiqa3k', '--source', tmp_path))
-    assert not (tmp_path / 'work' / 'datasets').exists()
-
-
-def test_an_unknown_data_set_is_a_usage_error(source):
-    result = run('prepare', 'agiqa5k', '--source', source)
-    assert result.exit_code == 2
-    assert 'agiqa3k' in result.stderr
 
 
 # -- weights, convert -----------------------------------------------------------------------------------------------

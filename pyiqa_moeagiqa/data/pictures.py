@@ -1,0 +1,64 @@
+"""Image files of a data set, decoded side by side: are they whole, and what is in them?"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from PIL import Image, ImageFile
+from tqdm import tqdm
+
+from ..archs.images import ImageError, read_image
+
+ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+THREADS = 4
+Answer = TypeVar('Answer')
+
+
+class Picture(NamedTuple):
+    """What one image file holds: ``kind`` is such as 'JPEG RGB', ``content`` a hash of its pixels."""
+
+    width: int
+    height: int
+    kind: str
+    content: bytes
+
+
+def problem_of(path: Path | str) -> str | None:
+    """Why an image cannot be decoded as a whole, or None."""
+    try:
+        read_image(path)
+    except ImageError as error:
+        return str(error)
+    return None
+
+
+def look_at(path: Path | str) -> Picture | str:
+    """What an image file holds, or why it cannot be decoded as a whole."""
+    try:
+        pixels = read_image(path).contiguous()
+        with Image.open(path) as image:
+            kind = f'{image.format} {image.mode}'
+    except (ImageError, OSError) as error:
+        return str(error)
+    height, width = pixels.shape[-2:]
+    content = hashlib.blake2b(f'{width} x {height}'.encode() + pixels.numpy().tobytes(), digest_size=16)
+    return Picture(width, height, kind, content.digest())
+
+
+def for_each(paths: Sequence[Path | str], ask: Callable[[Path | str], Answer]) -> list[Answer]:
+    """The answers for all paths, in their order; progress is shown where standard error is a terminal."""
+    with _no_filling_up(), ThreadPoolExecutor(THREADS) as pool:
+        return list(tqdm(pool.map(ask, paths), total=len(paths), unit='image', disable=None))
+
+
+@contextmanager
+def _no_filling_up() -> Iterator[None]:
+    """Truncated images are refused by every thread: read_image restores this global setting as it found it."""
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
