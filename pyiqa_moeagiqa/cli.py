@@ -135,7 +135,7 @@ def check_data(
     from .scoring.command import console
 
     try:
-        report = check_table(file, targets.split(',') if targets else None, mos_range)
+        report = check_table(file, [name.strip() for name in targets.split(',')] if targets else None, mos_range)
     except (ValueError, OSError) as error:
         fail(error)
     if as_json:
@@ -143,6 +143,32 @@ def check_data(
     else:
         show(report, console())
     raise typer.Exit(SOME_FAILED if report.problems else 0)
+
+
+@app.command()
+def train(
+    options: Annotated[Path, typer.Argument(help='The option file.')],
+    changes: Annotated[
+        list[str] | None, typer.Argument(metavar='[KEY=VALUE]...', help='Options to change: train.optim.lr=1.0e-4.')
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help='Folder of the run; default: experiments/NAME.')] = None,
+    seeds: Annotated[str, typer.Option(help='One run for each, as in 1,2,3.')] = '',
+    splits: Annotated[str, typer.Option(help='One run for each split column, as in prompt_0,prompt_1.')] = '',
+    fresh: Annotated[bool, typer.Option(help='Start over where an earlier run left something.')] = False,
+) -> None:
+    """Train a network, keep the best, and show its figures beside the published ones.
+
+    A run that was cut goes on from its last state when the same command is given again.
+    """
+    try:
+        from .training import command
+
+        numbers = [int(seed) for seed in seeds.split(',') if seed]
+        command.train(options, changes or [], output, numbers, [name for name in splits.split(',') if name], fresh)
+    except (ValueError, OSError, FloatingPointError) as error:
+        fail(error)
+    except KeyboardInterrupt:
+        fail('stopped; the same command goes on from the last state.', 130)
 
 
 @app.command()

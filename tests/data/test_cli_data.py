@@ -119,7 +119,7 @@ def test_what_is_wrong_is_listed_with_exit_code_1(table):
 
 def test_the_report_as_json(table):
     table.write_text(table.read_text() + 'gone.png,ein Bär,5,1,test\n')
-    result = run('data', 'check', table, '--json', '--targets', 'alignment')
+    result = run('data', 'check', table, '--json', '--targets', ' alignment')
     assert result.exit_code == 1
     report = json.loads(result.stdout)
     assert report['rows'] == 4
