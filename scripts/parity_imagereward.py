@@ -167,7 +167,7 @@ def ours(case: str, shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:
     """What BlipSemantic answers."""
     semantic = our_blip(case, shapes)
     image = semantic.image_features(pixels(case))
-    text, _ = semantic.text_features(*prompts(case), image)
+    text = semantic.text_features(*prompts(case), image)
     return {f'{case}_image': image.numpy(), f'{case}_text': text.numpy()}
 
 

@@ -6,6 +6,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from timm.layers import resample_abs_pos_embed
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ..options import OptionError
@@ -44,12 +45,13 @@ def layer_features(
     norm: bool = False,
     class_tokens: bool = False,
     to_the_end: bool = False,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Patch tokens of the given layers (the first is 1) joined on channels: (N, len(layers) * D, h, w) (eq. 3).
 
     With ``norm`` the ViT's last norm is applied to each. With ``class_tokens`` the layers' class tokens follow as as
-    many channels again, the same at every place. The second answer are all tokens after the last layer that was
-    computed: of the ViT's last layer only with ``to_the_end``, else layers that nobody asked for are skipped.
+    many channels again, the same at every place. The second answer are all tokens (N, 1 + h * w, D) after the last of
+    ``layers``, the third those after the last layer that was computed, normed: that is the ViT's last one only with
+    ``to_the_end``, else layers that nobody asked for are skipped.
     """
     last, taken = vit.forward_intermediates(
         pixels,
@@ -60,15 +62,35 @@ def layer_features(
         return_prefix_tokens=True,
     )
     patches = torch.cat([tokens for tokens, _ in taken], dim=1)
+    tokens, prefix = taken[-1]
+    after = torch.cat([prefix, tokens.flatten(2).transpose(1, 2)], dim=1)
     if not class_tokens:
-        return patches, last
+        return patches, after, last
     classes = torch.cat([prefix[:, 0] for _, prefix in taken], dim=1)[:, :, None, None]
-    return torch.cat([patches, classes.expand(-1, -1, *patches.shape[-2:])], dim=1), last
+    return torch.cat([patches, classes.expand(-1, -1, *patches.shape[-2:])], dim=1), after, last
 
 
 def class_token(vit: nn.Module, pixels: Tensor) -> Tensor:
     """The class token after the ViT's last norm: (N, D) (eq. 1)."""
     return vit.forward_features(pixels)[:, 0]
+
+
+def class_token_from(vit: VisionTransformer, tokens: Tensor, layers: int) -> Tensor:
+    """The same from all tokens as they are after the first ``layers`` layers."""
+    return vit.norm(vit.blocks[layers:](tokens))[:, 0]
+
+
+def begin_alike(one: nn.Module, other: nn.Module, layers: int) -> bool:
+    """Whether two plain ViTs have the same weights up to and with layer ``layers``."""
+    if type(one) is not VisionTransformer or type(other) is not VisionTransformer:
+        return False  # others add to their tokens in ways of their own, such as rotary embeddings
+    starts = [f'blocks.{index}.' for index in range(layers)]
+    ours, theirs = one.state_dict(), other.state_dict()
+    return all(
+        name in theirs and tensor.equal(theirs[name])
+        for name, tensor in ours.items()
+        if name.startswith(tuple(starts)) or not name.startswith(('blocks.', 'norm.'))
+    )
 
 
 def pool_tokens(tokens: Tensor, grid: tuple[int, int], side: int) -> Tensor:

@@ -21,7 +21,8 @@ class PromptMatching(nn.Module):
         targets: number of targets; each has its own learnt weight for the cosine.
 
     Shape:
-        image (N, 1 + patches, D), words (M, L2, E), mask (M, L2) -> (N, M): each image with each prompt
+        image (N, 1 + patches, D), words (M, L2, E), mask (M, L2) -> (N, channels) and (M, channels) of length 1, whose
+        products are the cosines
     """
 
     def __init__(self, image_width: int, text_width: int, channels: int, targets: int):
@@ -30,11 +31,11 @@ class PromptMatching(nn.Module):
         self.embed_prompt = nn.Linear(text_width, channels)
         self.weight = nn.Parameter(torch.full((targets,), 0.2))
 
-    def forward(self, image: Tensor, words: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, image: Tensor, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         weights = mask.unsqueeze(-1).to(words.dtype)
         prompt = (words * weights).sum(1) / weights.sum(1)
         seen = torch.cat([image[:, 0], image[:, 1:].mean(1)], dim=-1)
-        return F.normalize(self.embed_image(seen), dim=-1) @ F.normalize(self.embed_prompt(prompt), dim=-1).T
+        return F.normalize(self.embed_image(seen), dim=-1), F.normalize(self.embed_prompt(prompt), dim=-1)
 
     def add_to(self, targets: dict[str, ExpertScores], cosine: Tensor) -> dict[str, ExpertScores]:
         """Each target's scores (N, n) plus its share of the cosine (N,) between an image and its prompt."""

@@ -14,7 +14,16 @@ from torch import Tensor, nn
 
 from ..options import OptionError
 from .config import MoEAGIQAConfig
-from .degradation import LocalFFN, PriorInjection, build_vit, class_token, layer_features, pool_tokens
+from .degradation import (
+    LocalFFN,
+    PriorInjection,
+    begin_alike,
+    build_vit,
+    class_token,
+    class_token_from,
+    layer_features,
+    pool_tokens,
+)
 from .experts import ExpertScores, MixtureOfExperts
 from .fusion import Fusion
 from .matching import PromptMatching
@@ -23,17 +32,19 @@ from .views import normalize
 
 
 class Features(NamedTuple):
-    """What the encoders see of N images with n crops each; None where a branch is switched off.
+    """All that training leaves as it is, of N images with n crops each; None where a branch is switched off.
 
     Attributes:
         degradation: (N, n, len(layers) * D, h, w), eq. 3; with ``view_is_crop`` n + 1, the whole view first.
         prior: (N, n, D), eq. 1.
-        image: (N, tokens, D) of the semantic view, what the prompt's tokens attend to.
+        image: (N, tokens, D) of the semantic view, after the last frozen layer of its encoder.
+        words: (N, L2, E) of the prompt, for a 'bert'.
     """
 
     degradation: Tensor | None
     prior: Tensor | None
     image: Tensor | None
+    words: Tensor | None = None
 
 
 class Assessment(NamedTuple):
@@ -41,11 +52,11 @@ class Assessment(NamedTuple):
 
     Attributes:
         targets: for each target the ExpertScores: score (N, n), gate (N, n, experts), chosen (N, n, k).
-        matching: (N, N) cosine of every image with every prompt of the batch, or None.
+        matching: embeddings (N, d) of images and of prompts, whose products are their cosines; or None.
     """
 
     targets: dict[str, ExpertScores]
-    matching: Tensor | None
+    matching: tuple[Tensor, Tensor] | None
 
 
 class MoEAGIQA(nn.Module):
@@ -103,7 +114,9 @@ class MoEAGIQA(nn.Module):
         if config.view_is_crop:
             self.view_ffn = LocalFFN(width, config.hidden, config.channels)  # a picture at another scale
         if config.prior:
-            self.prior = self._build_vit()
+            self.prior = self._build_vit().requires_grad_(False)
+            self.frozen.append(self.prior)
+            self.shares_trunk = False
             grid = tuple(side // config.token_pool for side in self.prior.patch_embed.grid_size)
             self.inject = PriorInjection(self.prior.num_features, config.channels, grid)
 
@@ -131,30 +144,52 @@ class MoEAGIQA(nn.Module):
         features: Features | None = None,
     ) -> Assessment:
         """``features`` are those that ``encode`` gave before for the same crops and view."""
-        return self.assess(features or self.encode(crops, view), ids, mask)
+        return self.assess(features or self.encode(crops, view, ids, mask), ids, mask)
 
-    def encode(self, crops: Tensor, view: Tensor | None) -> Features:
-        """Eq. 1 and 3, and the image side of eq. 4: all that does not depend on the prompt."""
-        config, degradation, prior, image = self.config, None, None, None
+    def encode(
+        self, crops: Tensor, view: Tensor | None, ids: Tensor | None = None, mask: Tensor | None = None
+    ) -> Features:
+        """Eq. 1 and 3, and the frozen part of eq. 4: what is the same before and after training.
+
+        Without ``ids`` the words are left to ``assess``.
+        """
+        config, degradation, prior, image, words = self.config, None, None, None, None
         if config.view_is_crop:
             crops = torch.cat([view[:, None], crops], dim=1)
         if config.branches != 'semantic':
             pixels = normalize(crops.flatten(0, 1), config.pixel_mean, config.pixel_std).to(_dtype(self.visual))
-            layers, last = layer_features(
+            layers, after, last = layer_features(
                 self.visual, pixels, config.layers, config.norm_layers, config.class_tokens, config.view_is_crop
             )
             degradation = F.avg_pool2d(layers.float(), config.token_pool).unflatten(0, crops.shape[:2])
             if config.prior:
-                prior = class_token(self.prior, pixels).float().unflatten(0, crops.shape[:2])
+                prior = self._prior(pixels, after).float().unflatten(0, crops.shape[:2])
         if config.view_is_crop:
             image = self._pool(last.unflatten(0, crops.shape[:2])[:, 0])
         elif config.branches != 'visual':
             image = self._image_tokens(normalize(view, self.view_mean, self.view_std))
-        return Features(degradation, prior, image)
+        if ids is not None and config.semantic == 'bert' and config.branches != 'visual':
+            words = self.semantic.words(ids, mask)
+        return Features(degradation, prior, image, words)
+
+    def _prior(self, pixels: Tensor, after: Tensor) -> Tensor:
+        if self.shares_trunk:
+            return class_token_from(self.prior, after, max(self.config.layers))
+        return class_token(self.prior, pixels)
+
+    def find_shared_trunk(self) -> None:
+        """Note whether the prior's ViT goes on from where the frozen ViT is after the last layer that eq. 3 takes.
+
+        To be called once weights are loaded: pre-training leaves the prior's first blocks as they were, and what is
+        equal need not be computed twice.
+        """
+        if hasattr(self, 'prior'):
+            plain = not self.config.norm_layers
+            self.shares_trunk = plain and begin_alike(self.visual, self.prior, max(self.config.layers))
 
     def _image_tokens(self, pixels: Tensor) -> Tensor:
         if self.config.semantic == 'blip':
-            return self.semantic.image_features(pixels)
+            return self.semantic.frozen_image_features(pixels)
         return self._pool(self.visual.forward_features(pixels.to(_dtype(self.visual))))
 
     def _pool(self, tokens: Tensor) -> Tensor:
@@ -170,7 +205,7 @@ class MoEAGIQA(nn.Module):
         if self.config.branches != 'semantic':
             visual = self._visual_tokens(features)
         if self.config.branches != 'visual':
-            tokens, words = self.semantic.text_features(ids, mask, features.image)
+            tokens, words = self._read_prompt(features, ids, mask)
             semantic = self.project_semantic(tokens)  # (N, L2, C)
             if self.config.matching:
                 matching = self.matching(features.image, words, mask)
@@ -179,8 +214,16 @@ class MoEAGIQA(nn.Module):
         pooled = self.dropout(fused.mean(dim=2))
         targets = {name: experts(pooled) for name, experts in self.experts.items()}
         if matching is not None:
-            targets = self.matching.add_to(targets, matching.diagonal())
+            image, prompt = matching
+            targets = self.matching.add_to(targets, (image * prompt).sum(dim=-1))
         return Assessment(targets, matching)
+
+    def _read_prompt(self, features: Features, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Eq. 4: the prompt's tokens after, and for a 'bert' before, they have attended to the image."""
+        if self.config.semantic == 'blip':
+            return self.semantic.text_features(ids, mask, self.semantic.trained_image_features(features.image)), None
+        words = self.semantic.words(ids, mask) if features.words is None else features.words
+        return self.semantic.attend(words, features.image), words
 
     def _visual_tokens(self, features: Features) -> Tensor:
         crops = features.degradation
@@ -222,14 +265,9 @@ class MoEAGIQA(nn.Module):
         return self
 
     @property
-    def encoders_frozen(self) -> bool:
-        """Whether ``encode`` is the same before and after training."""
-        return not any(
-            parameter.requires_grad for name in ('visual', 'prior', 'semantic.vision') for parameter in self._part(name)
-        )
-
-    def _part(self, name: str):
-        return (parameter for full, parameter in self.named_parameters() if full.startswith(name + '.'))
+    def trained(self) -> dict[str, Tensor]:
+        """The parameters that training changes."""
+        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
 
 
 def _dtype(module: nn.Module) -> torch.dtype:

@@ -55,6 +55,9 @@ class BlipSemantic(nn.Module):
     Shape:
         pixels (N, 3, S, S) -> image features (N, 1 + patches, D);
         token ids and mask (N, L2), image features -> (N, L2, width)
+
+    ``frozen_image_features`` and ``trained_image_features`` are the two halves of ``image_features``, before and after
+    the last layer that ``freeze`` has fixed.
     """
 
     def __init__(self, vision: dict | None = None, text: dict | None = None):
@@ -66,6 +69,7 @@ class BlipSemantic(nn.Module):
         self.width = text_config.hidden_size
         self.view_size = vision_config.image_size
         self.mean, self.std = CLIP_MEAN, CLIP_STD
+        self.frozen_layers = 0
 
     @property
     def encoders(self) -> list[nn.Module]:
@@ -73,17 +77,29 @@ class BlipSemantic(nn.Module):
         return [self.vision, self.text]
 
     def image_features(self, pixels: Tensor) -> Tensor:
-        return self.vision(pixels.to(self.vision.dtype)).last_hidden_state.float()
+        return self.trained_image_features(self.frozen_image_features(pixels))
 
-    def text_features(self, ids: Tensor, mask: Tensor, image: Tensor) -> tuple[Tensor, None]:
+    def frozen_image_features(self, pixels: Tensor) -> Tensor:
+        hidden = self.vision.embeddings(pixels.to(self.vision.dtype))
+        for layer in self.vision.encoder.layers[: self.frozen_layers]:
+            hidden = layer(hidden)
+        return hidden.float()
+
+    def trained_image_features(self, hidden: Tensor) -> Tensor:
+        hidden = hidden.to(self.vision.dtype)
+        for layer in self.vision.encoder.layers[self.frozen_layers :]:
+            hidden = layer(hidden)
+        return self.vision.post_layernorm(hidden).float()
+
+    def text_features(self, ids: Tensor, mask: Tensor, image: Tensor) -> Tensor:
         image = image.to(self.text.dtype)
-        tokens = self.text(ids, mask, encoder_hidden_states=image, is_decoder=False).last_hidden_state
-        return tokens.float(), None
+        return self.text(ids, mask, encoder_hidden_states=image, is_decoder=False).last_hidden_state.float()
 
     def freeze(self, share: float) -> list[nn.Module]:
         """Fix the embeddings and the first ``share`` of both encoders' layers; returns what is now fixed."""
         vision, text = self.vision.encoder.layers, self.text.encoder.layer
-        first = [*vision[: round(share * len(vision))], *text[: round(share * len(text))]]
+        self.frozen_layers = round(share * len(vision))
+        first = [*vision[: self.frozen_layers], *text[: round(share * len(text))]]
         frozen = [self.vision.embeddings, self.text.embeddings, *first]
         for module in frozen:
             module.requires_grad_(False)
@@ -116,10 +132,13 @@ class BertSemantic(nn.Module):
         """The text encoder is fixed whatever the share; returns it."""
         return [self.text]
 
-    def text_features(self, ids: Tensor, mask: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The prompt's tokens after, and before, they have attended to the image."""
-        words = self.text(ids, mask).last_hidden_state.float()
-        return self.norm(words + self.attention(words, self.norm_image(image))), words
+    def words(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """The prompt's tokens before they have attended to the image: (N, L2, width)."""
+        return self.text(ids, mask).last_hidden_state.float()
+
+    def attend(self, words: Tensor, image: Tensor) -> Tensor:
+        """The prompt's tokens after that: (N, L2, width)."""
+        return self.norm(words + self.attention(words, self.norm_image(image)))
 
 
 @cache

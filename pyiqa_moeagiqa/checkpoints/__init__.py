@@ -3,7 +3,7 @@
 from .convert import convert_released
 from .file import Checkpoint, CheckpointError, read, read_header, save
 from .find import find, install
-from .load import load_network
+from .network import load_network
 
 __all__ = [
     'Checkpoint',

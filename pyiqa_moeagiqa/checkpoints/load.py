@@ -1,9 +1,7 @@
-"""From a checkpoint to a network, strictly: what is missing, extra or misshapen is listed by name."""
+"""Weights put into a network, strictly: what is missing, extra or misshapen is listed by name."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,39 +10,9 @@ from torch import Tensor, nn
 from ..archs.config import MoEAGIQAConfig
 from ..archs.degradation import fit_position_embedding
 from ..archs.moeagiqa_arch import MoEAGIQA
-from .file import CheckpointError, read
-from .find import find
+from .file import CheckpointError
 
 LISTED = 20
-
-
-def load_network(source: str | Path, crop_size: int | None = None) -> tuple[MoEAGIQA, dict[str, Any]]:
-    """The network of a checkpoint, in evaluation mode, and what its header says about it.
-
-    Args:
-        source: 'moeagiqa', 'moeagiqa-v1', 'moeagiqa-v2', a file, ``https://...`` or ``hf://owner/repo/file``.
-        crop_size: another crop size in pixels than the checkpoint's; position embeddings, w1 and w2 are interpolated.
-
-    Raises:
-        CheckpointError: for a checkpoint that cannot be had or used.
-        ValueError: for a crop size that the network cannot have.
-    """
-    path = find(source)
-    checkpoint = read(path)
-    if crop_size is None:
-        network = _build_from_header(checkpoint.config, path)
-    else:
-        network = build_network(replace(checkpoint.config, crop_size=crop_size))
-    load_weights(network, checkpoint.weights, path)
-    return network.eval(), checkpoint.info
-
-
-def _build_from_header(config: MoEAGIQAConfig, path: Path) -> MoEAGIQA:
-    try:
-        return build_network(config)
-    except (ValueError, TypeError) as error:
-        reason = str(error).rstrip('.')
-        raise CheckpointError(f'{path}: its header cannot be used ({reason}); get the file again.') from None
 
 
 def build_network(config: MoEAGIQAConfig) -> MoEAGIQA:
@@ -75,6 +43,7 @@ def load_weights(network: MoEAGIQA, weights: dict[str, Tensor], source: Path | s
     weights = fit_crop_size(network, weights)
     check_names(weights, network.state_dict(), source)
     network.load_state_dict(weights, assign=True)
+    network.find_shared_trunk()
 
 
 def check_names(weights: dict[str, Tensor], expected: dict[str, Tensor], source: Path | str) -> None:

@@ -1,6 +1,7 @@
 """Where training starts: a whole checkpoint, or the encoders' published weights with everything else fresh."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from .file import Checkpoint, CheckpointError, is_ours, read
 from .find import EMBEDDED, FULL_SIZE, find
 from .load import build_network, check_names, fit_vit, load_weights
 from .names import Weights, from_image_reward
+from .partial import fingerprint
 
 HOW = (
     "give the encoders' files, as in 'weights: {visual: timm, semantic: ImageReward.pt}', or a checkpoint to go on "
     "from, as in 'weights: {checkpoint: moeagiqa}'"
 )
+HOW_WHOLE = 'bring that file there, or train with save_whole: true for a checkpoint that needs no other'
 
 
 def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]:
@@ -52,13 +55,14 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
         if part not in weights:
             raise OptionError(f'network option weights lacks {part!r}: {HOW}.')
         _load_encoder(network, part, weights[part])
+    network.find_shared_trunk()
     return network, {}
 
 
 def _from_checkpoint(weights: Mapping[str, str], changes: dict[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]:
     if len(weights) > 1:
         raise OptionError('network option weights names a checkpoint and parts: give the one or the others.')
-    checkpoint = read(find(weights['checkpoint']))
+    checkpoint = complete(read(find(weights['checkpoint'])))
     network = build_network(MoEAGIQAConfig.from_options(checkpoint.config.to_dict() | changes))
     load_weights(network, checkpoint.weights, weights['checkpoint'])
     return network, checkpoint.info
@@ -103,9 +107,9 @@ def _blip(state: Weights) -> Weights:
 
 def _ours(source: str) -> Checkpoint | None:
     if source in (EMBEDDED, *FULL_SIZE) or '://' in source:
-        return read(find(source))
+        return complete(read(find(source)))
     path = Path(source).expanduser()
-    return read(path) if is_ours(path) else None
+    return complete(read(path)) if is_ours(path) else None
 
 
 def timm_weights(source: str, name: str) -> Weights:
@@ -127,3 +131,28 @@ def load_part(part: nn.Module, weights: dict[str, Tensor], source: str) -> None:
         if not tensor.isfinite().all():
             raise CheckpointError(f'{source}: {name} has NaN or infinite values; get the file again.')
     part.load_state_dict(weights)
+
+
+def complete(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint with the frozen tensors that its header names, checked against their fingerprint.
+
+    Raises:
+        CheckpointError: where they cannot be had or are not those that it was trained with.
+    """
+    frozen = checkpoint.info.get('frozen')
+    if not frozen:
+        return checkpoint
+    try:
+        network, _ = start_network(checkpoint.config.to_dict() | {'weights': frozen['weights']})
+    except (ValueError, KeyError, TypeError) as error:
+        reason = str(error).rstrip('.')
+        raise CheckpointError(
+            f'{checkpoint.path}: it holds trained tensors only, and the frozen ones cannot be had ({reason}): {HOW_WHOLE}.'
+        ) from None
+    weights = {name: tensor for name, tensor in network.state_dict().items() if name not in checkpoint.weights}
+    if fingerprint(weights) != frozen['fingerprint']:
+        named = ', '.join(f'{part} {source}' for part, source in frozen['weights'].items())
+        raise CheckpointError(
+            f'{checkpoint.path}: it holds trained tensors only, and the frozen ones have changed since ({named}): {HOW_WHOLE}.'
+        )
+    return replace(checkpoint, weights=weights | checkpoint.weights)

@@ -1,8 +1,10 @@
 """pyiqa's data set for images with prompts: crops, semantic view, token ids and MOS of each row of a table."""
 
 import math
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 import torch.distributed
@@ -12,8 +14,9 @@ from torch.utils.data import Dataset
 from ..archs.images import read_image
 from ..archs.semantic import tokenize
 from ..archs.views import crop_positions, semantic_view, take_crops
+from .feature_cache import FeatureCache, picture_key
 from .options import check_dataset_options
-from .table import TableError, read_mos_table
+from .table import Check, TableError, as_numbers, read_mos_table, require
 
 
 class PromptNRDataset(Dataset):
@@ -23,20 +26,30 @@ class PromptNRDataset(Dataset):
         meta_info_file: CSV, JSON lines or Parquet with columns path, prompt, one per target, and split.
         dataroot_target: folder that the paths are relative to; default: the table's.
         split_column: column that says 'train', 'val' or 'test'; default 'split'. A table without it is used whole.
-        split: which rows; default: the phase that the option file has the data set under.
+        split: which rows, or a list such as [train, val], or 'all'; default: the phase that the option file has the
+            data set under.
         targets: MOS columns; default [quality].
         mos_range: lowest and highest possible MOS; the labels are scaled to [0, 1].
         crop_size, crops, view_size, prompt_tokens: as the network has them; default 224, 3 (15 in validation), 224, 35.
         random_crops: whether crops lie anywhere (default in training) or where the metric puts them.
         hflip: whether training images are mirrored half of the time; default false.
+        weight_by_std: whether labels weigh as 1 / (their standard deviation, from column TARGET_std), 1 on average.
 
     An item is a dictionary: ``crops`` (n, 3, S, S) and ``view`` (3, V, V) in [0, 1], ``ids`` and ``mask`` (L2,),
-    ``mos_label`` (targets,), ``img_path``, and ``index``, the row within the split. In training the first rows come
-    again at the end, until the length is a multiple of the batch of all processes.
+    ``mos_label`` and ``mos_weight`` (targets,), ``img_path``, ``index``, the row within the split, and ``key``, under
+    which the features of pictures that stay the same are kept. Once ``cache`` is set, ``features`` from there take
+    the place of crops and view. In training the first rows come again at the end, until the length is a multiple of
+    the batch of all processes.
+
+    Where an item's crops and mirroring fall follows from ``set_epoch``'s numbers and the row; without it, from torch's
+    random state.
 
     Raises:
         ValueError, TableError: at load, for an unknown option or for rows that are wrong, all named.
     """
+
+    cache: FeatureCache | None = None
+    drawn_from: tuple[int, int] | None = None
 
     def __init__(self, opt: dict[str, Any]):
         check_dataset_options(opt)
@@ -52,7 +65,9 @@ class PromptNRDataset(Dataset):
         self.table = self._select(table)
         low, high = self.mos_range
         self.mos = torch.tensor((self.table[self.targets].to_numpy(dtype=float) - low) / (high - low)).float()
+        self.weight = self._weights() if opt.get('weight_by_std') else torch.ones_like(self.mos)
         self.ids, self.mask, _ = tokenize(self.table['prompt'].tolist(), opt.get('prompt_tokens', 35))
+        self._keys: dict[int, str] = {}
         self.batch = opt.get('batch_size_per_gpu', 1) * _processes()
         if self.phase == 'train' and self.batch > len(self.table):
             raise ValueError(
@@ -66,11 +81,31 @@ class PromptNRDataset(Dataset):
             if 'split_column' in self.opt or 'split' in self.opt:
                 raise TableError(f'{self.opt["meta_info_file"]}: split column {column!r} is missing.')
             return table
-        chosen = table[table[column] == split].reset_index(drop=True)
+        if split == 'all':
+            return table
+        chosen = table[table[column].isin([split] if isinstance(split, str) else split)].reset_index(drop=True)
         if chosen.empty:
             there = ', '.join(sorted(map(repr, table[column].unique())))
             raise TableError(f'{self.opt["meta_info_file"]}: no row has {column} {split!r}; there are {there}.')
         return chosen
+
+    def _weights(self) -> Tensor:
+        columns = [f'{target}_std' for target in self.targets]
+        missing = [column for column in columns if column not in self.table.columns]
+        if missing:
+            raise TableError(
+                f'{self.opt["meta_info_file"]}: weight_by_std needs column {missing[0]!r}, which is missing.'
+            )
+        deviations = self.table[columns].apply(as_numbers)
+        for column in columns:
+            problem = f'column {column!r} holds no deviation above 0'
+            require(self.opt['meta_info_file'], self.table, Check(deviations[column] > 0, problem, column))
+        weight = 1 / torch.tensor(deviations.to_numpy()).float()
+        return weight / weight.mean(dim=0)
+
+    def set_epoch(self, seed: int, epoch: int) -> None:
+        """Let every random draw of an item follow from these numbers and its row: a resumed run draws the same."""
+        self.drawn_from = (seed, epoch)
 
     def __len__(self) -> int:
         # pyiqa's trainer counts ceil(len / batch) iterations per epoch, but its loader drops the last incomplete
@@ -83,26 +118,53 @@ class PromptNRDataset(Dataset):
         if not 0 <= index < len(self):
             raise IndexError(f'Item {index} of {len(self)}.')
         row = index % len(self.table)
-        path = self.table['path'][row]
-        image = read_image(path)
-        if self.hflip and torch.rand(()) < 0.5:
-            image = image.flip(-1)
-        return {
-            'crops': take_crops(image, self._positions(image), self.crop_size),
-            'view': semantic_view(image, self.view_size),
+        item = {
             'ids': self.ids[row],
             'mask': self.mask[row],
             'mos_label': self.mos[row],
-            'img_path': path,
+            'mos_weight': self.weight[row],
+            'img_path': self.table['path'][row],
             'index': row,
         }
+        if self.cache is not None:
+            return item | {'features': self.cache.read(self.key(row))}
+        return item | self._picture(index, row)
 
-    def _positions(self, image: Tensor) -> Tensor:
+    def _picture(self, index: int, row: int) -> dict[str, Any]:
+        image, draw = read_image(self.table['path'][row]), self._generator(index)
+        if self.hflip and torch.rand((), generator=draw) < 0.5:
+            image = image.flip(-1)
+        return {
+            'crops': take_crops(image, self._positions(image, draw), self.crop_size),
+            'view': semantic_view(image, self.view_size),
+            'key': self.key(row) if self.stays_the_same else '',
+        }
+
+    @property
+    def stays_the_same(self) -> bool:
+        """Whether a row's picture is the same in every epoch."""
+        return not self.random_crops and not self.hflip
+
+    def key(self, row: int) -> str:
+        """What tells a picture and its prompt from all others, see ``picture_key``."""
+        if row not in self._keys:
+            sizes = f'{self.crops} crops of {self.crop_size}, view of {self.view_size}'
+            content = Path(self.table['path'][row]).read_bytes()
+            self._keys[row] = picture_key(content, sizes, self.table['prompt'][row])
+        return self._keys[row]
+
+    def _generator(self, index: int) -> torch.Generator | None:
+        if self.drawn_from is None:
+            return None
+        state = np.random.SeedSequence([*self.drawn_from, index]).generate_state(1, np.uint64)[0]
+        return torch.Generator().manual_seed(int(state >> 1))
+
+    def _positions(self, image: Tensor, draw: torch.Generator | None = None) -> Tensor:
         height, width = image.shape[-2:]
         if not self.random_crops:
             return crop_positions(height, width, self.crop_size, self.crops)
         free = torch.tensor([max(height - self.crop_size, 0), max(width - self.crop_size, 0)])
-        return (torch.rand(self.crops, 2) * (free + 1)).long()
+        return (torch.rand(self.crops, 2, generator=draw) * (free + 1)).long()
 
 
 def _processes() -> int:

@@ -7,21 +7,38 @@ from torch import Tensor
 TEMPERATURE = 0.1
 
 
-def matching_loss(cosine: Tensor, ids: Tensor, weight: Tensor | None = None) -> Tensor:
+def matching_loss(image: Tensor, prompt: Tensor, ids: Tensor, weight: Tensor | None = None) -> Tensor:
     """Contrastive loss: an image prefers its own prompt to the batch's other prompts, and a prompt its image.
 
     Args:
-        cosine: (N, N) of every image with every prompt.
+        image, prompt: (N, d) embeddings of length 1.
         ids: (N, L2) token ids; equal prompts are no contrast to each other.
         weight: (N,) how well each image fits its prompt, such as its alignment MOS; default: all the same.
 
     Returns:
         The mean of both directions' cross entropies.
     """
-    logits = cosine / TEMPERATURE
+    logits = image @ prompt.T / TEMPERATURE
     same = (ids[:, None] == ids[None]).all(-1)
     own = torch.eye(len(ids), dtype=torch.bool, device=ids.device)
     logits = logits.masked_fill(same & ~own, float('-inf'))
     labels = torch.arange(len(ids), device=ids.device)
     each = F.cross_entropy(logits, labels, reduction='none') + F.cross_entropy(logits.T, labels, reduction='none')
     return (each if weight is None else each * weight / weight.mean()).mean() / 2
+
+
+def ranking_loss(score: Tensor, mos: Tensor) -> Tensor:
+    r"""Pairwise ranking loss: of every two images of the batch the better one scores higher, by as much as raters say.
+
+    .. math:: \frac{1}{|P|} \sum_{(i, j) \in P} \max(0, (m_i - m_j) - (s_i - s_j)), \quad P = \{(i, j): m_i > m_j\}
+
+    Args:
+        score, mos: (N, 1), both in [0, 1].
+
+    Returns:
+        The mean over pairs; 0 where no two MOS differ.
+    """
+    wanted, given = mos - mos.T, score - score.T
+    better = wanted > 0
+    shortfall = F.relu(wanted - given) * better
+    return shortfall.sum() / better.sum().clamp(min=1)

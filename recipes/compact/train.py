@@ -100,7 +100,7 @@ def rated_loss(network: MoEAGIQA, data: Data, batch: np.ndarray, settings: Setti
     answer = assess(network, data, 'clean', batch)
     alignment = answer.targets['alignment'].score.mean(dim=1)
     loss = settings.alignment * _distance(alignment, data.mos[batch, 1], settings)
-    loss = loss + settings.matching * matching_loss(answer.matching, data.ids(batch), data.mos[batch, 1])
+    loss = loss + settings.matching * matching_loss(*answer.matching, data.ids(batch), data.mos[batch, 1])
     has_degraded = batch % DEGRADED_EVERY == 0
     worse = quality(assess(network, data, 'degraded', batch[has_degraded]))
     better = quality(answer)[torch.from_numpy(has_degraded)]

@@ -18,6 +18,7 @@ from scipy.stats import spearmanr
 
 from pyiqa_moeagiqa.checkpoints import read, read_header
 from pyiqa_moeagiqa.checkpoints.file import CheckpointError
+from pyiqa_moeagiqa.checkpoints.start import complete
 from pyiqa_moeagiqa.models.moeagiqa_model import MoEAGIQAModel
 from pyiqa_moeagiqa.options import OptionError
 
@@ -149,7 +150,7 @@ def test_the_rate_falls_over_the_whole_run_and_never_is_zero(opt, tmp_path):
 
 def test_the_best_checkpoint_is_scored_to_the_trainers_figure(finished, table):
     run, log = finished
-    best = float(log.split('srcc:')[-1].split('Best:')[1].split('@')[0])
+    best = float(log.split('# srcc:')[-1].split('Best:')[1].split('@')[0])
     metric = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(run / 'models' / 'net_best.safetensors'))
     rows = pd.read_csv(table, keep_default_na=False).query('split == "val"')
     scores = metric([table.parent / path for path in rows['path']], caption_list=list(rows['prompt']))
@@ -167,11 +168,13 @@ def test_checkpoints_say_what_they_are(finished):
 
 
 def test_frozen_parts_are_what_they_were(finished, tiny_checkpoint):
-    before, after = read(tiny_checkpoint).weights, read(finished[0] / 'models' / 'net_latest.safetensors').weights
-    frozen = [name for name in before if name.startswith(('visual.', 'semantic.text.'))]
-    assert frozen
-    assert all(before[name].equal(after[name]) for name in frozen)
+    latest = read(finished[0] / 'models' / 'net_latest.safetensors')
+    before, after = read(tiny_checkpoint).weights, latest.weights
+    assert not any(name.startswith(('visual.', 'semantic.text.')) for name in after)
     assert not before['local_ffn.reduce.weight'].equal(after['local_ffn.reduce.weight'])
+    whole = complete(latest).weights
+    assert set(whole) == set(before)
+    assert all(before[name].equal(whole[name]) for name in before if name not in after)
 
 
 def test_the_loss_goes_down(opt, tmp_path):
@@ -189,7 +192,7 @@ def test_resume_brings_back_weights_optimizer_schedule_and_best(opt, tmp_path):
     for iteration in (1, 2):
         one.feed_data(data)
         one.optimize_parameters(iteration)
-    one.nondist_validation(loaders(opt), 2, None, False)
+    one.validation(loaders(opt), 2, None, False)
     one.best_metric_results['bright_val']['srcc']['val'] = 2.0  # better than anything to come
     one.save(epoch=0, current_iter=2)
     # as the trainer reads it: nothing but tensors and plain values
@@ -203,7 +206,7 @@ def test_resume_brings_back_weights_optimizer_schedule_and_best(opt, tmp_path):
         assert tensor.equal(two.network.state_dict()[name]), name
     assert one.get_current_learning_rate() == two.get_current_learning_rate()
     (tmp_path / 'models' / 'net_best.safetensors').unlink()
-    two.nondist_validation(loaders(opt), 3, None, False)
+    two.validation(loaders(opt), 3, None, False)
     assert not (tmp_path / 'models' / 'net_best.safetensors').exists()
 
 
@@ -299,6 +302,6 @@ def test_a_batch_of_one_trains_and_validates(opt, tmp_path):
     trained = model(opt, tmp_path)
     trained.feed_data(batch(opt, size=1))
     trained.optimize_parameters(1)
-    trained.nondist_validation(loaders(opt), 1, None, False)
+    trained.validation(loaders(opt), 1, None, False)
     assert np.isfinite(list(trained.metric_results.values())).all()
     assert np.isfinite(list(trained.get_current_log().values())).all()

@@ -1,0 +1,54 @@
+"""Exponential moving average of the trained weights (EMA)."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+
+class MovingAverage:
+    r"""Keeps :math:`\bar w \leftarrow d \bar w + (1 - d) w` of some parameters, and can put it in their place.
+
+    While few updates were made, d is (1 + updates) / (10 + updates) if that is less, so that the random start is
+    forgotten.
+
+    Args:
+        parameters: by name; they are not copied but followed.
+        decay: d, from 0 to 1.
+    """
+
+    def __init__(self, parameters: Mapping[str, Tensor], decay: float):
+        self.parameters, self.decay, self.updates = parameters, decay, 0
+        self.average = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for name, parameter in self.parameters.items():
+            self.average[name].lerp_(parameter, 1 - decay)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Within the context the parameters hold the average."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for name, parameter in self.parameters.items():
+            kept = parameter.clone()
+            parameter.copy_(self.average[name])
+            self.average[name] = kept
+
+    def state_dict(self) -> dict:
+        return {'average': self.average, 'updates': self.updates}
+
+    def load_state_dict(self, state: Mapping) -> None:
+        self.updates = state['updates']
+        for name, tensor in state['average'].items():
+            self.average[name].copy_(tensor)

@@ -1,0 +1,44 @@
+"""Automatic mixed precision: bfloat16 where the hardware multiplies it, float16 with a scaled loss on other GPUs."""
+
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+
+from ..archs.metric_arch import fast_dtype
+from ..options import OptionError
+
+TYPES = {'bfloat16': torch.bfloat16, 'float16': torch.float16}
+
+
+class Precision:
+    """How a step computes.
+
+    Args:
+        amp: the option: false, true (whatever this device is fast at), 'bfloat16' or 'float16'.
+        device: where training runs.
+
+    Raises:
+        OptionError: for float16 on a processor, which has no scaled loss.
+    """
+
+    def __init__(self, amp: bool | str, device: torch.device):
+        self.device, self.dtype = device, self._choose(amp, device)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
+
+    @staticmethod
+    def _choose(amp: bool | str, device: torch.device) -> torch.dtype:
+        if amp is False:
+            return torch.float32
+        if amp is True:
+            fast = fast_dtype(device)
+            return torch.float16 if fast == torch.float32 and device.type == 'cuda' else fast
+        if amp == 'float16' and device.type == 'cpu':
+            raise OptionError("train option amp is 'float16': on a processor it must be true, false or 'bfloat16'.")
+        return TYPES[amp]
+
+    def autocast(self) -> Any:
+        """The context in which losses are computed."""
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.dtype)

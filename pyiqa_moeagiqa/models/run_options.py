@@ -1,0 +1,175 @@
+"""Every section of an option file, checked before hours are spent on a run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from pyiqa.losses import LOSS_REGISTRY
+
+from ..archs.config import MoEAGIQAConfig
+from ..data.options import check_dataset_options
+from ..options import (
+    ANYTHING,
+    FLAG,
+    MAPPING,
+    TEXT,
+    OptionError,
+    Rule,
+    check,
+    check_keys,
+    either,
+    number,
+    one_of,
+    whole,
+)
+
+NOTHING = Rule(lambda value: value is None, 'left empty')
+SECTIONS = {
+    'name': TEXT,
+    'model_type': one_of('MoEAGIQAModel', 'MoEAGIQAPriorModel'),
+    'num_gpu': either(one_of('auto'), whole(0)),
+    'manual_seed': whole(0),
+    'datasets': MAPPING,
+    'test': MAPPING,
+    'network': MAPPING,
+    'path': MAPPING,
+    'train': MAPPING,
+    'val': MAPPING,
+    'logger': MAPPING,
+    'dist_params': MAPPING,
+    'find_unused_parameters': FLAG,
+    'published': MAPPING,
+}
+# What pyiqa's parser adds.
+ADDED = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')
+TRAIN = {
+    'optim': MAPPING,
+    'scheduler': MAPPING,
+    'warmup': whole(0),
+    'schedule_per': one_of('iteration', 'epoch'),
+    'total_epoch': whole(1),
+    'total_iter': whole(1),
+    'accumulate': whole(1),
+    'amp': one_of(True, False, 'bfloat16', 'float16'),
+    'ema_decay': number(0, 1),
+    'clip_grad_norm': number(0),
+    'mos_loss_opt': MAPPING,
+    'metric_loss_opt': MAPPING,
+    'ranking_weight': number(0),
+    'matching_weight': number(0),
+    'cache_frozen': FLAG,
+    'cache_folder': TEXT,
+    'save_whole': FLAG,
+}
+LOSS = {'type': one_of('L1Loss', 'MSELoss'), 'loss_weight': number(0), 'reduction': one_of('mean')}
+VAL = {
+    'val_freq': whole(1),
+    'save_img': FLAG,
+    'pbar': FLAG,
+    'key_metric': either(TEXT, NOTHING),
+    'metrics': MAPPING,
+}
+LOGGER = {
+    'print_freq': whole(1),
+    'save_latest_freq': whole(1),
+    'save_checkpoint_freq': whole(1),
+    'use_tb_logger': FLAG,
+    'log_imgs_freq': whole(1),
+    'wandb': ANYTHING,
+}
+PATH = {
+    'resume_state': either(TEXT, NOTHING),
+    **dict.fromkeys(('experiments_root', 'models', 'training_states', 'log', 'visualization'), TEXT),
+}
+DIST = {'backend': one_of('nccl', 'gloo'), 'port': whole(1)}
+
+
+def check_run(options: Mapping[str, Any]) -> None:
+    """Raise an OptionError for an unknown or impossible option anywhere in an option file.
+
+    Network and data-set options are looked at again, with what they refer to, when these are built.
+    """
+    given = {name: value for name, value in options.items() if name not in ADDED}
+    check(given, SECTIONS, 'top-level', required=('name', 'datasets', 'network', 'train', 'val'))
+    _check_processes(options)
+    _check_datasets(options)
+    _check_train(options['train'])
+    _check_val(options['val'])
+    for section, rules in (('logger', LOGGER), ('dist_params', DIST), ('path', PATH)):
+        check(options.get(section) or {}, rules, section)
+
+
+def _check_processes(options: Mapping[str, Any]) -> None:
+    count = options.get('num_gpu', 0)
+    if count != 'auto' and count > 1 and not options.get('dist'):
+        raise OptionError(
+            f'num_gpu is {count} without a launcher: start one process per GPU with torchrun and '
+            '--launcher pytorch, DataParallel is not supported.'
+        )
+
+
+def _check_datasets(options: Mapping[str, Any]) -> None:
+    datasets = options['datasets']
+    for name in ('train', 'val'):
+        if not isinstance(datasets.get(name), Mapping):
+            raise OptionError(f'datasets option {name} is {datasets.get(name)!r}: it must be {MAPPING.allowed}.')
+    for phase, data in datasets.items():
+        if phase.split('_')[0] not in ('train', 'val'):
+            raise OptionError(f'Unknown datasets option {phase!r}: known are train, val and val_ANYTHING.')
+        check_dataset_options(data, f'datasets.{phase}')
+    for name, data in options.get('test', {}).items():
+        check_dataset_options({**datasets['val'], **data}, f'test.{name}')
+
+
+def _check_train(train: Mapping[str, Any]) -> None:
+    check(train, TRAIN, 'train', required=('optim', 'scheduler', 'mos_loss_opt'))
+    if ('total_epoch' in train) + ('total_iter' in train) == 0:
+        raise OptionError('train option total_epoch is missing: it must be a whole number of at least 1.')
+    for section, module in (('optim', torch.optim), ('scheduler', torch.optim.lr_scheduler)):
+        kind = train[section].get('type')
+        if not isinstance(getattr(module, str(kind), None), type):
+            raise OptionError(f'train.{section} option type is {kind!r}: {module.__name__} has no such class.')
+    for name, value in train['optim'].items():
+        if name.startswith(('lr', 'weight_decay')):
+            check({name: value}, {name: number(0)}, 'train.optim')
+    for name, value in train['scheduler'].items():
+        if name.startswith(('T_', 'step', 'eta_', 'gamma')):
+            check({name: value}, {name: number(0)}, 'train.scheduler')
+    check(train['mos_loss_opt'], LOSS, 'train.mos_loss_opt', required=('type',))
+    if 'metric_loss_opt' in train:
+        _check_metric_loss(train['metric_loss_opt'])
+
+
+def _check_metric_loss(options: Mapping[str, Any]) -> None:
+    check_keys(options, ('type', 'loss_weight', 'detach'), 'train.metric_loss_opt')
+    kind = options.get('type')
+    if kind not in LOSS_REGISTRY:
+        raise OptionError(f"train.metric_loss_opt option type is {kind!r}: pyiqa has no such loss; try 'PLCCLoss'.")
+
+
+def _check_val(val: Mapping[str, Any]) -> None:
+    check(val, VAL, 'val', required=('val_freq', 'metrics'))
+    for name, metric in val['metrics'].items():
+        check_keys(metric, ('type', 'better'), f'val.metrics.{name}')
+    if val.get('key_metric') and val['key_metric'] not in val['metrics']:
+        known = ', '.join(val['metrics'])
+        raise OptionError(f'val option key_metric is {val["key_metric"]!r}: val.metrics has {known}.')
+
+
+def check_datasets_fit(datasets: Mapping[str, Mapping[str, Any]], config: MoEAGIQAConfig, view_size: int) -> None:
+    """Raise an OptionError where a data set prepares other inputs than the network takes."""
+    wanted = {
+        'crop_size': config.crop_size,
+        'view_size': view_size,
+        'prompt_tokens': config.prompt_tokens,
+        'targets': list(config.targets),
+    }
+    defaults = {'crop_size': 224, 'view_size': 224, 'prompt_tokens': 35, 'targets': ['quality']}
+    for phase, options in datasets.items():
+        expected = wanted | ({'crops': config.crops} if phase != 'train' else {})
+        for name, value in expected.items():
+            given = options.get(name, defaults.get(name, 15))
+            if given != value:
+                raise OptionError(
+                    f'datasets.{phase} option {name} is {given!r}, but the network has {value!r}: make them the same.'
+                )

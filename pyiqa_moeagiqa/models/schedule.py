@@ -1,0 +1,26 @@
+"""The learning rate: a linear warm-up, then any schedule of torch's, stepped per update or per epoch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch.optim import Optimizer, lr_scheduler
+
+
+def build_schedule(optimizer: Optimizer, train: Mapping[str, Any], steps: int) -> lr_scheduler.LRScheduler:
+    """The schedule that ``train.scheduler`` and ``train.warmup`` describe.
+
+    Args:
+        optimizer: whose rate it sets.
+        train: ``scheduler`` is {type, and what that class takes}; CosineAnnealingLR without T_max falls over the whole
+            run. ``warmup`` is the number of steps over which the rate rises from a hundredth to its full height.
+        steps: of the whole run, in the schedule's own unit.
+    """
+    options = dict(train['scheduler'])
+    kind, warmup = options.pop('type'), train.get('warmup', 0)
+    if kind == 'CosineAnnealingLR':
+        options.setdefault('T_max', max(steps - warmup, 1))
+    if not warmup:
+        return getattr(lr_scheduler, kind)(optimizer, **options)
+    rise = lr_scheduler.LinearLR(optimizer, start_factor=0.01, total_iters=warmup)
+    after = getattr(lr_scheduler, kind)(optimizer, **options)
+    return lr_scheduler.SequentialLR(optimizer, [rise, after], milestones=[warmup])

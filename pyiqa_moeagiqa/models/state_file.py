@@ -1,0 +1,48 @@
+"""What a run needs to go on exactly as if it had not been cut, in one file that is there whole or not at all."""
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..checkpoints.file import CheckpointError
+
+
+def write_state(state: Mapping[str, Any], path: Path | str) -> None:
+    """Write a training state; an older one of that name stays whole until the new one is.
+
+    Raises:
+        CheckpointError: where there is no room or no permission.
+    """
+    path = Path(path)
+    part = path.with_name(f'{path.name}.part{os.getpid()}')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open('wb') as file:
+            torch.save(dict(state), file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into a RuntimeError
+        reason = str(error).splitlines()[0].rstrip('.')
+        raise CheckpointError(
+            f'{path}: not written ({reason}); make room there, then the same command goes on from the last state.'
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_state(path: Path | str) -> dict[str, Any]:
+    """Read a training state; nothing in it can run.
+
+    Raises:
+        CheckpointError: for a file that is none.
+    """
+    try:
+        return torch.load(path, map_location='cpu', weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0].rstrip('.')
+        raise CheckpointError(f'{path}: no training state can be read from it ({reason}); start afresh.') from None

@@ -1,0 +1,275 @@
+"""What pyiqa's trainer drives, whatever the network: steps, validation, checkpoints, and going on where a run was cut.
+
+Where pyiqa's own models differ from what their option files promise, this one keeps the promise: a resumed run has the
+network's weights and knows the best result so far, the rate follows the whole run, validation takes any batch size and
+is spread over processes.
+"""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from pyiqa.models.base_model import BaseModel
+from pyiqa.utils import get_root_logger
+from pyiqa.utils.dist_util import master_only
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ..options import OptionError
+from .average import MovingAverage
+from .precision import Precision
+from .schedule import build_schedule
+from .state_file import write_state
+from .validation import Validation, validate
+
+
+class TrainingModel(BaseModel):
+    """Trains and validates a network; a subclass says which network, its losses, its scores and its checkpoint.
+
+    Reads of ``train``: ``optim`` and ``scheduler`` (torch's classes), ``warmup``, ``schedule_per`` ('iteration', an
+    optimizer's update, or 'epoch'), ``accumulate`` (batches per update), ``amp``, ``ema_decay``, ``clip_grad_norm``.
+
+    Everything random within a step follows from ``manual_seed``, the iteration and the process.
+    """
+
+    def __init__(self, opt: dict[str, Any]):
+        super().__init__(opt)
+        network = self.start(opt)
+        self.net = self._to_device(network)
+        self.iteration = 0
+        self.warned: set[str] = set()
+        self.trained = {name: tensor for name, tensor in network.named_parameters() if tensor.requires_grad}
+        get_root_logger().info(
+            f'{type(network).__name__}: {sum(p.numel() for p in network.parameters()):,} parameters, '
+            f'{sum(p.numel() for p in self.trained.values()):,} of them are trained.'
+        )
+        if self.is_train:
+            self._start_training(opt['train'])
+
+    def start(self, opt: Mapping[str, Any]) -> nn.Module:
+        """The network with the weights it starts from, after all options were checked."""
+        raise NotImplementedError
+
+    def losses(self) -> dict[str, Tensor]:
+        """The losses of ``self.batch``; their sum is minimised."""
+        raise NotImplementedError
+
+    def assess(self, data_set: str) -> dict[str, Any]:
+        """Per target the scores (N, n) of ``self.batch`` and perhaps ``gate`` and ``chosen``, see ``ExpertScores``."""
+        raise NotImplementedError
+
+    def write_checkpoint(self, path: Path) -> None:
+        """Write the network as it is now; ``path`` lacks the suffix."""
+        raise NotImplementedError
+
+    @property
+    def network(self) -> nn.Module:
+        return self.get_bare_model(self.net)
+
+    def _to_device(self, network: nn.Module) -> nn.Module:
+        network = network.to(self.device)
+        if not self.opt['dist']:
+            return network
+        devices = [torch.cuda.current_device()] if self.device.type == 'cuda' else None
+        return DistributedDataParallel(network, device_ids=devices)
+
+    def _start_training(self, train: Mapping[str, Any]) -> None:
+        self.net.train()
+        self.precision = Precision(train.get('amp', False), self.device)
+        self.accumulate = train.get('accumulate', 1)
+        optim = dict(train['optim'])
+        self.optimizers = [self.get_optimizer(optim.pop('type'), list(self.trained.values()), **optim)]
+        self.per_epoch = train.get('schedule_per', 'iteration') == 'epoch'
+        self.batches = self._batches_per_epoch(train)
+        length = self.batches if self.per_epoch else self.accumulate
+        self.schedulers = [build_schedule(self.optimizers[0], train, -(-train['total_iter'] // length))]
+        self.average = MovingAverage(self.trained, train['ema_decay']) if train.get('ema_decay') else None
+
+    def _batches_per_epoch(self, train: Mapping[str, Any]) -> int:
+        epochs = train.get('total_epoch')
+        if self.per_epoch and not epochs:
+            raise OptionError("train option schedule_per is 'epoch': it needs total_epoch instead of total_iter.")
+        return train['total_iter'] // epochs if epochs else train['total_iter']
+
+    def feed_data(self, data: Mapping[str, Any]) -> None:
+        """Take a batch of PromptNRDataset; tensors go to the device."""
+        self.batch = {
+            name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in data.items()
+        }
+
+    def optimize_parameters(self, current_iter: int) -> None:
+        """One batch; the optimizer's update comes with every ``accumulate``-th.
+
+        Raises:
+            FloatingPointError: where the loss is not finite; the last checkpoint stays as it is.
+        """
+        torch.manual_seed(self._step_seed(current_iter))
+        self._set_rate(current_iter)
+        updates = current_iter % self.accumulate == 0 or current_iter == self.opt['train']['total_iter']
+        alone = nullcontext() if updates or not self.opt['dist'] else self.net.no_sync()
+        with alone:
+            with self.precision.autocast():
+                losses = self.losses()
+            total = sum(losses.values())
+            self._require_finite(total, current_iter)
+            self.precision.scaler.scale(total / self.accumulate).backward()
+        if updates:
+            self._update()
+        self.iteration = current_iter
+        self.log_dict = {name: loss.item() for name, loss in losses.items()}
+
+    def _step_seed(self, iteration: int) -> int:
+        return (self.opt['manual_seed'] * 1_000_003 + iteration) * 1_009 + self.opt['rank']
+
+    def _set_rate(self, iteration: int) -> None:
+        """Step the schedule before the update, so that the rate that is logged is the one that was used."""
+        length = self.batches if self.per_epoch else self.accumulate
+        if iteration > 1 and (iteration - 1) % length == 0:
+            self.schedulers[0].step()
+
+    def _require_finite(self, loss: Tensor, iteration: int) -> None:
+        if not loss.isfinite():
+            rate = self.optimizers[0].param_groups[0]['lr']
+            names = ', '.join(map(str, self.batch['img_path'][:4]))
+            raise FloatingPointError(
+                f'The loss is {loss.item()} at iteration {iteration} (rate {rate:g}, images {names} ...): lower the rate, '
+                'or look at these images; the last checkpoint is whole.'
+            )
+
+    def _update(self) -> None:
+        scaler, optimizer = self.precision.scaler, self.optimizers[0]
+        if self.opt['train'].get('clip_grad_norm'):
+            scaler.unscale_(optimizer)
+            torch.nn.utils.clip_grad_norm_(self.trained.values(), self.opt['train']['clip_grad_norm'])
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update()
+
+    def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
+        """Nothing: pyiqa calls this once per epoch, but the schedule is this model's own (see _set_rate)."""
+
+    def averaged(self) -> Any:
+        """The context in which the network is the one that is validated and kept: the moving average, where there is one."""
+        average = getattr(self, 'average', None)
+        return nullcontext() if average is None else average.in_place()
+
+    def test(self) -> None:
+        """Scores (N, targets) of the batch, as the metric gives them, in ``self.output_score``."""
+        self.net.eval()
+        with torch.no_grad():
+            self.answer = self.assess(self.validated)
+        self.output_score = torch.stack([part.score.mean(dim=1) for part in self.answer.values()], dim=1)
+        self.net.train(self.is_train)
+
+    def validation(self, dataloader, current_iter: int, tb_logger, save_img: bool = False) -> None:
+        """Score a data set, log the metrics of ``val:``, and keep the best network.
+
+        The first target's metrics have the names of ``val.metrics``, other targets' come after their name, such as
+        'alignment_srcc'. Only the first data set, ``datasets.val``, decides which network is the best.
+        """
+        self.validated = dataloader.dataset.opt['name']
+        with self.averaged():
+            result = validate(self, dataloader)
+        self.metric_results = result.figures
+        if self.opt['rank'] != 0:
+            return
+        self._initialize_best_metric_results(self.validated)
+        if self._is_best(current_iter) and self.is_train and self._decides(dataloader):
+            self.save_network(self.network, 'net_best', current_iter=None)
+        self._log_results(result, current_iter, tb_logger)
+
+    def _decides(self, dataloader) -> bool:
+        return self.validated == self.opt['datasets']['val']['name']
+
+    def _is_best(self, current_iter: int) -> bool:
+        """Note the results where they are the best so far, by the key metric or else by any metric.
+
+        The network is measured again when training ends, at the same iteration plus one: equal is not better.
+        """
+        best, results = self.best_metric_results[self.validated], self.metric_results
+        better = [
+            name
+            for name in best
+            if (
+                results[name] < best[name]['val']
+                if best[name]['better'] == 'lower'
+                else results[name] > best[name]['val']
+            )
+        ]
+        is_best = self.key_metric in better if self.key_metric else bool(better)
+        for name in best if is_best and self.key_metric else better if is_best else ():
+            self._update_metric_result(self.validated, name, results[name], current_iter)
+        return is_best
+
+    def _log_results(self, result: Validation, current_iter: int, tb_logger) -> None:
+        best, lines = self.best_metric_results[self.validated], []
+        for name, value in result.figures.items():
+            known = f'\tBest: {best[name]["val"]:.4f} @ {best[name]["iter"]} iter' if name in best else ''
+            lines.append(f'# {name}: {value:.4f}{known}')
+        get_root_logger().info('\n\t '.join([f'Validation {self.validated}', *lines]))
+        for warning in set(result.dead_experts()) - self.warned:
+            self.warned.add(warning)
+            get_root_logger().warning(f'{warning} (seen first in {self.validated}, iteration {current_iter})')
+        if tb_logger:
+            result.write_to(tb_logger, self.validated, current_iter)
+
+    def save(self, epoch: int, current_iter: int) -> None:
+        """Write the network and what a resumed run needs; -1 stands for the latest."""
+        self.save_network(self.network, 'net', current_iter)
+        self.save_training_state(epoch, current_iter)
+
+    @master_only
+    def save_network(self, net: nn.Module, net_label: str, current_iter: int | None = None, param_key=None) -> None:
+        """Write a checkpoint that can be used as it is; with ``ema_decay`` it is the moving average."""
+        suffix = {None: '', -1: '_latest'}.get(current_iter, f'_{current_iter}')
+        with self.averaged():
+            self.write_checkpoint(Path(self.opt['path']['models']) / f'{net_label}{suffix}')
+
+    def state(self, epoch: int) -> dict[str, Any]:
+        """All that decides how the run goes on."""
+        gradients = {name: p.grad for name, p in self.trained.items() if p.grad is not None}
+        return {
+            'epoch': epoch,
+            'iter': self.iteration,
+            'optimizers': [optimizer.state_dict() for optimizer in self.optimizers],
+            'schedulers': [scheduler.state_dict() for scheduler in self.schedulers],
+            'trained': {name: parameter.detach() for name, parameter in self.trained.items()},
+            'gradients': gradients,  # of an update that is not complete yet
+            'scaler': self.precision.scaler.state_dict(),
+            'average': self.average.state_dict() if self.average is not None else None,
+            'best_metric_results': getattr(self, 'best_metric_results', {}),
+        }
+
+    @master_only
+    def save_training_state(self, epoch: int, current_iter: int) -> None:
+        """Write what a resumed run needs; the latest has a name that pyiqa's --auto_resume passes over."""
+        name = 'latest.pt' if current_iter == -1 else f'{current_iter}.state'
+        write_state(self.state(epoch), Path(self.opt['path']['training_states']) / name)
+
+    def resume_training(self, resume_state: Mapping[str, Any]) -> None:
+        """Go on where ``save_training_state`` left off.
+
+        Raises:
+            OptionError: for a state that has no weights, such as one that another pyiqa model wrote.
+        """
+        if 'trained' not in resume_state:
+            raise OptionError(
+                f'path option resume_state names a state without weights: it is not from {type(self).__name__}.'
+            )
+        super().resume_training(resume_state)
+        with torch.no_grad():
+            for name, parameter in self.trained.items():
+                parameter.copy_(resume_state['trained'][name])
+                gradient = resume_state['gradients'].get(name)
+                parameter.grad = None if gradient is None else gradient.to(parameter.device)
+        self.precision.scaler.load_state_dict(resume_state['scaler'])
+        if self.average is not None:
+            self.average.load_state_dict(resume_state['average'])
+        self.iteration = resume_state['iter']
+        self.key_metric = self.opt.get('val', {}).get('key_metric')
+        if resume_state['best_metric_results']:
+            self.best_metric_results = resume_state['best_metric_results']

@@ -1,0 +1,125 @@
+"""A data set scored by all processes together: the metrics, the experts' use, and the images with the worst error."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from pyiqa.metrics import calculate_metric
+from torch.utils.data import DataLoader, Subset
+from torchvision.utils import make_grid
+from tqdm import tqdm
+
+from ..archs.images import read_image
+from ..archs.views import semantic_view
+from .distributed import gather_objects, in_order, share
+
+DEAD_BELOW = 0.01
+WORST = 8
+THUMBNAIL = 224
+
+
+@dataclass
+class Validation:
+    """What a network answers on a data set of N images.
+
+    Attributes:
+        scores, mos: (N, targets), in the data set's order.
+        paths: of the images.
+        gate: per target the mean weight of each expert, (experts,).
+        chosen: per target the share of crops for which each expert is among the chosen, (experts,).
+        figures: name -> value of the metrics.
+    """
+
+    scores: np.ndarray
+    mos: np.ndarray
+    paths: list[str]
+    gate: dict[str, np.ndarray]
+    chosen: dict[str, np.ndarray]
+    figures: dict[str, float]
+
+    def entropy(self) -> dict[str, float]:
+        """Per target the entropy of the experts' mean weights, as a share of the largest possible: 1 is even use."""
+        result = {}
+        for target, gate in self.gate.items():
+            if len(gate) > 1:
+                result[target] = float(-(gate * np.log(gate.clip(1e-12))).sum() / np.log(len(gate)))
+        return result
+
+    def dead_experts(self) -> list[str]:
+        """A sentence for each expert that hardly ever is among the chosen."""
+        return [
+            f'Expert {number} of {target} is dead: it is chosen for less than {DEAD_BELOW:.0%} of crops, so it does not learn.'
+            for target, shares in self.chosen.items()
+            for number, share in enumerate(shares)
+            if share < DEAD_BELOW
+        ]
+
+    def worst(self) -> np.ndarray:
+        """The rows whose first target is furthest from its MOS, the worst first."""
+        return np.argsort(-np.abs(self.scores[:, 0] - self.mos[:, 0]))[:WORST]
+
+    def write_to(self, tb_logger, data_set: str, iteration: int) -> None:
+        """Put all of it into TensorBoard."""
+        for name, value in self.figures.items():
+            tb_logger.add_scalar(f'val_metrics/{data_set}/{name}', value, iteration)
+        for target, gate in self.gate.items():
+            for expert, weight in enumerate(gate):
+                tb_logger.add_scalar(f'gate/{data_set}/{target}/expert_{expert}', weight, iteration)
+        for target, value in self.entropy().items():
+            tb_logger.add_scalar(f'gate_entropy/{data_set}/{target}', value, iteration)
+        rows = self.worst()
+        views = torch.stack([semantic_view(read_image(self.paths[row]), THUMBNAIL) for row in rows])
+        tb_logger.add_image(f'worst/{data_set}', make_grid(views, nrow=4), iteration)
+        lines = [f'{self.paths[row]}: {self.scores[row, 0]:.3f}, MOS {self.mos[row, 0]:.3f}' for row in rows]
+        tb_logger.add_text(f'worst/{data_set}', '  \n'.join(lines), iteration)
+
+
+def validate(model, dataloader: DataLoader) -> Validation:
+    """Score each image of a data set once, shared out between processes; all of them get the whole answer."""
+    data = dataloader.dataset
+    mine = DataLoader(
+        Subset(data, share(len(data))), batch_size=dataloader.batch_size, num_workers=dataloader.num_workers
+    )
+    rows, gates = [], []
+    for batch in tqdm(mine, desc=model.validated, disable=not model.opt['val'].get('pbar', False)):
+        model.feed_data(batch)
+        model.test()
+        rows += list(zip(model.output_score.cpu(), batch['mos_label'], batch['img_path'], strict=True))
+        gates.append({name: _use(part) for name, part in model.answer.items()})
+    scores, mos, paths = zip(*in_order(gather_objects(rows)), strict=True)
+    scores, mos = torch.stack(scores).float().numpy(), torch.stack(mos).numpy()
+    gates = [gate for part in gather_objects(gates) for gate in part]
+    gate = {name: _mean(gates, name, 'gate') for name in model.answer if _mean(gates, name, 'gate') is not None}
+    chosen = {name: _mean(gates, name, 'chosen') for name in gate}
+    figures = metrics(scores, mos, list(model.answer), model.opt['val']['metrics'])
+    return Validation(scores, mos, list(paths), gate, chosen, figures)
+
+
+def _use(part: Any) -> dict[str, tuple[np.ndarray, int]]:
+    """Sums over a batch's crops of the experts' weights and of how often they are chosen, and the number of crops."""
+    gate = getattr(part, 'gate', None)
+    if gate is None:
+        return {}
+    gate = gate.float().flatten(0, -2)
+    chosen = torch.zeros_like(gate).scatter(-1, part.chosen.flatten(0, -2), 1)
+    return {name: (value.sum(dim=0).cpu().numpy(), len(value)) for name, value in (('gate', gate), ('chosen', chosen))}
+
+
+def _mean(gates: list[dict], target: str, what: str) -> np.ndarray | None:
+    sums = [gate[target][what] for gate in gates if gate[target]]
+    return sum(total for total, _ in sums) / sum(count for _, count in sums) if sums else None
+
+
+def metrics(
+    scores: np.ndarray, mos: np.ndarray, targets: list[str], options: Mapping[str, Mapping[str, Any]]
+) -> dict[str, float]:
+    """pyiqa's metrics of each target; those of targets after the first come after the target's name."""
+    return {
+        name if place == 0 else f'{target}_{name}': float(
+            calculate_metric([scores[:, place], mos[:, place]], dict(options[name]))
+        )
+        for place, target in enumerate(targets)
+        for name in options
+    }

@@ -1,0 +1,55 @@
+"""``moeagiqa train``: one run, or one per seed and split, and the table at the end."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..models.distributed import rank
+from .option_file import read_options
+from .report import as_table, summarise
+from .run import run
+
+
+def train(
+    file: Path, changes: Sequence[str], output: Path | None, seeds: Sequence[int], splits: Sequence[str], fresh: bool
+) -> None:
+    """Train as an option file says; prints the figures and writes them as ``results.csv``.
+
+    Raises:
+        ValueError, FloatingPointError: in one sentence.
+    """
+    from ..scoring.command import console
+
+    options = read_options(file, changes)
+    folder = output or Path('experiments') / options['name']
+    results = {name: run(one, folder / name, fresh) for name, one in variants(options, seeds, splits).items()}
+    if rank() == 0:
+        summary = summarise(results, options.get('published', {}))
+        summary.to_csv(folder / 'results.csv', index=False)
+        console().print(as_table(summary))
+        console().print(f'Networks, logs and results.csv are in {folder}.')
+
+
+def variants(options: Mapping[str, Any], seeds: Sequence[int], splits: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The options of each run by the name of its folder: one for every seed with every split."""
+    runs = {}
+    for seed in seeds or [None]:
+        for split in splits or [None]:
+            one, name = copy.deepcopy(dict(options)), []
+            if seed is not None:
+                one['manual_seed'] = seed
+                name.append(f'seed{seed}')
+            if split is not None:
+                _split_by(one, split)
+                name.append(split)
+            runs['-'.join(name) or '.'] = one
+    return runs
+
+
+def _split_by(options: dict[str, Any], column: str) -> None:
+    for data in options['datasets'].values():
+        data['split_column'] = column
+    for data in options.get('test', {}).values():
+        if 'meta_info_file' not in data:  # other data sets are measured whole, or by a column of their own
+            data['split_column'] = column

@@ -1,0 +1,38 @@
+"""In which order training sees its images: a pure function of seed and epoch, for any number of processes."""
+
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import Sampler
+
+
+class EpochOrder(Sampler[list[int]]):
+    """Batches of one process; the processes' batches together are those of one process with the whole batch.
+
+    Args:
+        length: of the data set, a multiple of ``batch`` times ``processes``.
+        batch: images per process.
+        seed: with the epoch it decides the order.
+        rank, processes: which process this is, and of how many.
+        shuffle: false keeps the data set's order.
+    """
+
+    def __init__(self, length: int, batch: int, seed: int, rank: int = 0, processes: int = 1, shuffle: bool = True):
+        self.length, self.batch, self.seed, self.shuffle = length, batch, seed, shuffle
+        self.rank, self.processes = rank, processes
+        self.epoch, self.begin = 0, 0
+
+    def set_epoch(self, epoch: int, begin: int = 0) -> None:
+        """Choose the epoch, and the batch that it goes on with."""
+        self.epoch, self.begin = epoch, begin
+
+    def __len__(self) -> int:
+        return self.length // (self.batch * self.processes)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = torch.arange(self.length)
+        if self.shuffle:
+            state = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+            order = torch.randperm(self.length, generator=state)
+        batches = order.view(len(self), self.processes, self.batch)[:, self.rank]
+        yield from batches[self.begin :].tolist()

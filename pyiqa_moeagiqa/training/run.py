@@ -1,0 +1,210 @@
+"""One run: train, keep the best network, measure it. Cut at any moment, the same call goes on as if it had not been."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import yaml
+from pyiqa.data import build_dataset
+from pyiqa.models import build_model
+from pyiqa.utils import set_random_seed
+from safetensors.torch import load_file
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from ..data.feature_cache import FeatureCache
+from ..data.prompt_nr_dataset import PromptNRDataset
+from ..models.distributed import processes, rank, share
+from ..models.state_file import read_state
+from ..models.training_model import TrainingModel
+from ..options import OptionError
+from .option_file import as_the_trainer_parses
+from .order import EpochOrder
+from .progress import Progress, log_to, note_figures
+
+NEVER = 1 << 60
+OURS = ('models', 'training_states', 'tensorboard', 'options.yml', 'train.log', 'validation.csv', 'result.json')
+
+
+def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> dict[str, Any]:
+    """Train as ``options`` say, with all files in ``folder``; a finished run is not repeated.
+
+    Args:
+        options: as ``read_options`` gives them.
+        folder: the run's own; what an earlier, cut run left there is gone on from.
+        fresh: forget an earlier run in that folder.
+
+    Returns:
+        ``best_iteration`` and ``figures``: data set -> metric -> value, of the best network, for the validation set and
+        every set under ``test``.
+
+    Raises:
+        OptionError, CheckpointError, TableError, FloatingPointError: in one sentence; the last state is whole then.
+    """
+    folder = Path(folder)
+    opt = as_the_trainer_parses(options, folder)
+    _start_processes(opt)
+    if rank() == 0:
+        _open_folder(folder, options, fresh)
+    if processes() > 1:
+        dist.barrier()
+    result = folder / 'result.json'
+    if result.is_file():
+        return json.loads(result.read_text())
+    if rank() == 0:
+        log_to(folder)
+    set_random_seed(opt['manual_seed'])  # the same on every process: what starts at random starts alike
+    training, validation = _build_data(opt)
+    model = build_model(opt)
+    _keep_features(model, [training, *(loader.dataset for loader in validation)])
+    state = folder / 'training_states' / 'latest.pt'
+    if state.is_file():
+        model.resume_training(read_state(state))
+    _train(model, training, validation, opt)
+    figures = _measure_best(model, validation, opt)
+    if rank() == 0:
+        _write_whole(result, json.dumps(figures, indent=1))
+    return figures
+
+
+def _start_processes(opt: Mapping[str, Any]) -> None:
+    """Join the other processes that torchrun has started, if it has."""
+    if not opt['dist'] or dist.is_initialized():
+        return
+    on_gpu = opt['num_gpu'] > 0
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
+    dist.init_process_group('nccl' if on_gpu else 'gloo')
+
+
+def _open_folder(folder: Path, options: Mapping[str, Any], fresh: bool) -> None:
+    """Make the folder this run's own; raises an OptionError where it holds another run."""
+    stored = folder / 'options.yml'
+    if fresh:
+        for name in OURS:
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    elif stored.is_file() and yaml.safe_load(stored.read_text(encoding='utf-8')) != options:
+        raise OptionError(
+            f'{folder}: it holds a run with other options (see options.yml there): name another --output, or --fresh '
+            'to start over.'
+        )
+    for name in ('models', 'training_states'):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for part in (folder / name).glob('*.part*'):  # what a killed run was about to write
+            part.unlink()
+    _write_whole(stored, yaml.safe_dump(dict(options), sort_keys=False))
+
+
+def _write_whole(path: Path, text: str) -> None:
+    part = path.with_name(path.name + '.part')
+    part.write_text(text, encoding='utf-8')
+    part.replace(path)
+
+
+def _build_data(opt: dict[str, Any]) -> tuple[PromptNRDataset, list[DataLoader]]:
+    """Training data and validation loaders; notes in the options how many iterations the run has."""
+    training = build_dataset(opt['datasets']['train'])
+    batches = len(training) // training.batch
+    if 'total_epoch' in opt['train']:
+        opt['train']['total_iter'] = opt['train']['total_epoch'] * batches
+    return training, [_loader(data) for phase, data in opt['datasets'].items() if phase != 'train']
+
+
+def _loader(data: Mapping[str, Any]) -> DataLoader:
+    dataset = build_dataset(dict(data))
+    batch, workers = data.get('batch_size_per_gpu', 1), data.get('num_worker_per_gpu', 0)
+    return DataLoader(dataset, batch_size=batch, num_workers=workers)
+
+
+def _keep_features(model: TrainingModel, datasets: Iterable[PromptNRDataset]) -> None:
+    """With ``cache_frozen``: compute what is not kept yet, once for all epochs; then no image is decoded any more."""
+    cache = getattr(model, 'cache', None)
+    if cache is None:
+        return
+    for dataset in datasets:
+        _compute_missing(model, dataset, cache)
+        if processes() > 1:
+            dist.barrier()
+        dataset.cache = cache
+
+
+def _compute_missing(model: TrainingModel, dataset: PromptNRDataset, cache: FeatureCache) -> None:
+    rows = [row for row in share(len(dataset.table)) if dataset.key(row) not in cache]
+    batch = dataset.opt.get('batch_size_per_gpu', 1)
+    loader = DataLoader(torch.utils.data.Subset(dataset, rows), batch_size=min(batch, 8))
+    label = f'frozen features of {dataset.opt["name"]}'
+    for data in tqdm(loader, desc=label, unit='batch', disable=rank() != 0 or not rows):
+        model.feed_data(data)
+        model.keep_features()
+
+
+def _train(model: TrainingModel, training: PromptNRDataset, validation: list[DataLoader], opt: dict[str, Any]) -> None:
+    data = opt['datasets']['train']
+    order = EpochOrder(
+        len(training), data.get('batch_size_per_gpu', 1), opt['manual_seed'], rank(), processes(),
+        data.get('use_shuffle', True),
+    )  # fmt: skip
+    loader = DataLoader(
+        training, batch_sampler=order, num_workers=data.get('num_worker_per_gpu', 0),
+        pin_memory=data.get('pin_memory', False),
+    )  # fmt: skip
+    total, iteration = opt['train']['total_iter'], model.iteration
+    progress = Progress(opt, iteration, total, rank() == 0)
+    try:
+        while iteration < total:
+            epoch, begin = divmod(iteration, len(order))
+            order.set_epoch(epoch, begin)
+            training.set_epoch(opt['manual_seed'], epoch)
+            for batch in loader:
+                iteration += 1
+                model.feed_data(batch)
+                model.optimize_parameters(iteration)
+                progress.step(model, epoch, iteration)
+                _validate_and_save(model, validation, epoch, iteration, progress, opt)
+                if iteration == total:
+                    break
+    finally:
+        progress.close()
+
+
+def _validate_and_save(
+    model: TrainingModel, validation: list[DataLoader], epoch: int, iteration: int, progress: Progress, opt: dict
+) -> None:
+    """What is due after an iteration: validation first, so that the state knows the best result."""
+    last, logger = iteration == opt['train']['total_iter'], opt['logger']
+    if last or iteration % opt['val']['val_freq'] == 0:
+        for loader in validation:
+            model.validation(loader, iteration, progress.tb_logger)
+            if rank() == 0:
+                note_figures(Path(opt['path']['experiments_root']), model.validated, iteration, model.metric_results)
+    if iteration % logger.get('save_checkpoint_freq', NEVER) == 0:
+        model.save_network(model.network, 'net', iteration)
+    if last or iteration % logger.get('save_latest_freq', opt['val']['val_freq']) == 0:
+        model.save_training_state(epoch, -1)
+    if last:
+        model.save_network(model.network, 'net', -1)
+
+
+def _measure_best(model: TrainingModel, validation: list[DataLoader], opt: dict[str, Any]) -> dict[str, Any]:
+    """The best network's figures on the validation and the test sets."""
+    best = load_file(Path(opt['path']['models']) / 'net_best.safetensors')
+    with torch.no_grad():
+        for name, parameter in model.trained.items():
+            parameter.copy_(best[name])
+    model.average = None  # the best network is the average already, where there is one
+    model.is_train = False
+    tests = [_loader({**opt['datasets']['val'], **data, 'name': name}) for name, data in opt.get('test', {}).items()]
+    _keep_features(model, [loader.dataset for loader in tests])
+    figures = {}
+    for loader in [*validation, *tests]:
+        model.validation(loader, model.iteration, None)
+        figures[model.validated] = model.metric_results
+    decided = model.best_metric_results[opt['datasets']['val']['name']] if rank() == 0 else {}
+    key = opt['val'].get('key_metric') or next(iter(opt['val']['metrics']))
+    return {'best_iteration': decided[key]['iter'] if decided else None, 'figures': figures}
