@@ -36,11 +36,11 @@ def register_datasets() -> None:
 
 
 def register_models() -> None:
-    """Teach ``build_model`` the training model."""
+    """Teach ``build_model`` the training models of the network and of its prior."""
     from pyiqa.utils.registry import MODEL_REGISTRY
 
-    path = 'pyiqa_moeagiqa.models.moeagiqa_model:MoEAGIQAModel'
-    MODEL_REGISTRY.register_lazy('MoEAGIQAModel', path, override=True)
+    for name, module in (('MoEAGIQAModel', 'moeagiqa_model'), ('MoEAGIQAPriorModel', 'prior_model')):
+        MODEL_REGISTRY.register_lazy(name, f'pyiqa_moeagiqa.models.{module}:{name}', override=True)
 
 
 def _add_metrics(module) -> None:

@@ -1,62 +1,135 @@
-"""Every option file is what our checks accept, and its network can be built at full size."""
+"""Every option file is what its table says, passes the schema, trains two steps, and has a full-size network."""
 
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from option_files import FILES, as_tiny, make_tables, read_options, tiny_weights
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
+from pyiqa_moeagiqa.checkpoints.start import encoders
 from pyiqa_moeagiqa.data.info import shared_folder
-from pyiqa_moeagiqa.data.options import check_dataset_options
 from pyiqa_moeagiqa.data.shared_files import write
-from pyiqa_moeagiqa.models.options import check_datasets_fit, check_training_options
+from pyiqa_moeagiqa.models.run_options import check_datasets_fit, check_run
 from pyiqa_moeagiqa.options import OptionError
-
-FOLDER = Path(__file__).parent.parent / 'options'
-OURS = ['moeagiqa.yml', 'moeagiqa_compact.yml']
-
-
-def read_options(name: str) -> dict:
-    return yaml.safe_load((FOLDER / name).read_text())
+from pyiqa_moeagiqa.training.option_file import read_options as read_checked
+from pyiqa_moeagiqa.training.run import run
+from scripts.write_options import FOLDER, files, text
 
 
-def test_all_files_are_tested():
-    assert {path.name for path in FOLDER.rglob('*.yml')} == {*OURS, 'moeagiqa_prior.yml'}
+def test_files_are_what_the_script_writes():
+    made = {name: text(name, about, options) for name, about, options in files()}
+    assert {str(path.relative_to(FOLDER)) for path in FOLDER.rglob('*.yml')} == set(made)
+    assert [name for name, content in made.items() if (FOLDER / name).read_text() != content] == []
 
 
-@pytest.mark.parametrize('name', OURS)
-def test_an_option_file_describes_a_network_that_fits_its_data(name):
+def config(options: dict) -> MoEAGIQAConfig:
+    network = {key: value for key, value in options['network'].items() if key not in ('type', 'weights')}
+    return MoEAGIQAConfig.from_options(network)
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_a_file_passes_the_schema_and_builds_its_full_size_network(name):
     options = read_options(name)
-    options.update(num_gpu=1, dist=False)
-    check_training_options(options)
-    for phase, data in options['datasets'].items():
-        check_dataset_options(data | {'phase': phase})
-    network_options = {key: value for key, value in options['network'].items() if key not in ('type', 'weights')}
-    config = MoEAGIQAConfig.from_options(network_options)
+    check_run(options)
     with torch.device('meta'):
-        network = MoEAGIQA(config)
-    check_datasets_fit(options['datasets'], config, network.view_size)
+        if options['model_type'] == 'MoEAGIQAModel':
+            network = MoEAGIQA(config(options))
+            check_datasets_fit(options['datasets'], network.config, network.view_size)
+            assert set(options['network']['weights']) == set(encoders(network.config))
+
+
+@pytest.fixture(scope='module')
+def tables(tmp_path_factory):
+    return make_tables(tmp_path_factory.mktemp('tables'))
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory):
+    return tiny_weights(tmp_path_factory.mktemp('weights'))
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_a_file_trains_two_steps_on_a_tiny_network(name, tables, weights, tmp_path):
+    options = as_tiny(read_options(name), tables, weights, tmp_path)
+    check_run(options)
+    result = run(options, tmp_path / 'run')
+    assert result['best_iteration'] == 2
+    tested = {options['datasets']['val']['name'], *options['test']}
+    assert set(result['figures']) == tested
+    assert set(options.get('published', {})) <= tested
 
 
 def test_the_compact_options_are_the_embedded_networks():
     from pyiqa_moeagiqa.checkpoints import find, read_header
 
-    options = read_options('moeagiqa_compact.yml')['network']
-    network_options = {key: value for key, value in options.items() if key not in ('type', 'weights')}
     embedded = read_header(find('moeagiqa'))[0].to_dict()
-    assert MoEAGIQAConfig.from_options(network_options).to_dict() | {'dropout': 0} == embedded | {'dropout': 0}
+    assert config(read_options('moeagiqa_compact.yml')).to_dict() | {'dropout': 0} == embedded | {'dropout': 0}
+
+
+WRONG = {
+    'section': ('trian.lr=1', "Unknown top-level option 'trian': did you mean 'train'"),
+    'train key': ('train.warmpu=3', "Unknown train option 'warmpu': did you mean 'warmup'"),
+    'data key': ('datasets.val.crop=3', "Unknown datasets.val option 'crop': did you mean 'crops'"),
+    'test key': ('test.agiqa3k_test.splits=test', "Unknown test.agiqa3k_test option 'splits': did you mean 'split'"),
+    'logger key': ('logger.print_frq=3', "Unknown logger option 'print_frq': did you mean 'print_freq'"),
+    'rate as text': ('train.optim.lr="1e-5"', r"train.optim option lr is '1e-5': .*in YAML 1\.0e-5"),
+    'negative rate': ('train.optim.lr=-1.0', 'option lr is -1.0: it must be a number of at least 0'),
+    'optimizer': ('train.optim.type=Adamw', "'Adamw': torch.optim has no such class"),
+    'accumulate': ('train.accumulate=0', 'accumulate is 0: it must be a whole number of at least 1'),
+    'amp': ('train.amp=bf16', "amp is 'bf16': it must be true, false, 'bfloat16' or 'float16'"),
+    'flag as text': ('train.cache_frozen="no"', "cache_frozen is 'no': it must be true or false"),
+    'section as value': ('train.optim=AdamW', "optim is 'AdamW': it must be a section of its own"),
+    'range': ('datasets.train.mos_range=[5,0]', r'mos_range is \[5, 0\]: it must be the lowest and highest'),
+    'unknown loss': ('train.mos_loss_opt.type=L2Loss', "type is 'L2Loss': it must be 'L1Loss' or 'MSELoss'"),
+    'key metric': ('val.key_metric=krcc', "key_metric is 'krcc': val.metrics has srcc, plcc"),
+    'no change': ('train.optim', 'write key=value'),
+}
+
+
+@pytest.mark.parametrize('name', WRONG)
+def test_what_is_wrong_is_said_with_file_key_value_and_nearest_key(name):
+    change, words = WRONG[name]
+    with pytest.raises(OptionError, match=words) as error:
+        read_checked(FOLDER / 'moeagiqa.yml', [change])
+    assert '\n' not in str(error.value)
+    assert str(FOLDER / 'moeagiqa.yml') in str(error.value) or name == 'no change'
+
+
+def test_a_change_reaches_its_option_and_null_removes_it():
+    changes = ['train.optim.lr=2.0e-4', 'network.layers=[1, 2]', 'published=null']
+    options = read_checked(FOLDER / 'moeagiqa.yml', changes)
+    assert (options['train']['optim']['lr'], options['network']['layers']) == (2e-4, [1, 2])
+    assert 'published' not in options
+
+
+BAD_FILES = {
+    'missing': (None, 'there is no such file; "moeagiqa options write'),
+    'no YAML': ('a: [1', 'it cannot be read as YAML'),
+    'a list': ('- 1', 'it holds no options'),
+    'code': ('a: !!python/object/apply:os.system ["true"]', 'it cannot be read as YAML'),
+}
+
+
+@pytest.mark.parametrize('name', BAD_FILES)
+def test_a_file_that_holds_no_options_is_refused(name, tmp_path):
+    content, words = BAD_FILES[name]
+    if content is not None:
+        (tmp_path / 'o.yml').write_text(content)
+    with pytest.raises(OptionError, match=words) as error:
+        read_checked(tmp_path / 'o.yml')
+    assert '\n' not in str(error.value)
 
 
 def test_written_files_are_not_overwritten_where_they_were_changed(tmp_path):
     written = write(tmp_path)
-    assert (tmp_path / 'options' / 'moeagiqa.yml') in written
+    assert (tmp_path / 'options' / 'table9' / 'n4_k3.yml') in written
     assert write(tmp_path) == written
     (tmp_path / 'options' / 'moeagiqa.yml').write_text('mine')
     with pytest.raises(OptionError, match=r'moeagiqa\.yml is there already and differs'):
         write(tmp_path)
     write(tmp_path, force=True)
-    assert (tmp_path / 'options' / 'moeagiqa.yml').read_text() == (
-        shared_folder('options') / 'moeagiqa.yml'
-    ).read_text()
+    source = Path(shared_folder('options')) / 'moeagiqa.yml'
+    assert yaml.safe_load((tmp_path / 'options' / 'moeagiqa.yml').read_text()) == yaml.safe_load(source.read_text())

@@ -80,6 +80,7 @@ class MoEAGIQA(nn.Module):
         self.config = config = config or MoEAGIQAConfig.from_options(options)
         self.view_size, self.view_mean, self.view_std = config.crop_size, config.pixel_mean, config.pixel_std
         self.frozen: list[nn.Module] = []
+        self.frozen_dropout = False
         if config.branches != 'semantic' or config.reads_image_with_visual:
             self.visual = self._build_vit().requires_grad_(False)
             if not config.reads_image_with_visual:
@@ -244,9 +245,12 @@ class MoEAGIQA(nn.Module):
         return self.norm(semantic if visual is None else visual)
 
     def train(self, mode: bool = True) -> 'MoEAGIQA':
-        """Frozen parts stay in evaluation mode, whoever calls this (pyiqa's trainer does after each validation)."""
+        """Frozen parts stay in evaluation mode, whoever calls this (pyiqa's trainer does after each validation).
+
+        With ``frozen_dropout`` they do not, as in the released implementation.
+        """
         super().train(mode)
-        for part in self.frozen:
+        for part in self.frozen if not self.frozen_dropout else ():
             part.eval()
         return self
 

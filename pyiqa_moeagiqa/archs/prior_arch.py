@@ -22,10 +22,10 @@ class PriorRegressor(nn.Module):
 
 
 class MoEAGIQAPrior(nn.Module):
-    """Photograph in, quality out; ``type: MoEAGIQAPrior`` under ``network:`` with pyiqa's own GeneralIQAModel.
+    """Photograph in, quality out; ``type: MoEAGIQAPrior`` under ``network:``, trained by ``MoEAGIQAPriorModel``.
 
-    As in the released implementation the patch embedding and the first eight blocks stay as they are, so they equal
-    those of the frozen ViT of eq. 3.
+    As in the released implementation all tensors up to and with ``blocks.8.norm1.weight`` stay as they are, so the
+    embeddings and the first eight blocks equal those of the frozen ViT of eq. 3.
 
     Args:
         weights: where the ViT starts: 'timm' (its tag is ``visual``), or a file of timm's weights.
@@ -54,7 +54,9 @@ class MoEAGIQAPrior(nn.Module):
         self.vit = build_vit(visual, crop_size, **(visual_options or {}))
         load_part(self.vit, fit_vit(self.vit, timm_weights(weights, visual)), weights)
         self.regressor = PriorRegressor(self.vit.num_features)
-        for frozen in (self.vit.patch_embed, *self.vit.blocks[:FROZEN_BLOCKS]):
+        next_norm = self.vit.blocks[FROZEN_BLOCKS].norm1.weight
+        embeddings = (self.vit.cls_token, self.vit.pos_embed, self.vit.patch_embed)
+        for frozen in (*embeddings, *self.vit.blocks[:FROZEN_BLOCKS], next_norm):
             frozen.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:

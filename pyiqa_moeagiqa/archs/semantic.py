@@ -38,6 +38,8 @@ BLIP_TEXT = {
     'num_attention_heads': 12,
     'max_position_embeddings': 512,
     'hidden_act': 'gelu',
+    'hidden_dropout_prob': 0.1,  # BERT's own, in training only
+    'attention_probs_dropout_prob': 0.1,
     'is_decoder': True,  # builds the cross attention; the mask is the bidirectional one all the same
     'bos_token_id': None,
     'eos_token_id': None,

@@ -71,7 +71,7 @@ def save(checkpoint: Checkpoint, path: Path | str, half: bool = False, int8_part
         'config': json.dumps(checkpoint.config.to_dict()),
         'info': json.dumps(checkpoint.info),
     }
-    _write_whole(tensors, metadata, path)
+    write_whole(tensors, path, metadata)
     return path
 
 
@@ -84,7 +84,12 @@ def _encode(name: str, tensor: Tensor, half: bool, as_int8: bool) -> dict[str, T
     return {name: tensor.half() if half else tensor}
 
 
-def _write_whole(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> None:
+def write_whole(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file that is there whole or not at all.
+
+    Raises:
+        CheckpointError: for a place that cannot be written.
+    """
     part = path.with_name(f'{path.name}.part{os.getpid()}')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,7 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
     if 'checkpoint' in weights:
         return _from_checkpoint(weights, options)
     network = MoEAGIQA(MoEAGIQAConfig.from_options(options))
-    for part in _encoders(network.config):
+    for part in encoders(network.config):
         if part not in weights:
             raise OptionError(f'network option weights lacks {part!r}: {HOW}.')
         _load_encoder(network, part, weights[part])
@@ -68,7 +68,8 @@ def _from_checkpoint(weights: Mapping[str, str], changes: dict[str, Any]) -> tup
     return network, checkpoint.info
 
 
-def _encoders(config: MoEAGIQAConfig) -> list[str]:
+def encoders(config: MoEAGIQAConfig) -> list[str]:
+    """The encoders that such a network starts from, each with a file of its own."""
     uses_visual = config.branches != 'semantic' or config.reads_image_with_visual
     parts = ['visual'] if uses_visual else []
     if config.prior and config.branches != 'semantic':

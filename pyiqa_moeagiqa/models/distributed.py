@@ -30,6 +30,13 @@ def gather(tensor: Tensor) -> Tensor:
     return torch.cat(all_gather(tensor.contiguous()))
 
 
+def average_over_processes(tensor: Tensor) -> None:
+    """Put the mean over processes in the tensor's place, in all of them."""
+    if processes() > 1:
+        dist.all_reduce(tensor)
+        tensor /= processes()
+
+
 def gather_objects(value: Any) -> list[Any]:
     """Every process's value, in the order of ranks."""
     if processes() == 1:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pyiqa.losses import build_loss
 from pyiqa.utils import get_root_logger
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..archs.experts import ExpertScores
 from ..archs.moeagiqa_arch import Assessment, Features, MoEAGIQA
@@ -23,8 +23,8 @@ from .training_model import TrainingModel
 
 # What ``encode`` answers follows from these fields of the configuration, and from the frozen weights.
 ENCODED_BY = (
-    'visual', 'layers', 'norm_layers', 'token_pool', 'class_tokens', 'view_is_crop', 'pixel_mean', 'pixel_std',
-    'semantic', 'branches', 'prior', 'crop_size', 'prompt_tokens', 'frozen_share',
+    'visual', 'visual_options', 'layers', 'norm_layers', 'token_pool', 'class_tokens', 'view_is_crop', 'pixel_mean',
+    'pixel_std', 'semantic', 'semantic_options', 'branches', 'prior', 'crop_size', 'prompt_tokens', 'frozen_share',
 )  # fmt: skip
 
 
@@ -34,7 +34,8 @@ class MoEAGIQAModel(TrainingModel):
     Reads ``network`` (see ``start_network``), ``datasets`` (PromptNRDataset), ``val`` as pyiqa's models do, and of
     ``train``, beside what every TrainingModel reads: ``mos_loss_opt`` and ``metric_loss_opt`` (pyiqa's losses, on the mean
     over an image's crops), ``ranking_weight`` and ``matching_weight`` (see ``losses``), ``cache_frozen`` and
-    ``cache_folder``, ``save_whole``. Several targets' losses are added up.
+    ``cache_folder``, ``save_whole``. Several targets' losses are added up. ``frozen_dropout`` and ``inject_from_zero``
+    (w1 and w2 of the prior's injection) are the released implementation's ways.
 
     Raises:
         OptionError, CheckpointError: in one sentence, before training starts.
@@ -44,13 +45,17 @@ class MoEAGIQAModel(TrainingModel):
         if self.is_train:
             check_run(opt)
         network, self.info = start_network(opt['network'])
+        network.frozen_dropout = opt.get('train', {}).get('frozen_dropout', False)
+        if opt.get('train', {}).get('inject_from_zero'):
+            nn.init.zeros_(network.inject.w1)
         check_datasets_fit(opt['datasets'], network.config, network.view_size)
         self._warn_of_optimism(opt['datasets'])
         self.cache: FeatureCache | None = None
         return network
 
     def _warn_of_optimism(self, datasets: Mapping[str, Any]) -> None:
-        if datasets.get('val', {}).get('split') == 'test':
+        split = datasets.get('val', {}).get('split', 'val')
+        if {'test', 'all'} & set([split] if isinstance(split, str) else split):
             get_root_logger().warning(
                 'The best network is chosen on the test split itself, as the released protocol does: its figures are '
                 'optimistic.'
@@ -102,7 +107,7 @@ class MoEAGIQAModel(TrainingModel):
         batch = self.batch
         return self.net(batch.get('crops'), batch.get('view'), batch['ids'], batch['mask'], self._features())
 
-    def assess(self, data_set: str) -> dict[str, ExpertScores]:
+    def assess(self) -> dict[str, ExpertScores]:
         return self._assess().targets
 
     def losses(self) -> dict[str, Tensor]:
@@ -137,7 +142,7 @@ class MoEAGIQAModel(TrainingModel):
     def _describe(self) -> dict[str, Any]:
         data = self.opt['datasets']['train']
         start = self.opt['network']['weights']
-        figures = getattr(self, 'metric_results', {})
+        figures = self.metric_results if self.measured_at == self.iteration else {}  # not those of other weights
         return {
             'model_name': self.network.config.model_name,
             'run': self.opt['name'],
@@ -145,5 +150,5 @@ class MoEAGIQAModel(TrainingModel):
             'mos_range': list(data['mos_range']),
             'licence': self.info.get('licence', 'unknown: that of the weights it started from and of the data set'),
             'sources': {part: Path(source).name for part, source in start.items()},
-            'figures': {getattr(self, 'validated', data['name']): figures},
+            'figures': {self.validated: figures} if figures else {},
         }

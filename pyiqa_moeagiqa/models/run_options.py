@@ -1,5 +1,6 @@
 """Every section of an option file, checked before hours are spent on a run."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,6 +58,8 @@ TRAIN = {
     'metric_loss_opt': MAPPING,
     'ranking_weight': number(0),
     'matching_weight': number(0),
+    'frozen_dropout': FLAG,
+    'inject_from_zero': FLAG,
     'cache_frozen': FLAG,
     'cache_folder': TEXT,
     'save_whole': FLAG,
@@ -101,10 +104,12 @@ def check_run(options: Mapping[str, Any]) -> None:
 
 def _check_processes(options: Mapping[str, Any]) -> None:
     count = options.get('num_gpu', 0)
-    if count != 'auto' and count > 1 and not options.get('dist'):
+    launched = options.get('dist') or 'WORLD_SIZE' in os.environ
+    if count != 'auto' and count > 1 and not launched:
         raise OptionError(
-            f'num_gpu is {count} without a launcher: start one process per GPU with torchrun and '
-            '--launcher pytorch, DataParallel is not supported.'
+            f'num_gpu is {count} without a launcher: start one process per GPU, with "torchrun --nproc-per-node {count} '
+            '--no-python moeagiqa train ..." (pyiqa\'s own trainer takes --launcher pytorch, too); DataParallel is not '
+            'supported.'
         )
 
 
@@ -135,6 +140,8 @@ def _check_train(train: Mapping[str, Any]) -> None:
     for name, value in train['scheduler'].items():
         if name.startswith(('T_', 'step', 'eta_', 'gamma')):
             check({name: value}, {name: number(0)}, 'train.scheduler')
+    if train.get('cache_frozen') and train.get('frozen_dropout'):
+        raise OptionError('train option frozen_dropout is true: with cache_frozen it must be false.')
     check(train['mos_loss_opt'], LOSS, 'train.mos_loss_opt', required=('type',))
     if 'metric_loss_opt' in train:
         _check_metric_loss(train['metric_loss_opt'])

@@ -19,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..options import OptionError
 from .average import MovingAverage
+from .distributed import average_over_processes
 from .precision import Precision
 from .schedule import build_schedule
 from .state_file import write_state
@@ -40,6 +41,7 @@ class TrainingModel(BaseModel):
         self.net = self._to_device(network)
         self.iteration = 0
         self.warned: set[str] = set()
+        self.measured_at = -1  # the iteration that ``metric_results`` are of
         self.trained = {name: tensor for name, tensor in network.named_parameters() if tensor.requires_grad}
         get_root_logger().info(
             f'{type(network).__name__}: {sum(p.numel() for p in network.parameters()):,} parameters, '
@@ -56,7 +58,7 @@ class TrainingModel(BaseModel):
         """The losses of ``self.batch``; their sum is minimised."""
         raise NotImplementedError
 
-    def assess(self, data_set: str) -> dict[str, Any]:
+    def assess(self) -> dict[str, Any]:
         """Per target the scores (N, n) of ``self.batch`` and perhaps ``gate`` and ``chosen``, see ``ExpertScores``."""
         raise NotImplementedError
 
@@ -73,7 +75,8 @@ class TrainingModel(BaseModel):
         if not self.opt['dist']:
             return network
         devices = [torch.cuda.current_device()] if self.device.type == 'cuda' else None
-        return DistributedDataParallel(network, device_ids=devices)
+        # Buffers are constants; to broadcast them would hang validation, where processes have different numbers of batches.
+        return DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
 
     def _start_training(self, train: Mapping[str, Any]) -> None:
         self.net.train()
@@ -103,7 +106,7 @@ class TrainingModel(BaseModel):
         """One batch; the optimizer's update comes with every ``accumulate``-th.
 
         Raises:
-            FloatingPointError: where the loss is not finite; the last checkpoint stays as it is.
+            FloatingPointError: where the loss or its gradient is not finite; the last checkpoint stays as it is.
         """
         torch.manual_seed(self._step_seed(current_iter))
         self._set_rate(current_iter)
@@ -113,10 +116,10 @@ class TrainingModel(BaseModel):
             with self.precision.autocast():
                 losses = self.losses()
             total = sum(losses.values())
-            self._require_finite(total, current_iter)
+            self._require_finite('loss', total, current_iter)
             self.precision.scaler.scale(total / self.accumulate).backward()
         if updates:
-            self._update()
+            self._update(current_iter)
         self.iteration = current_iter
         self.log_dict = {name: loss.item() for name, loss in losses.items()}
 
@@ -129,20 +132,22 @@ class TrainingModel(BaseModel):
         if iteration > 1 and (iteration - 1) % length == 0:
             self.schedulers[0].step()
 
-    def _require_finite(self, loss: Tensor, iteration: int) -> None:
-        if not loss.isfinite():
+    def _require_finite(self, what: str, value: Tensor, iteration: int) -> None:
+        if not value.isfinite():
             rate = self.optimizers[0].param_groups[0]['lr']
             names = ', '.join(map(str, self.batch['img_path'][:4]))
             raise FloatingPointError(
-                f'The loss is {loss.item()} at iteration {iteration} (rate {rate:g}, images {names} ...): lower the rate, '
+                f'The {what} is {value.item()} at iteration {iteration} (rate {rate:g}, images {names} ...): lower the rate, '
                 'or look at these images; the last checkpoint is whole.'
             )
 
-    def _update(self) -> None:
+    def _update(self, iteration: int) -> None:
         scaler, optimizer = self.precision.scaler, self.optimizers[0]
-        if self.opt['train'].get('clip_grad_norm'):
-            scaler.unscale_(optimizer)
-            torch.nn.utils.clip_grad_norm_(self.trained.values(), self.opt['train']['clip_grad_norm'])
+        scaler.unscale_(optimizer)
+        limit = self.opt['train'].get('clip_grad_norm') or float('inf')
+        norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), limit)
+        if not scaler.is_enabled():  # a scaler passes over such an update by itself
+            self._require_finite('norm of the gradient', norm, iteration)
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad(set_to_none=True)
@@ -161,7 +166,7 @@ class TrainingModel(BaseModel):
         """Scores (N, targets) of the batch, as the metric gives them, in ``self.output_score``."""
         self.net.eval()
         with torch.no_grad():
-            self.answer = self.assess(self.validated)
+            self.answer = self.assess()
         self.output_score = torch.stack([part.score.mean(dim=1) for part in self.answer.values()], dim=1)
         self.net.train(self.is_train)
 
@@ -174,7 +179,7 @@ class TrainingModel(BaseModel):
         self.validated = dataloader.dataset.opt['name']
         with self.averaged():
             result = validate(self, dataloader)
-        self.metric_results = result.figures
+        self.metric_results, self.measured_at = result.figures, self.iteration
         if self.opt['rank'] != 0:
             return
         self._initialize_best_metric_results(self.validated)
@@ -244,11 +249,17 @@ class TrainingModel(BaseModel):
             'best_metric_results': getattr(self, 'best_metric_results', {}),
         }
 
-    @master_only
     def save_training_state(self, epoch: int, current_iter: int) -> None:
-        """Write what a resumed run needs; the latest has a name that pyiqa's --auto_resume passes over."""
-        name = 'latest.pt' if current_iter == -1 else f'{current_iter}.state'
-        write_state(self.state(epoch), Path(self.opt['path']['training_states']) / name)
+        """Write what a resumed run needs; the latest has a name that pyiqa's --auto_resume passes over.
+
+        To be called by all processes: each has a gradient of its own as long as an update is not complete.
+        """
+        for parameter in self.trained.values():
+            if parameter.grad is not None:
+                average_over_processes(parameter.grad)
+        if self.opt['rank'] == 0:
+            name = 'latest.pt' if current_iter == -1 else f'{current_iter}.state'
+            write_state(self.state(epoch), Path(self.opt['path']['training_states']) / name)
 
     def resume_training(self, resume_state: Mapping[str, Any]) -> None:
         """Go on where ``save_training_state`` left off.

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from ..archs.images import read_image
 from ..archs.views import semantic_view
+from ..data.batches import batches
 from .distributed import gather_objects, in_order, share
 
 DEAD_BELOW = 0.01
@@ -83,7 +84,8 @@ def validate(model, dataloader: DataLoader) -> Validation:
         Subset(data, share(len(data))), batch_size=dataloader.batch_size, num_workers=dataloader.num_workers
     )
     rows, gates = [], []
-    for batch in tqdm(mine, desc=model.validated, disable=not model.opt['val'].get('pbar', False)):
+    hidden = not model.opt['val'].get('pbar', False)
+    for batch in tqdm(batches(mine), total=len(mine), desc=model.validated, disable=hidden):
         model.feed_data(batch)
         model.test()
         rows += list(zip(model.output_score.cpu(), batch['mos_label'], batch['img_path'], strict=True))

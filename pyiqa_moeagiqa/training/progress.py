@@ -1,11 +1,14 @@
 """How far a run is: a line that moves, a log that stays, TensorBoard."""
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 from pyiqa.utils import get_root_logger
 from tqdm import tqdm
+
+from .text_file import write_text
 
 LOGGER = logging.getLogger('pyiqa')
 
@@ -51,7 +54,8 @@ class Progress:
     def close(self) -> None:
         self.bar.close()
         if self.tb_logger:
-            self.tb_logger.close()
+            with suppress(OSError):  # a full disk: what stops the run has been said already
+                self.tb_logger.close()
 
 
 def log_to(folder: Path) -> None:
@@ -64,6 +68,7 @@ def log_to(folder: Path) -> None:
     file, screen = logging.FileHandler(folder / 'train.log'), logging.StreamHandler()
     file.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
     screen.setLevel(logging.WARNING)
+    file.handleError = lambda record: None  # a full disk is told by whoever cannot do without
     for handler in (file, screen):
         LOGGER.addHandler(handler)
     LOGGER.setLevel(logging.INFO)
@@ -76,6 +81,4 @@ def note_figures(folder: Path, data_set: str, iteration: int, figures: dict[str,
     row = pd.DataFrame([{'iteration': iteration, 'data': data_set, **figures}])
     if path.is_file():
         row = pd.concat([pd.read_csv(path), row]).drop_duplicates(['iteration', 'data'], keep='last')
-    part = path.with_suffix('.part')
-    row.to_csv(part, index=False)
-    part.replace(path)
+    write_text(path, row.to_csv(index=False))

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from ..data.batches import batches
 from ..data.feature_cache import FeatureCache
 from ..data.prompt_nr_dataset import PromptNRDataset
 from ..models.distributed import processes, rank, share
@@ -26,6 +27,7 @@ from ..options import OptionError
 from .option_file import as_the_trainer_parses
 from .order import EpochOrder
 from .progress import Progress, log_to, note_figures
+from .text_file import write_text
 
 NEVER = 1 << 60
 OURS = ('models', 'training_states', 'tensorboard', 'options.yml', 'train.log', 'validation.csv', 'result.json')
@@ -68,7 +70,7 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
     _train(model, training, validation, opt)
     figures = _measure_best(model, validation, opt)
     if rank() == 0:
-        _write_whole(result, json.dumps(figures, indent=1))
+        write_text(result, json.dumps(figures, indent=1))
     return figures
 
 
@@ -98,21 +100,15 @@ def _open_folder(folder: Path, options: Mapping[str, Any], fresh: bool) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
         for part in (folder / name).glob('*.part*'):  # what a killed run was about to write
             part.unlink()
-    _write_whole(stored, yaml.safe_dump(dict(options), sort_keys=False))
-
-
-def _write_whole(path: Path, text: str) -> None:
-    part = path.with_name(path.name + '.part')
-    part.write_text(text, encoding='utf-8')
-    part.replace(path)
+    write_text(stored, yaml.safe_dump(dict(options), sort_keys=False))
 
 
 def _build_data(opt: dict[str, Any]) -> tuple[PromptNRDataset, list[DataLoader]]:
     """Training data and validation loaders; notes in the options how many iterations the run has."""
     training = build_dataset(opt['datasets']['train'])
-    batches = len(training) // training.batch
+    steps = len(training) // training.batch
     if 'total_epoch' in opt['train']:
-        opt['train']['total_iter'] = opt['train']['total_epoch'] * batches
+        opt['train']['total_iter'] = opt['train']['total_epoch'] * steps
     return training, [_loader(data) for phase, data in opt['datasets'].items() if phase != 'train']
 
 
@@ -161,7 +157,7 @@ def _train(model: TrainingModel, training: PromptNRDataset, validation: list[Dat
             epoch, begin = divmod(iteration, len(order))
             order.set_epoch(epoch, begin)
             training.set_epoch(opt['manual_seed'], epoch)
-            for batch in loader:
+            for batch in batches(loader):
                 iteration += 1
                 model.feed_data(batch)
                 model.optimize_parameters(iteration)
@@ -193,7 +189,13 @@ def _validate_and_save(
 
 def _measure_best(model: TrainingModel, validation: list[DataLoader], opt: dict[str, Any]) -> dict[str, Any]:
     """The best network's figures on the validation and the test sets."""
-    best = load_file(Path(opt['path']['models']) / 'net_best.safetensors')
+    path, names = Path(opt['path']['models']) / 'net_best.safetensors', ', '.join(opt['val']['metrics'])
+    if not path.is_file():
+        raise OptionError(
+            f'No network is the best: no validation of {opt["datasets"]["val"]["name"]} had a number for {names}; its MOS, or '
+            'all scores, are the same.'
+        )
+    best = load_file(path)
     with torch.no_grad():
         for name, parameter in model.trained.items():
             parameter.copy_(best[name])
@@ -206,5 +208,7 @@ def _measure_best(model: TrainingModel, validation: list[DataLoader], opt: dict[
         model.validation(loader, model.iteration, None)
         figures[model.validated] = model.metric_results
     decided = model.best_metric_results[opt['datasets']['val']['name']] if rank() == 0 else {}
-    key = opt['val'].get('key_metric') or next(iter(opt['val']['metrics']))
-    return {'best_iteration': decided[key]['iter'] if decided else None, 'figures': figures}
+    key = opt['val'].get('key_metric')
+    # without a key metric the network is kept whenever one of them is better than before
+    iterations = [noted['iter'] for name, noted in decided.items() if key in (None, name)]
+    return {'best_iteration': max(iterations, default=None), 'figures': figures}

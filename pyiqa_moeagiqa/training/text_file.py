@@ -1,0 +1,23 @@
+"""Small text files of a run that are there whole or not at all."""
+
+from pathlib import Path
+
+from ..checkpoints.file import CheckpointError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file; an older one of that name stays whole until the new one is.
+
+    Raises:
+        CheckpointError: where there is no room or no permission.
+    """
+    part = path.with_name(path.name + '.part')
+    try:
+        part.write_text(text, encoding='utf-8')
+        part.replace(path)
+    except OSError as error:
+        raise CheckpointError(
+            f'{path}: not written ({error.strerror}); make room there, then the same command goes on from the last state.'
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,98 @@
+"""The project's option files, and each of them with tiny networks and a tiny data set."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import timm
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import save_file
+from tiny import TINY, TINY_BLIP
+
+from pyiqa_moeagiqa.archs.semantic import BertSemantic, BlipSemantic
+from scripts.write_options import DATA, FOLDER
+
+FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob('*.yml'))
+VIT = {'embed_dim': 32, 'depth': 12, 'num_heads': 2}
+SIZE = 32
+# Blocks 0 to 7 of the tiny prior are the tiny ViT's, as pre-training leaves them.
+PRIOR_FROM = 8
+
+
+def read_options(name: str) -> dict:
+    """An option file as it stands."""
+    return yaml.safe_load((FOLDER / name).read_text())
+
+
+def make_tables(folder: Path) -> Path:
+    """One table for every data set: ten pictures, with all of the splits that option files name."""
+    generator = np.random.default_rng(0)
+    splits = ['train'] * 4 + ['val'] * 3 + ['test'] * 3
+    for name, data in DATA.items():
+        high, rows = data.mos_range[1], []
+        for index, split in enumerate(splits):
+            path = folder / f'{name}{index}.png'
+            Image.fromarray(generator.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(path)
+            rows.append(
+                [path.name, f'prompt {index}', high * index / 10, high * (10 - index) / 10, split, split, split]
+            )
+        columns = ['path', 'prompt', 'quality', 'alignment', 'image_0', 'prompt_0', 'official']
+        pd.DataFrame(rows, columns=columns).to_csv(folder / f'{name}.csv', index=False)
+    return folder
+
+
+def tiny_weights(folder: Path) -> dict[str, str]:
+    """Files of tiny encoders: 'timm', 'prior', 'blip', 'bert', 'dino'."""
+    torch.manual_seed(0)
+    vit = timm.create_model(TINY['visual'], pretrained=False, num_classes=0, img_size=SIZE, **VIT).state_dict()
+    prior = {
+        name: tensor + torch.randn_like(tensor) if name.startswith(('blocks.8', 'blocks.9', 'blocks.1')) and not name.startswith('blocks.1.') else tensor
+        for name, tensor in vit.items()
+    }  # fmt: skip
+    dino = timm.create_model('vit_small_patch14_dinov2', pretrained=False, num_classes=0, img_size=28, **VIT)
+    parts = {
+        'timm': vit,
+        'prior': prior,
+        'dino': dino.state_dict(),
+        'blip': BlipSemantic(**TINY_BLIP['semantic_options']).state_dict(),
+        'bert': BertSemantic(TINY['semantic_options'], 32, 2).text.state_dict(),
+    }
+    files = {}
+    for name, weights in parts.items():
+        files[name] = str(folder / f'{name}.safetensors')
+        save_file({key: tensor.contiguous() for key, tensor in weights.items()}, files[name])
+    return files
+
+
+def as_tiny(options: dict, tables: Path, weights: dict[str, str], folder: Path) -> dict:
+    """The options with the same settings but for sizes, files and the number of iterations."""
+    size = 28 if 'semantic_options' in options['network'] else SIZE
+    for data in [*options['datasets'].values(), *options['test'].values()]:
+        if 'meta_info_file' in data:
+            data['meta_info_file'] = str(tables / Path(data['meta_info_file']).name)
+    for phase, data in options['datasets'].items():
+        data |= {'crop_size': size, 'view_size': size, 'num_worker_per_gpu': 0, 'batch_size_per_gpu': 2}
+        data['crops'] = data.get('crops', 3 if phase == 'train' else 15)
+    options['network'] = tiny_network(options['network'], options['model_type'], weights, size)
+    train = {name: value for name, value in options['train'].items() if name != 'total_epoch'}
+    options['train'] = train | {'total_iter': 2, 'cache_folder': str(folder / 'cache')}
+    options['val']['val_freq'] = 2
+    return options | {'num_gpu': 0, 'logger': {'print_freq': 1, 'save_latest_freq': 2}}
+
+
+def tiny_network(network: dict, model_type: str, weights: dict[str, str], size: int) -> dict:
+    """The network with tiny encoders; layers, branches, experts, frozen share and the rest as they stand."""
+    vit = {'visual': TINY['visual'], 'visual_options': VIT, 'crop_size': size}
+    if model_type == 'MoEAGIQAPriorModel':
+        return network | vit | {'weights': weights['timm']}
+    sizes = {'channels': 32, 'hidden': 32, 'heads': 2}
+    if network.get('semantic') == 'bert':
+        vit['visual'] = 'vit_small_patch14_dinov2'
+        files = {'visual': weights['dino'], 'semantic': weights['bert']}
+        sizes |= {'semantic_options': TINY['semantic_options'], 'matching': 16, 'token_pool': 1}
+    else:
+        files = {'visual': weights['timm'], 'prior': weights['prior'], 'semantic': weights['blip']}
+        sizes |= {'semantic_options': TINY_BLIP['semantic_options']}
+    return network | vit | sizes | {'weights': {part: files[part] for part in network['weights']}}
