@@ -180,6 +180,35 @@ def prior() -> dict[str, Any]:
     return options
 
 
+def compact_prior() -> dict[str, Any]:
+    """The compact prior learns kind and strength of synthetic degradations of the training prompts' images."""
+    options = full_size('compact_prior', 'agiqa3k')
+    train, val = options['datasets']['train'], options['datasets']['val']
+    for data in (train, val):
+        data |= {'split_column': 'prompt_0', 'crop_size': 252, 'crops': 1, 'degrade': True}
+        data |= {'num_worker_per_gpu': 0, 'batch_size_per_gpu': 16}
+    train['hflip'] = True
+    options |= {
+        'model_type': 'MoEAGIQAPriorModel',
+        'network': {
+            'type': 'MoEAGIQAPrior',
+            'weights': 'moeagiqa',
+            'visual': 'vit_small_patch14_dinov2.lvd142m',
+            'crop_size': 252,
+            'pixel_mean': [0.485, 0.456, 0.406],
+            'pixel_std': [0.229, 0.224, 0.225],
+            'kinds': 7,
+        },
+    }
+    options['train'] |= {
+        'optim': {'type': 'AdamW', 'lr': 1e-4, 'weight_decay': 5e-2},
+        'total_epoch': 10,
+        'warmup': 50,
+        'amp': True,
+    }
+    return options
+
+
 def compact() -> dict[str, Any]:
     """The embedded default's structure, its encoders as published and all else trained afresh, on a processor."""
     options = full_size('compact_agiqa3k', 'agiqa3k', 'v1')
@@ -235,6 +264,12 @@ def files() -> Iterator[tuple[str, str, dict[str, Any]]]:
     )
     yield 'released/prior_koniq10k.yml', f'Pre-training of the prior on KonIQ-10k.\n{RELEASED}', released(prior())
     yield 'moeagiqa_compact.yml', 'The compact network on AGIQA-3K, by prompt: runs on a processor.', compact()
+    about = (
+        'A natural degradation prior for the compact network: kind and strength of synthetic degradations.\n'
+        'On KonIQ-10k: datasets.train.meta_info_file=./datasets/koniq10k.csv datasets.train.split_column=official\n'
+        'datasets.train.mos_range=[0,100], and the same for datasets.val.'
+    )
+    yield 'compact_prior.yml', about, compact_prior()
     for data in ('agiqa1k', 'agiqa3k', 'aigciqa2023', 'aigiqa20k'):
         yield from main_results(data)
     large = full_size('v2_agiqa3k_384', 'agiqa3k')

@@ -56,18 +56,21 @@ def layer_features(
     last, taken = vit.forward_intermediates(
         pixels,
         indices=[layer - 1 for layer in layers],
-        norm=norm,
         stop_early=not to_the_end,
-        output_fmt='NCHW',
+        output_fmt='NLC',
         return_prefix_tokens=True,
     )
-    patches = torch.cat([tokens for tokens, _ in taken], dim=1)
-    tokens, prefix = taken[-1]
-    after = torch.cat([prefix, tokens.flatten(2).transpose(1, 2)], dim=1)
+    taken = [torch.cat([prefix, patches], dim=1) for patches, prefix in taken]
+    after = taken[-1]
+    if norm:
+        taken = [vit.norm(tokens) for tokens in taken]
+    grid = vit.patch_embed.dynamic_feat_size(pixels.shape[-2:])
+    patches = torch.cat([tokens[:, vit.num_prefix_tokens :] for tokens in taken], dim=-1)
+    patches = patches.transpose(1, 2).unflatten(2, grid)
     if not class_tokens:
         return patches, after, last
-    classes = torch.cat([prefix[:, 0] for _, prefix in taken], dim=1)[:, :, None, None]
-    return torch.cat([patches, classes.expand(-1, -1, *patches.shape[-2:])], dim=1), after, last
+    classes = torch.cat([tokens[:, 0] for tokens in taken], dim=1)[:, :, None, None]
+    return torch.cat([patches, classes.expand(-1, -1, *grid)], dim=1), after, last
 
 
 def class_token(vit: nn.Module, pixels: Tensor) -> Tensor:

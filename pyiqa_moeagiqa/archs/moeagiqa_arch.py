@@ -185,8 +185,7 @@ class MoEAGIQA(nn.Module):
         equal need not be computed twice.
         """
         if hasattr(self, 'prior'):
-            plain = not self.config.norm_layers
-            self.shares_trunk = plain and begin_alike(self.visual, self.prior, max(self.config.layers))
+            self.shares_trunk = begin_alike(self.visual, self.prior, max(self.config.layers))
 
     def _image_tokens(self, pixels: Tensor) -> Tensor:
         if self.config.semantic == 'blip':

@@ -2,20 +2,23 @@
 degradation prior of eq. 1: a ViT and a two-layer regressor on the class token.
 """
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from .degradation import build_vit, class_token
+from .views import normalize
 
 FROZEN_BLOCKS = 8
 
 
 class PriorRegressor(nn.Module):
-    """Class token (N, D) -> quality (N, 1)."""
+    """Class token (N, D) -> quality (N, 1), and with ``kinds`` above 0 as many logits beside it."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, kinds: int = 0):
         super().__init__()
         self.hidden = nn.Linear(width, width)
-        self.score = nn.Linear(width, 1)
+        self.score = nn.Linear(width, 1 + kinds)
 
     def forward(self, token: Tensor) -> Tensor:
         return self.score(nn.functional.gelu(self.hidden(token)))
@@ -28,13 +31,16 @@ class MoEAGIQAPrior(nn.Module):
     embeddings and the first eight blocks equal those of the frozen ViT of eq. 3.
 
     Args:
-        weights: where the ViT starts: 'timm' (its tag is ``visual``), or a file of timm's weights.
+        weights: where the ViT starts: 'timm' (its tag is ``visual``), a file of timm's weights, or 'moeagiqa', the
+            embedded checkpoint's ViT.
         visual: timm name of the ViT.
         crop_size: side of the images in pixels.
         visual_options: what differs from the named ViT, as keyword arguments for timm.
+        pixel_mean, pixel_std: as the network's that the prior is for; the released implementation normalises nothing.
+        kinds: of degradations to be told apart, see ``data.degradations``; 0 to learn from MOS alone.
 
     Shape:
-        (N, 3, S, S) in [0, 1] -> (N, 1)
+        (N, 3, S, S) in [0, 1] -> (N, 1 + kinds)
 
     Raises:
         CheckpointError: where the weights cannot be had or are another ViT's.
@@ -46,18 +52,22 @@ class MoEAGIQAPrior(nn.Module):
         visual: str = 'vit_base_patch16_224.augreg_in21k_ft_in1k',
         crop_size: int = 224,
         visual_options: dict | None = None,
+        pixel_mean: Sequence[float] = (0, 0, 0),
+        pixel_std: Sequence[float] = (1, 1, 1),
+        kinds: int = 0,
     ):
         super().__init__()
         from ..checkpoints.load import fit_vit
-        from ..checkpoints.start import load_part, timm_weights
+        from ..checkpoints.start import load_part, vit_weights
 
+        self.pixel_mean, self.pixel_std, self.kinds = tuple(pixel_mean), tuple(pixel_std), kinds
         self.vit = build_vit(visual, crop_size, **(visual_options or {}))
-        load_part(self.vit, fit_vit(self.vit, timm_weights(weights, visual)), weights)
-        self.regressor = PriorRegressor(self.vit.num_features)
+        load_part(self.vit, fit_vit(self.vit, vit_weights(weights, visual)), weights)
+        self.regressor = PriorRegressor(self.vit.num_features, kinds)
         next_norm = self.vit.blocks[FROZEN_BLOCKS].norm1.weight
         embeddings = (self.vit.cls_token, self.vit.pos_embed, self.vit.patch_embed)
         for frozen in (*embeddings, *self.vit.blocks[:FROZEN_BLOCKS], next_norm):
             frozen.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.regressor(class_token(self.vit, x))
+        return self.regressor(class_token(self.vit, normalize(x, self.pixel_mean, self.pixel_std)))

@@ -78,13 +78,11 @@ def encoders(config: MoEAGIQAConfig) -> list[str]:
 
 
 def _load_encoder(network: MoEAGIQA, part: str, source: str) -> None:
-    checkpoint = _ours(source)
     if part == 'semantic':
-        _load_semantic(network, source, checkpoint)
+        _load_semantic(network, source, _ours(source))
         return
     vit = getattr(network, part)
-    weights = checkpoint.subset(part) if checkpoint else timm_weights(source, network.config.visual)
-    weights = fit_vit(vit, weights)
+    weights = fit_vit(vit, vit_weights(source, network.config.visual, part))
     if part == 'visual':
         named = drop_unused_layers({f'visual.{name}': value for name, value in weights.items()}, network.config)
         weights = {name.removeprefix('visual.'): value for name, value in named.items()}
@@ -111,6 +109,12 @@ def _ours(source: str) -> Checkpoint | None:
         return complete(read(find(source)))
     path = Path(source).expanduser()
     return complete(read(path)) if is_ours(path) else None
+
+
+def vit_weights(source: str, name: str, part: str = 'visual') -> Weights:
+    """A ViT's weights: of a checkpoint of this package its ``part``, else what ``timm_weights`` takes."""
+    checkpoint = _ours(source)
+    return checkpoint.subset(part) if checkpoint else timm_weights(source, name)
 
 
 def timm_weights(source: str, name: str) -> Weights:

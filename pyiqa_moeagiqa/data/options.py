@@ -19,6 +19,7 @@ RULES = {
     'random_crops': FLAG,
     'hflip': FLAG,
     'weight_by_std': FLAG,
+    'degrade': FLAG,
     # what pyiqa's loader reads of the same section
     'name': TEXT,
     'type': TEXT,
@@ -37,6 +38,10 @@ RULES = {
 def check_dataset_options(options: Mapping[str, Any], where: str = 'PromptNRDataset') -> None:
     """Raise an OptionError for an unknown, missing or impossible option of ``PromptNRDataset``."""
     check(options, RULES, where, required=('meta_info_file', 'mos_range'))
+    if options.get('degrade') and len(options.get('targets', ['quality'])) > 1:
+        raise OptionError(
+            f'{where} option targets is {options["targets"]!r}: with degrade it must be one, the strength.'
+        )
     if options.get('prefetch_mode') == 'cpu':
         # pyiqa's prefetching thread dies at the first bad image, and its reader then waits for ever.
         raise OptionError(f"{where} option prefetch_mode is 'cpu': leave it out, an unreadable image would hang it.")

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from ..archs.images import read_image
 from ..archs.semantic import tokenize
 from ..archs.views import crop_positions, semantic_view, take_crops
+from .degradations import degrade
 from .feature_cache import FeatureCache, picture_key
 from .options import check_dataset_options
 from .table import Check, TableError, as_numbers, read_mos_table, require
@@ -33,6 +34,8 @@ class PromptNRDataset(Dataset):
         crop_size, crops, view_size, prompt_tokens: as the network has them; default 224, 3 (15 in validation), 224, 35.
         random_crops: whether crops lie anywhere (default in training) or where the metric puts them.
         hflip: whether training images are mirrored half of the time; default false.
+        degrade: whether each image is degraded synthetically, see ``degradations``: its label is then 1 - strength, and
+            the item has ``kind``, the degradation's number; default false.
         weight_by_std: whether labels weigh as 1 / (their standard deviation, from column TARGET_std), 1 on average.
 
     An item is a dictionary: ``crops`` (n, 3, S, S) and ``view`` (3, V, V) in [0, 1], ``ids`` and ``mask`` (L2,),
@@ -41,8 +44,8 @@ class PromptNRDataset(Dataset):
     the place of crops and view. In training the first rows come again at the end, until the length is a multiple of
     the batch of all processes.
 
-    Where an item's crops and mirroring fall follows from ``set_epoch``'s numbers and the row; without it, from torch's
-    random state.
+    What is random in a training item follows from ``set_epoch``'s numbers and the index; without it, from torch's random
+    state. A validation item is always the same.
 
     Raises:
         ValueError, TableError: at load, for an unknown option or for rows that are wrong, all named.
@@ -61,6 +64,7 @@ class PromptNRDataset(Dataset):
         self.crops = opt.get('crops', 3 if self.phase == 'train' else 15)
         self.random_crops = opt.get('random_crops', self.phase == 'train')
         self.hflip = opt.get('hflip', False) and self.phase == 'train'
+        self.degrade = opt.get('degrade', False)
         table = read_mos_table(opt['meta_info_file'], opt.get('dataroot_target'), self.targets, self.mos_range)
         self.table = self._select(table)
         low, high = self.mos_range
@@ -134,16 +138,20 @@ class PromptNRDataset(Dataset):
         image, draw = read_image(self.table['path'][row]), self._generator(index)
         if self.hflip and torch.rand((), generator=draw) < 0.5:
             image = image.flip(-1)
-        return {
+        picture = {
             'crops': take_crops(image, self._positions(image, draw), self.crop_size),
             'view': semantic_view(image, self.view_size),
             'key': self.key(row) if self.stays_the_same else '',
         }
+        if self.degrade:
+            crops, kind, level = degrade(picture['crops'], draw)
+            picture |= {'crops': crops, 'kind': kind, 'mos_label': torch.tensor([1 - level])}
+        return picture
 
     @property
     def stays_the_same(self) -> bool:
         """Whether a row's picture is the same in every epoch."""
-        return not self.random_crops and not self.hflip
+        return not self.random_crops and not self.hflip and not self.degrade
 
     def key(self, row: int) -> str:
         """What tells a picture and its prompt from all others, see ``picture_key``."""
@@ -154,9 +162,10 @@ class PromptNRDataset(Dataset):
         return self._keys[row]
 
     def _generator(self, index: int) -> torch.Generator | None:
-        if self.drawn_from is None:
+        drawn_from = self.drawn_from or (None if self.phase == 'train' else (0, 0))
+        if drawn_from is None:
             return None
-        state = np.random.SeedSequence([*self.drawn_from, index]).generate_state(1, np.uint64)[0]
+        state = np.random.SeedSequence([*drawn_from, index]).generate_state(1, np.uint64)[0]
         return torch.Generator().manual_seed(int(state >> 1))
 
     def _positions(self, image: Tensor, draw: torch.Generator | None = None) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from pyiqa.losses import build_loss
 from pyiqa.utils import get_root_logger
 from torch import Tensor, nn
@@ -79,7 +80,7 @@ class MoEAGIQAModel(TrainingModel):
                 'datasets.train to false.'
             )
         config = self.network.config.to_dict()
-        described = json.dumps({name: config[name] for name in ENCODED_BY})
+        described = json.dumps({name: config[name] for name in ENCODED_BY} | {'dtype': str(self.precision.dtype)})
         return FeatureCache(folder, fingerprint(self._frozen(), described))
 
     def _frozen(self) -> dict[str, Tensor]:
@@ -94,9 +95,11 @@ class MoEAGIQAModel(TrainingModel):
             return None
 
         def compute(places: list[int]) -> Features:
-            return self.network.encode(*(batch[name][places] for name in ('crops', 'view', 'ids', 'mask')))
+            with self.precision.autocast():
+                return self.network.encode(*(batch[name][places] for name in ('crops', 'view', 'ids', 'mask')))
 
-        features = self.cache.look_up(batch['key'], compute)
+        with torch.autocast(self.device.type, enabled=False):  # what is read from disk is float16, not to be cast
+            features = self.cache.look_up(batch['key'], compute)
         return Features(*(None if part is None else part.to(self.device) for part in features))
 
     def keep_features(self) -> None:

@@ -6,45 +6,66 @@ from typing import Any, NamedTuple
 
 from pyiqa.losses import build_loss
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..archs.prior_arch import MoEAGIQAPrior
 from ..checkpoints.file import write_whole
+from ..data.degradations import KINDS
+from ..options import OptionError
 from .distributed import gather
 from .run_options import check_run
 from .training_model import TrainingModel
 
 
-class Score(NamedTuple):
-    """One score per crop, (N, n)."""
+class PriorAnswer(NamedTuple):
+    """One score per crop, (N, n), and the logits (N, n, kinds) of the degradation's kind, where there are any."""
 
     score: Tensor
+    kinds: Tensor
 
 
 class MoEAGIQAPriorModel(TrainingModel):
     """Trains and validates MoEAGIQAPrior on one target; ``model_type: MoEAGIQAPriorModel`` in an option file.
 
     Reads ``network`` (see ``MoEAGIQAPrior``), ``datasets`` (PromptNRDataset; prompts may be empty) and of ``train``,
-    beside what every TrainingModel reads, ``mos_loss_opt``.
+    beside what every TrainingModel reads, ``mos_loss_opt``. With data sets that ``degrade`` and a network of ``kinds`` it
+    learns to tell kind and strength of synthetic degradations.
     """
 
     def start(self, opt: Mapping[str, Any]) -> MoEAGIQAPrior:
         if self.is_train:
             check_run(opt)
-        return MoEAGIQAPrior(**{name: value for name, value in opt['network'].items() if name != 'type'})
+        network = MoEAGIQAPrior(**{name: value for name, value in opt['network'].items() if name != 'type'})
+        for phase, data in opt['datasets'].items():
+            if bool(data.get('degrade')) != bool(network.kinds):
+                raise OptionError(
+                    f'datasets.{phase} option degrade is {data.get("degrade", False)}, but network option kinds is '
+                    f'{network.kinds}: kinds must be {len(KINDS)} with degrade, and 0 without.'
+                )
+        return network
 
     def _start_training(self, train: Mapping[str, Any]) -> None:
         super()._start_training(train)
         self.mos_loss = build_loss(train['mos_loss_opt'])
 
-    def assess(self) -> dict[str, Score]:
+    def assess(self) -> dict[str, PriorAnswer]:
         crops = self.batch['crops']
-        score = self.net(crops.flatten(0, 1)).float().view(crops.shape[:2])
-        return {'quality': Score(score)}
+        answer = self.net(crops.flatten(0, 1)).float().unflatten(0, crops.shape[:2])
+        return {'quality': PriorAnswer(answer[..., 0], answer[..., 1:])}
 
     def losses(self) -> dict[str, Tensor]:
-        score = gather(self.assess()['quality'].score.mean(dim=1, keepdim=True))
+        answer = self.assess()['quality']
+        score = gather(answer.score.mean(dim=1, keepdim=True))
         mos, weight = gather(self.batch['mos_label']), gather(self.batch['mos_weight'])
-        return {'l_quality': self.mos_loss(score, mos, weight=weight)}
+        losses = {'l_quality': self.mos_loss(score, mos, weight=weight)}
+        if self.network.kinds:
+            losses['l_kind'] = F.cross_entropy(gather(answer.kinds.mean(dim=1)), gather(self.batch['kind']))
+        return losses
+
+    def hits(self) -> Tensor | None:
+        if not self.network.kinds:
+            return None
+        return (self.answer['quality'].kinds.mean(dim=1).argmax(dim=1) == self.batch['kind']).float()
 
     def write_checkpoint(self, path: Path) -> None:
         """Write all of the network: it is where ``weights.prior`` of a v2 starts."""

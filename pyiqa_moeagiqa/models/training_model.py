@@ -62,6 +62,10 @@ class TrainingModel(BaseModel):
         """Per target the scores (N, n) of ``self.batch`` and perhaps ``gate`` and ``chosen``, see ``ExpertScores``."""
         raise NotImplementedError
 
+    def hits(self) -> Tensor | None:
+        """1 where the last answer tells the right kind of degradation and 0 elsewhere, (N,); None where none is asked."""
+        return None
+
     def write_checkpoint(self, path: Path) -> None:
         """Write the network as it is now; ``path`` lacks the suffix."""
         raise NotImplementedError

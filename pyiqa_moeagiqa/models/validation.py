@@ -83,19 +83,23 @@ def validate(model, dataloader: DataLoader) -> Validation:
     mine = DataLoader(
         Subset(data, share(len(data))), batch_size=dataloader.batch_size, num_workers=dataloader.num_workers
     )
-    rows, gates = [], []
+    rows, gates, hits = [], [], []
     hidden = not model.opt['val'].get('pbar', False)
     for batch in tqdm(batches(mine), total=len(mine), desc=model.validated, disable=hidden):
         model.feed_data(batch)
         model.test()
         rows += list(zip(model.output_score.cpu(), batch['mos_label'], batch['img_path'], strict=True))
         gates.append({name: _use(part) for name, part in model.answer.items()})
+        hits += [] if model.hits() is None else model.hits().tolist()
     scores, mos, paths = zip(*in_order(gather_objects(rows)), strict=True)
     scores, mos = torch.stack(scores).float().numpy(), torch.stack(mos).numpy()
     gates = [gate for part in gather_objects(gates) for gate in part]
     gate = {name: _mean(gates, name, 'gate') for name in model.answer if _mean(gates, name, 'gate') is not None}
     chosen = {name: _mean(gates, name, 'chosen') for name in gate}
     figures = metrics(scores, mos, list(model.answer), model.opt['val']['metrics'])
+    hits = [hit for part in gather_objects(hits) for hit in part]
+    if hits:
+        figures['kind_accuracy'] = float(np.mean(hits))
     return Validation(scores, mos, list(paths), gate, chosen, figures)
 
 

@@ -25,6 +25,7 @@ class Progress:
 
     def __init__(self, opt: dict, start: int, total: int, first: bool):
         self.opt, self.first = opt, first
+        self.best = ''
         self.every = opt['logger'].get('print_freq', 20)
         self.bar = tqdm(total=total, initial=start, desc=opt['name'], unit='it', disable=not first, dynamic_ncols=True)
         self.tb_logger = self._tensorboard(start) if first and opt['logger'].get('use_tb_logger') else None
@@ -44,12 +45,20 @@ class Progress:
             return
         rate = model.get_current_learning_rate()[0]
         losses = ' '.join(f'{name} {value:.4f}' for name, value in model.log_dict.items())
-        self.bar.set_postfix_str(f'epoch {epoch + 1}, {losses}, rate {rate:.2e}', refresh=False)
+        total = sum(model.log_dict.values())
+        self.bar.set_postfix_str(f'epoch {epoch + 1}, loss {total:.4f}, rate {rate:.1e}{self.best}', refresh=False)
         LOGGER.info(f'epoch {epoch + 1}, iteration {iteration}: {losses}, rate {rate:.3e}')
         if self.tb_logger:
             for name, value in model.log_dict.items():
                 self.tb_logger.add_scalar(f'losses/{name}', value, iteration)
             self.tb_logger.add_scalar('rate', rate, iteration)
+
+    def validated(self, model) -> None:
+        """Let the line show the best figure so far."""
+        if self.first:
+            results = model.best_metric_results[self.opt['datasets']['val']['name']]
+            name = self.opt['val'].get('key_metric') or next(iter(results))
+            self.best = f', best {name} {results[name]["val"]:.4f}'
 
     def close(self) -> None:
         self.bar.close()

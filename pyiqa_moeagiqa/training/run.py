@@ -179,12 +179,13 @@ def _validate_and_save(
             model.validation(loader, iteration, progress.tb_logger)
             if rank() == 0:
                 note_figures(Path(opt['path']['experiments_root']), model.validated, iteration, model.metric_results)
+        progress.validated(model)
     if iteration % logger.get('save_checkpoint_freq', NEVER) == 0:
         model.save_network(model.network, 'net', iteration)
+    if last:  # before the state: a run whose state says that it is through has all of its networks
+        model.save_network(model.network, 'net', -1)
     if last or iteration % logger.get('save_latest_freq', opt['val']['val_freq']) == 0:
         model.save_training_state(epoch, -1)
-    if last:
-        model.save_network(model.network, 'net', -1)
 
 
 def _measure_best(model: TrainingModel, validation: list[DataLoader], opt: dict[str, Any]) -> dict[str, Any]:

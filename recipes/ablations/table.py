@@ -1,0 +1,50 @@
+"""The paper's ablations on the compact network: what each row changes, and the published figures beside it."""
+
+from typing import Any, NamedTuple
+
+from scripts.write_options import BRANCHES, EXPERTS, LAYERS
+
+
+class Row(NamedTuple):
+    """One ablation: its table, its name, the options it changes, and the published (SRCC, PLCC) where there are any."""
+
+    table: str
+    name: str
+    changes: dict[str, Any]
+    published: tuple[float, float] | None
+
+
+ONE_EXPERT = {'network.experts': 1, 'network.top_k': 1}
+CROPS = (1, 2, 3, 5, 10, 15)
+
+
+def rows(prior: str) -> list[Row]:
+    """All rows; ``prior`` is the file of the compact prior."""
+    with_prior = {'network.prior': True, 'network.weights.prior': prior}
+    visual = {
+        'network.branches': 'visual',
+        'network.view_is_crop': False,
+        'network.matching': 0,
+        'network.weights.semantic': None,
+        'train.matching_weight': None,
+    }
+    # Without the visual branch the view's tokens are still what the prompt attends to.
+    semantic = {'network.branches': 'semantic', 'network.view_is_crop': False}
+    published = {name: figures for name, (_, figures) in BRANCHES.items()}
+    branches = [
+        Row('5', 'visual', visual | ONE_EXPERT, published['visual']),
+        Row('5', 'semantic', semantic | ONE_EXPERT, published['semantic']),
+        Row('5', 'both', ONE_EXPERT, published['both']),
+        Row('5', 'both, experts', {}, published['both_experts']),
+        Row('5', 'both, experts, prior', with_prior, published['both_experts_prior']),
+    ]
+    layers = [
+        Row('7', f'layers {name.replace("_", " ")}', {'network.layers': chosen}, figures)
+        for name, (chosen, figures) in LAYERS.items()
+    ]
+    layers.append(Row('7', 'layers 3, 6, 9, 11', {}, None))
+    experts = [
+        Row('9', f'n = {n}, k = {k}', {'network.experts': n, 'network.top_k': k}, figures)
+        for (n, k), figures in EXPERTS.items()
+    ]
+    return [*branches, *layers, *experts]
