@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from PIL import Image
+from torch.utils.data import default_collate
 
 ROWS = {'train': 12, 'val': 7, 'test': 5}
 
@@ -61,3 +63,47 @@ def options(table: Path, checkpoint: Path) -> dict:
         },
         'logger': {'print_freq': 1, 'save_latest_freq': 3, 'use_tb_logger': False},
     }  # fmt: skip
+
+
+def short(options: dict, **train) -> dict:
+    """Four epochs instead of twelve, and other changes of the section train; None takes an option away."""
+    changed = {'total_epoch': 4} | train
+    kept = {name: value for name, value in options['train'].items() if name not in changed}
+    return options | {'train': kept | {name: value for name, value in changed.items() if value is not None}}
+
+
+def plain(options: dict, **train) -> dict:
+    """One epoch of L1 alone, at a constant rate, with nothing random in a step."""
+    off = dict.fromkeys(('warmup', 'accumulate', 'ema_decay', 'clip_grad_norm', 'metric_loss_opt'))
+    off |= {'ranking_weight': 0, 'matching_weight': 0, 'total_epoch': None, 'total_iter': 100}
+    scheduler = {'type': 'ConstantLR', 'factor': 1.0}
+    network = options['network'] | {'dropout': 0.0}
+    return short(options | {'network': network}, **off | {'scheduler': scheduler} | train)
+
+
+def build(options: dict, folder: Path):
+    """The model as ``run`` builds it, and its training data."""
+    from pyiqa.data import build_dataset
+    from pyiqa.models import build_model
+
+    from pyiqa_moeagiqa.training.option_file import as_the_trainer_parses
+
+    opt = as_the_trainer_parses(options, folder)
+    opt['train'].setdefault('total_iter', 100)
+    torch.manual_seed(0)
+    data = build_dataset(opt['datasets']['train'])
+    data.set_epoch(0, 0)
+    return build_model(opt), data
+
+
+def batch(data, rows) -> dict:
+    return default_collate([data[row] for row in rows])
+
+
+def same_weights(one: Path, other: Path, atol: float = 0) -> bool:
+    """Whether two files hold the same tensors, by default to the bit."""
+    from safetensors.torch import load_file
+
+    ours, theirs = load_file(one), load_file(other)
+    close = [torch.allclose(ours[name], theirs[name], atol=atol, rtol=0) for name in ours if name in theirs]
+    return len(close) == len(ours) == len(theirs) > 0 and all(close)

@@ -1,0 +1,125 @@
+"""``cache_frozen``: the encoders see each picture once, for all epochs and for other runs that have the same encoders."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from pictures import build, make_table, options, short
+from PIL import Image
+from safetensors.torch import load_file
+
+from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
+from pyiqa_moeagiqa.checkpoints import Checkpoint, read, save
+from pyiqa_moeagiqa.data import prompt_nr_dataset
+from pyiqa_moeagiqa.data.table import TableError
+from pyiqa_moeagiqa.training.run import run
+
+PICTURES = 24  # 12 for training, 7 for validation, 5 for the test
+
+
+@pytest.fixture
+def opt(tiny_checkpoint, tmp_path):
+    (tmp_path / 'data').mkdir()
+    opt = short(options(make_table(tmp_path / 'data'), tiny_checkpoint), total_epoch=2, cache_frozen=True)
+    opt['train']['cache_folder'] = str(tmp_path / 'cache')
+    opt['datasets']['train'] |= {'random_crops': False, 'hflip': False}
+    return opt
+
+
+@pytest.fixture
+def encoded(monkeypatch):
+    """How many pictures the encoders have seen; to be cleared between runs."""
+    seen, encode = [], MoEAGIQA.encode
+
+    def counting(network, crops, *others):
+        seen.extend([1] * len(crops))
+        return encode(network, crops, *others)
+
+    monkeypatch.setattr(MoEAGIQA, 'encode', counting)
+    return seen
+
+
+@pytest.fixture
+def once(opt, tmp_path, encoded):
+    """One run has filled the cache."""
+    run(opt, tmp_path / 'first')
+    assert len(encoded) == PICTURES
+    encoded.clear()
+
+
+def test_another_run_with_other_experts_computes_nothing_and_decodes_nothing(opt, once, tmp_path, encoded, monkeypatch):
+    def refuse(*given):
+        raise AssertionError('an image was decoded')
+
+    monkeypatch.setattr(prompt_nr_dataset, 'read_image', refuse)
+    run(opt | {'network': opt['network'] | {'top_k': 2, 'dropout': 0.0}}, tmp_path / 'second')
+    assert encoded == []
+
+
+def test_other_numbers_of_experts_use_the_same_features(opt, once, tiny_checkpoint, tmp_path, encoded):
+    checkpoint = read(tiny_checkpoint)
+    network = MoEAGIQA(replace(checkpoint.config, experts=2, top_k=1))
+    ours = network.state_dict()
+    ours |= {name: tensor for name, tensor in checkpoint.weights.items() if not name.startswith('experts.')}
+    path = save(Checkpoint(network.config, ours, {}), tmp_path / 'two.safetensors')
+    run(opt | {'network': {'type': 'MoEAGIQA', 'weights': {'checkpoint': str(path)}}}, tmp_path / 'second')
+    assert encoded == []
+
+
+def changed_weights(opt, folder):
+    checkpoint = read(opt['network']['weights']['checkpoint'])
+    checkpoint.weights['visual.blocks.1.mlp.fc1.bias'] += 0.1
+    path = save(checkpoint, folder / 'other.safetensors')
+    return opt | {'network': opt['network'] | {'weights': {'checkpoint': str(path)}}}, PICTURES
+
+
+def changed_heads(opt, folder):
+    """The same weights, but another network: the number of heads shows in no tensor."""
+    visual = {'embed_dim': 32, 'depth': 4, 'num_heads': 4}
+    return opt | {'network': opt['network'] | {'visual_options': visual}}, PICTURES
+
+
+def changed_image(opt, folder):
+    Image.new('RGB', (70, 70), 'red').save(folder / 'data' / 'train3.png')
+    return opt, 1
+
+
+def changed_crops(opt, folder):
+    train = opt['datasets']['train'] | {'crops': 3}
+    return opt | {'datasets': opt['datasets'] | {'train': train}}, 12
+
+
+@pytest.mark.parametrize('change', [changed_weights, changed_heads, changed_image, changed_crops])
+def test_what_features_follow_from_has_features_of_its_own(opt, once, tmp_path, encoded, change):
+    opt, expected = change(opt, tmp_path)
+    run(opt, tmp_path / 'second')
+    assert len(encoded) == expected
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_corrupt_file_stops_the_run_and_is_named(opt, once, tmp_path, workers):
+    opt['datasets']['train']['num_worker_per_gpu'] = workers
+    for path in (tmp_path / 'cache').rglob('*.safetensors'):
+        path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(TableError, match=r'\.safetensors: cached features cannot be read') as error:
+        run(opt | {'manual_seed': 2}, tmp_path / 'second')
+    assert '\n' not in str(error.value)
+
+
+def test_training_ends_where_it_does_without_cache(opt, once, tmp_path):
+    run(short(opt, total_epoch=2, cache_frozen=None, cache_folder=None), tmp_path / 'plain')
+    cached, plain = (load_file(tmp_path / name / 'models' / 'net_latest.safetensors') for name in ('first', 'plain'))
+    for name, tensor in plain.items():
+        torch.testing.assert_close(cached[name], tensor, atol=5e-3, rtol=0, msg=name)
+
+
+def test_scores_with_and_without_cache_agree(opt, tmp_path):
+    scores = []
+    for cached in (True, None):
+        model, data = build(short(opt, cache_frozen=cached), tmp_path)
+        model.feed_data(torch.utils.data.default_collate([data[row] for row in range(6)]))
+        for _ in range(2):  # with the cache the second answer comes from the files
+            model.test()
+        scores.append(model.output_score)
+    torch.testing.assert_close(*scores, atol=2e-3, rtol=0)
+    assert scores[0].std() > 0
