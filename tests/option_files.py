@@ -79,7 +79,7 @@ def as_tiny(options: dict, tables: Path, weights: dict[str, str], folder: Path) 
     train = {name: value for name, value in options['train'].items() if name != 'total_epoch'}
     options['train'] = train | {'total_iter': 2, 'cache_folder': str(folder / 'cache')}
     options['val']['val_freq'] = 2
-    return options | {'num_gpu': 0, 'logger': {'print_freq': 1, 'save_latest_freq': 2}}
+    return options | {'num_gpu': 0, 'logger': {'print_freq': 1, 'save_latest_freq': 2, 'use_tb_logger': False}}
 
 
 def tiny_network(network: dict, model_type: str, weights: dict[str, str], size: int) -> dict:

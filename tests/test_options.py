@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyiqa.train
 import pytest
 import torch
 import yaml
@@ -60,6 +61,15 @@ def test_a_file_trains_two_steps_on_a_tiny_network(name, tables, weights, tmp_pa
     tested = {options['datasets']['val']['name'], *options['test']}
     assert set(result['figures']) == tested
     assert set(options.get('published', {})) <= tested
+
+
+@pytest.mark.parametrize('name', ['moeagiqa.yml', 'moeagiqa_compact.yml', 'compact_prior.yml'])
+def test_pyiqas_own_trainer_takes_the_same_file(name, tables, weights, tmp_path, monkeypatch):
+    options = as_tiny(read_options(name), tables, weights, tmp_path)
+    (tmp_path / 'options.yml').write_text(yaml.safe_dump(options))
+    monkeypatch.setattr('sys.argv', ['train.py', '-opt', str(tmp_path / 'options.yml')])
+    pyiqa.train.train_pipeline(str(tmp_path))
+    assert (tmp_path / 'experiments' / options['name'] / 'models' / 'net_best.safetensors').is_file()
 
 
 def test_the_compact_options_are_the_embedded_networks():
