@@ -15,6 +15,7 @@ TINY = {
         'num_attention_heads': 2,
         'intermediate_size': 64,
     },
+    'frozen_share': 1.0,
     'prior': False,
     'channels': 32,
     'hidden': 32,
@@ -27,6 +28,7 @@ TINY = {
 TINY_BLIP = {
     'semantic': 'blip',
     'matching': 0,
+    'frozen_share': 0.5,
     'semantic_options': {
         'vision': {
             'hidden_size': 32,

@@ -38,7 +38,7 @@ class Features(NamedTuple):
         degradation: (N, n, len(layers) * D, h, w), eq. 3; with ``view_is_crop`` n + 1, the whole view first.
         prior: (N, n, D), eq. 1.
         image: (N, tokens, D) of the semantic view, after the last frozen layer of its encoder.
-        words: (N, L2, E) of the prompt, for a 'bert'.
+        words: (N, L2, E) of the prompt, for a 'bert' that is frozen whole.
     """
 
     degradation: Tensor | None
@@ -152,7 +152,7 @@ class MoEAGIQA(nn.Module):
     ) -> Features:
         """Eq. 1 and 3, and the frozen part of eq. 4: what is the same before and after training.
 
-        Without ``ids`` the words are left to ``assess``.
+        Without ``ids``, or where training changes the text encoder, the words are left to ``assess``.
         """
         config, degradation, prior, image, words = self.config, None, None, None, None
         if config.view_is_crop:
@@ -169,7 +169,7 @@ class MoEAGIQA(nn.Module):
             image = self._pool(last.unflatten(0, crops.shape[:2])[:, 0])
         elif config.branches != 'visual':
             image = self._image_tokens(normalize(view, self.view_mean, self.view_std))
-        if ids is not None and config.semantic == 'bert' and config.branches != 'visual':
+        if ids is not None and config.reads_image_with_visual and self.semantic.words_are_frozen:
             words = self.semantic.words(ids, mask)
         return Features(degradation, prior, image, words)
 

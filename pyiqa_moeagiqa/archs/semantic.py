@@ -109,7 +109,7 @@ class BlipSemantic(nn.Module):
 
 
 class BertSemantic(nn.Module):
-    """A frozen BERT whose tokens attend, in one trained layer, to image tokens from the visual ViT.
+    """A BERT whose tokens attend, in one trained layer, to image tokens from the visual ViT.
 
     Args:
         config: transformers' BertConfig as a dictionary; the vocabulary is BERT's uncased one.
@@ -119,7 +119,7 @@ class BertSemantic(nn.Module):
 
     def __init__(self, config: dict, image_width: int, heads: int):
         super().__init__()
-        self.text = BertModel(BertConfig(**config), add_pooling_layer=False).requires_grad_(False)
+        self.text = BertModel(BertConfig(**config), add_pooling_layer=False)
         self.width = self.text.config.hidden_size
         self.norm_image = nn.LayerNorm(image_width)
         self.attention = CrossAttention(self.width, image_width, heads)
@@ -131,8 +131,13 @@ class BertSemantic(nn.Module):
         return [self.text]
 
     def freeze(self, share: float) -> list[nn.Module]:
-        """The text encoder is fixed whatever the share; returns it."""
-        return [self.text]
+        """Fix the embeddings and the first ``share`` of the layers; returns what is now fixed."""
+        layers = self.text.encoder.layer
+        frozen = [self.text.embeddings, *layers[: round(share * len(layers))]]
+        self.words_are_frozen = len(frozen) == 1 + len(layers)
+        for module in frozen:
+            module.requires_grad_(False)
+        return frozen
 
     def words(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The prompt's tokens before they have attended to the image: (N, L2, width)."""

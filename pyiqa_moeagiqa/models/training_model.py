@@ -79,7 +79,8 @@ class TrainingModel(BaseModel):
         if not self.opt['dist']:
             return network
         devices = [torch.cuda.current_device()] if self.device.type == 'cuda' else None
-        # Buffers are constants; to broadcast them would hang validation, where processes have different numbers of batches.
+        # Buffers are constants. Broadcast with every batch, they would put processes out of step in validation, where some
+        # have a batch more than others.
         return DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
 
     def _start_training(self, train: Mapping[str, Any]) -> None:

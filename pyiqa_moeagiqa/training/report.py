@@ -34,7 +34,7 @@ def as_table(summary: pd.DataFrame) -> Table:
     """The summary for the screen."""
     table = Table()
     for column in summary.columns:
-        table.add_column(column, justify='left' if column in ('run', 'data') else 'right')
+        table.add_column(column, justify='left' if column in ('run', 'data') else 'right', overflow='fold')
     for row in summary.itertuples(index=False):
         cells = [value if isinstance(value, str) else '' if pd.isna(value) else f'{value:.4f}' for value in row]
         style = {MEAN: 'bold', PUBLISHED: 'italic'}.get(row.run)

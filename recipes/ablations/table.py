@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from scripts.write_options import BRANCHES, EXPERTS, LAYERS
+from scripts.write_options import BRANCHES, EXPERTS, FROZEN, LAYERS
 
 
 class Row(NamedTuple):
@@ -47,4 +47,8 @@ def rows(prior: str) -> list[Row]:
         Row('9', f'n = {n}, k = {k}', {'network.experts': n, 'network.top_k': k}, figures)
         for (n, k), figures in EXPERTS.items()
     ]
-    return [*branches, *layers, *experts]
+    frozen = [
+        Row('8', f'frozen share {share}', {'network.frozen_share': share}, figures) for share, figures in FROZEN.items()
+    ]
+    frozen.append(Row('8', 'frozen share 1.0', {}, None))
+    return [*branches, *layers, *frozen, *experts]

@@ -62,7 +62,7 @@ def test_every_trained_parameter_has_a_gradient(name):
 
 @pytest.mark.parametrize(('share', 'fixed'), [(0.0, 0), (0.5, 1), (1.0, 2)])
 def test_the_frozen_share_counts_layers(share, fixed):
-    semantic = MoEAGIQA(config(**TINY_BLIP, frozen_share=share)).semantic
+    semantic = MoEAGIQA(config(**TINY_BLIP | {'frozen_share': share})).semantic
     for layers in (semantic.vision.encoder.layers, semantic.text.encoder.layer):
         assert [all(not p.requires_grad for p in layer.parameters()) for layer in layers].count(True) == fixed
 
@@ -136,3 +136,52 @@ def test_an_impossible_option_is_named(options, words):
         MoEAGIQA(MoEAGIQAConfig.from_options(TINY | options))
     assert words in str(error.value)
     assert str(error.value).count('. ') <= 1
+
+
+@pytest.fixture(params=[False, True], ids=['layers as they are', 'layers normed'])
+def with_prior(request):
+    """A tiny v2 whose prior begins like the ViT, as pre-training leaves it, but goes on in a way of its own."""
+    torch.manual_seed(0)
+    network = MoEAGIQA(config(**TINY_BLIP | {'prior': True, 'norm_layers': request.param})).eval()
+    own = {
+        name: tensor for name, tensor in network.prior.state_dict().items() if name.startswith(('blocks.3.', 'norm.'))
+    }
+    network.prior.load_state_dict(network.visual.state_dict() | own)  # the ViT lacks the last block
+    torch.nn.init.normal_(network.inject.w2)  # it starts at zero, where the prior would not count
+    return network
+
+
+def scores_and_blocks(network):
+    """The scores, and how many of the ViTs' blocks were called for them."""
+    calls = []
+    hooks = [
+        block.register_forward_hook(lambda *call: calls.append(1))
+        for block in (*network.visual.blocks, *network.prior.blocks)
+    ]
+    with torch.no_grad():
+        scores = network(*inputs(network)).targets['quality'].score
+    for hook in hooks:
+        hook.remove()
+    return scores, len(calls)
+
+
+def test_a_shared_trunk_is_computed_once_and_changes_no_score(with_prior):
+    apart, more = scores_and_blocks(with_prior)
+    with_prior.find_shared_trunk()
+    assert with_prior.shares_trunk
+    together, fewer = scores_and_blocks(with_prior)
+    torch.testing.assert_close(together, apart, atol=1e-6, rtol=0)
+    assert (more, fewer) == (3 + 4, 3 + 1)
+    with torch.no_grad():  # the prior's own block counts
+        with_prior.prior.blocks[3].mlp.fc2.bias[0] += 9
+    assert not torch.allclose(scores_and_blocks(with_prior)[0], together, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    'name', ['pos_embed', 'cls_token', 'patch_embed.proj.bias', 'blocks.0.norm1.bias', 'blocks.2.mlp.fc2.bias']
+)
+def test_a_prior_that_differs_in_one_early_tensor_shares_nothing(with_prior, name):
+    tensor = with_prior.prior.state_dict()[name]
+    tensor.view(-1)[0] += 1e-3
+    with_prior.find_shared_trunk()
+    assert not with_prior.shares_trunk
