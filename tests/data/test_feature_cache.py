@@ -58,7 +58,7 @@ def test_a_corrupt_file_is_named_in_one_sentence(tmp_path):
     cache.look_up(['a'], lambda places: features())
     (path,) = tmp_path.rglob('a.safetensors')
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(TableError, match='cached features cannot be read .* remove the file') as error:
+    with pytest.raises(TableError, match=r'cached features cannot be read .* remove the file') as error:
         cache.read('a')
     assert str(path) in str(error.value)
     assert '\n' not in str(error.value)
@@ -70,7 +70,7 @@ def test_a_full_disk_is_said_in_one_sentence_and_leaves_nothing_behind(tmp_path,
         raise OSError(errno.ENOSPC, 'No space left on device')
 
     monkeypatch.setattr(feature_cache, 'save_file', full)
-    with pytest.raises(TableError, match='cannot be written .*No space left.* make room') as error:
+    with pytest.raises(TableError, match=r'cannot be written .*No space left.* make room') as error:
         FeatureCache(tmp_path, 'f' * 64).look_up(['a'], lambda places: features())
     assert '\n' not in str(error.value)
     assert [path for path in tmp_path.rglob('*') if path.is_file()] == []

@@ -83,6 +83,46 @@ def test_another_split_can_be_named(make):
     assert len(make('val', split='test')) == ROWS['test']
 
 
+def test_several_splits_can_be_joined_in_the_tables_order(make, table):
+    names = [item['img_path'].rpartition('/')[2] for item in make('val', split=['val', 'train'])]
+    assert names == [f'{row}.png' for row in range(ROWS['train'] + ROWS['val'])]
+
+
+def test_all_rows_whatever_their_split(make, table):
+    assert len(make('val', split='all')) == sum(ROWS.values())
+    pd.read_csv(table).assign(split='').to_csv(table, index=False)
+    assert len(make('val', split='all')) == sum(ROWS.values())
+
+
+def test_another_column_can_hold_the_splits(make, table):
+    rows = pd.read_csv(table)
+    rows.assign(prompt_1=['test'] * 5 + ['train'] * 7).to_csv(table, index=False)
+    assert len(make('val', split='test', split_column='prompt_1')) == 5
+
+
+def test_labels_weigh_by_their_deviation_and_one_on_average(make, table):
+    rows = pd.read_csv(table)
+    deviations = np.linspace(0.5, 2, len(rows))
+    rows.assign(quality_std=deviations, alignment_std=1.0).to_csv(table, index=False)
+    dataset = make(targets=['quality', 'alignment'], weight_by_std=True)
+    weights = torch.stack([dataset[row]['mos_weight'] for row in range(ROWS['train'])])
+    assert weights.mean(dim=0).tolist() == pytest.approx([1, 1])
+    quality, alignment = weights.T
+    assert quality.tolist() == sorted(quality.tolist(), reverse=True)
+    assert (quality[0] / quality[6]).item() == pytest.approx(deviations[6] / deviations[0], rel=1e-5)
+    assert alignment.tolist() == pytest.approx([1] * ROWS['train'])
+    assert make(targets=['quality'])[0]['mos_weight'].tolist() == [1]
+
+
+def test_a_missing_or_impossible_deviation_is_named(make, table):
+    with pytest.raises(TableError, match="weight_by_std needs column 'quality_std', which is missing"):
+        make(weight_by_std=True)
+    rows = pd.read_csv(table)
+    rows.assign(quality_std=[1.0, 0.0] + [1.0] * (len(rows) - 2)).to_csv(table, index=False)
+    with pytest.raises(TableError, match="'quality_std' holds no deviation above 0"):
+        make(weight_by_std=True)
+
+
 def test_a_table_without_split_is_used_whole(make, table):
     pd.read_csv(table).drop(columns='split').to_csv(table, index=False)
     assert len(make('val')) == 12

@@ -24,17 +24,21 @@ def test_it_is_what_a_plain_loop_gives(decay):
 
 
 def test_it_takes_the_weights_place_and_leaves_it_again_even_after_an_error():
-    weight = torch.tensor([1.0])
+    weight, seen = torch.tensor([1.0]), []
     average = MovingAverage({'w': weight}, 0.9)
     weight.fill_(3.0)
-    with pytest.raises(KeyError), average.in_place():
-        assert weight.item() == 1.0
-        raise KeyError
-    assert weight.item() == 3.0
-    assert average.average['w'].item() == 1.0
+
+    def fail_within():
+        with average.in_place():
+            seen.append(weight.item())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_within()
+    assert (seen, weight.item(), average.average['w'].item()) == ([1.0], 3.0, 1.0)
 
 
-def test_its_state_goes_on(tmp_path):
+def test_its_state_goes_on():
     weight = torch.tensor([1.0])
     one, two = (MovingAverage({'w': weight}, 0.9) for _ in range(2))
     weight.fill_(2.0)

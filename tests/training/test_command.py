@@ -1,0 +1,82 @@
+"""``moeagiqa train``: one run or several, their table, and one sentence where it cannot be."""
+
+import pandas as pd
+import pytest
+import yaml
+from pictures import make_table, options, short
+from typer.testing import CliRunner
+
+from pyiqa_moeagiqa.cli import app
+from pyiqa_moeagiqa.models.run_options import check_run
+from pyiqa_moeagiqa.training.command import variants
+
+
+@pytest.fixture(scope='module')
+def opt(tiny_checkpoint, tmp_path_factory):
+    opt = short(options(make_table(tmp_path_factory.mktemp('data')), tiny_checkpoint), total_epoch=1)
+    return opt | {'published': {'bright_test': {'srcc': 0.9}}}
+
+
+@pytest.fixture
+def command(opt, tmp_path):
+    """The command with some arguments: its exit code and what it said."""
+    path = tmp_path / 'options.yml'
+    path.write_text(yaml.safe_dump(opt))
+
+    def call(*arguments):
+        answer = CliRunner().invoke(app, ['train', str(path), *arguments, '--output', str(tmp_path / 'run')])
+        return answer.exit_code, answer.output
+
+    return call
+
+
+def test_every_seed_is_run_with_every_split(opt):
+    opt = opt | {'test': {'own': {'split': 'test'}, 'other': {'meta_info_file': 'other.csv'}}}
+    found = variants(opt, [1, 2], ['prompt_1', 'image_0'])
+    assert list(found) == ['seed1-prompt_1', 'seed1-image_0', 'seed2-prompt_1', 'seed2-image_0']
+    one = found['seed2-prompt_1']
+    assert one['manual_seed'] == 2
+    assert {data['split_column'] for data in one['datasets'].values()} == {'prompt_1'}
+    assert one['test']['own']['split_column'] == 'prompt_1'
+    assert 'split_column' not in one['test']['other']  # another data set has splits of its own
+    assert found['seed1-image_0']['datasets']['val']['split_column'] == 'image_0'
+
+
+def test_seeds_or_splits_alone_or_neither(opt):
+    assert list(variants(opt, [3], [])) == ['seed3']
+    assert list(variants(opt, [], ['prompt_1'])) == ['prompt_1']
+    (only,) = variants(opt, [], []).items()
+    assert only == ('.', opt)
+
+
+def test_two_seeds_end_in_one_table_beside_what_is_published(command, tmp_path):
+    code, shown = command('--seeds', '1,2', '--splits', 'prompt_1')
+    assert code == 0
+    table = pd.read_csv(tmp_path / 'run' / 'results.csv')
+    assert set(table['run']) == {'seed1-prompt_1', 'seed2-prompt_1', 'mean', 'standard deviation', 'published'}
+    assert (tmp_path / 'run' / 'seed2-prompt_1' / 'models' / 'net_best.safetensors').is_file()
+    assert 'published' in shown
+    assert '0.9000' in shown
+    assert '…' not in shown  # names are folded, not cut
+
+
+def test_several_gpus_without_launcher_are_refused_in_one_sentence(command, tmp_path):
+    code, said = command('num_gpu=2')
+    assert code == 2
+    assert said.count('\n') == 1
+    assert 'num_gpu is 2 without a launcher' in said
+    assert 'torchrun --nproc-per-node 2' in said
+    assert not (tmp_path / 'run').exists()
+
+
+def test_several_gpus_with_launcher_are_not(opt, monkeypatch):
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    check_run(opt | {'num_gpu': 2})
+
+
+def test_another_run_in_the_folder_is_refused_in_one_sentence(command):
+    assert command('train.total_epoch=1')[0] == 0
+    code, said = command('manual_seed=9')
+    assert code == 2
+    assert 'it holds a run with other options' in said
+    assert command('manual_seed=9', '--fresh')[0] == 0

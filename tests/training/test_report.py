@@ -1,0 +1,49 @@
+"""Several runs in one table."""
+
+import io
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from pyiqa_moeagiqa.training.report import as_table, summarise
+
+RESULTS = {
+    'seed1': {'best_iteration': 3, 'figures': {'val': {'srcc': 0.5, 'plcc': 0.6}, 'test': {'srcc': 0.4, 'plcc': 0.3}}},
+    'seed2': {'best_iteration': 6, 'figures': {'val': {'srcc': 0.7, 'plcc': 0.6}, 'test': {'srcc': 0.2, 'plcc': 0.5}}},
+    'seed3': {'best_iteration': 6, 'figures': {'val': {'srcc': 0.9, 'plcc': 0.6}, 'test': {'srcc': 0.3, 'plcc': 0.1}}},
+}
+PUBLISHED = {'test': {'srcc': 0.8}}
+
+
+def cells(table: pd.DataFrame, run: str, data: str) -> dict:
+    (row,) = table[(table['run'] == run) & (table['data'] == data)].to_dict('records')
+    return row
+
+
+def test_runs_their_mean_and_deviation_and_what_is_published():
+    table = summarise(RESULTS, PUBLISHED)
+    assert list(table.columns) == ['run', 'data', 'srcc', 'plcc']
+    assert len(table) == 3 * 2 + 2 + 2 + 1
+    assert cells(table, 'seed2', 'test')['srcc'] == 0.2
+    assert cells(table, 'mean', 'val')['srcc'] == pytest.approx(0.7)
+    assert cells(table, 'mean', 'test')['plcc'] == pytest.approx(0.3)
+    assert cells(table, 'standard deviation', 'val')['srcc'] == pytest.approx(0.2)  # of a sample: n - 1
+    assert cells(table, 'standard deviation', 'val')['plcc'] == pytest.approx(0)
+    published = cells(table, 'published', 'test')
+    assert published['srcc'] == 0.8
+    assert pd.isna(published['plcc'])
+
+
+def test_one_run_has_no_mean():
+    table = summarise({'.': RESULTS['seed1']}, {})
+    assert table['run'].tolist() == ['.', '.']
+
+
+def test_the_table_on_the_screen_has_every_row_and_no_nan():
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(as_table(summarise(RESULTS, PUBLISHED)))
+    shown = console.export_text()
+    for words in ('seed1', 'standard deviation', 'published', '0.7000', '0.8000'):
+        assert words in shown
+    assert 'nan' not in shown
