@@ -1,0 +1,399 @@
+"""Time and memory of one training step at full size v2: ours, and ours with cached frozen parts, against the released way.
+
+    python benchmarks/training.py [--rounds 5] [--output FILE.json] [--tiny]
+
+The ways take turns in one process, so that a ratio compares steps that ran side by side; memory is measured for each way
+in a process of its own. Weights and pictures are random: the ways share them, and their scores are compared first.
+"""
+
+import argparse
+import json
+import math
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.optim import Optimizer
+from torch.utils.data import default_collate
+from torch.utils.flop_counter import FlopCounterMode
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / 'benchmarks'), str(ROOT / 'tests')]
+
+from released import Released, ReleasedStep  # noqa: E402
+from tiny import TINY, TINY_BLIP  # noqa: E402
+
+from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig  # noqa: E402
+from pyiqa_moeagiqa.archs.metric_arch import fast_dtype  # noqa: E402
+from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA  # noqa: E402
+from pyiqa_moeagiqa.checkpoints.load import build_network  # noqa: E402
+from pyiqa_moeagiqa.checkpoints.names import from_released_regressor  # noqa: E402
+from pyiqa_moeagiqa.data.feature_cache import FeatureCache  # noqa: E402
+from pyiqa_moeagiqa.models.moeagiqa_model import MoEAGIQAModel  # noqa: E402
+from pyiqa_moeagiqa.models.precision import Precision  # noqa: E402
+
+IMAGES, CROPS, PROMPT_TOKENS = 4, 3, 12
+FULL_SIZE = MoEAGIQAConfig()  # as in options/moeagiqa.yml
+SMALL = MoEAGIQAConfig.from_options(TINY | TINY_BLIP | {'prior': True, 'targets': ('quality',)})
+TRAIN = {
+    'optim': {'type': 'AdamW', 'lr': 1.0e-5, 'weight_decay': 1.0e-5},
+    'scheduler': {'type': 'CosineAnnealingLR'},
+    'mos_loss_opt': {'type': 'L1Loss'},
+    'total_iter': 100_000,
+}
+SAME = 1e-4
+BARS = 'Aims in fp32: time 1/4 or less, memory 1/2 or less, with frozen parts cached time 1/10 or less.'
+
+Step = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of taking a step."""
+
+    title: str
+    released: bool = False
+    per_crop: bool = False
+    graph: bool = False
+    cached: bool = False
+    bf16: bool = False
+
+
+IN_FP32 = {
+    'released': Way('released', released=True),
+    'released_per_crop': Way('released, BLIP once a crop', released=True, per_crop=True),
+    'released_graph': Way('released, gradients in ViTs', released=True, graph=True),
+    'released_per_crop_graph': Way('released, both', released=True, per_crop=True, graph=True),
+    'ours': Way('ours'),
+    'cached': Way('ours, frozen parts cached', cached=True),
+}
+WAYS = IN_FP32 | {f'{key}_bf16': replace(way, title=f'{way.title}, bf16', bf16=True) for key, way in IN_FP32.items()}
+
+
+class Trained(MoEAGIQAModel):
+    """Our training model around a network that is there already, instead of one from files."""
+
+    def start(self, opt: dict[str, Any]) -> MoEAGIQA:
+        self.info, self.cache = {}, None
+        return opt['network']
+
+
+class Bench:
+    """The networks that the named ways need, on one processor, and a batch for them.
+
+    Args:
+        config: of the network.
+        names: of ``WAYS``.
+        folder: where cached features lie.
+    """
+
+    def __init__(self, config: MoEAGIQAConfig, names: list[str], folder: Path):
+        torch.manual_seed(0)
+        self.ways, self.batch = {name: WAYS[name] for name in names}, random_batch(config)
+        self.network = build_network(config)  # on the meta device: what nobody fills takes no memory
+        if not all(way.released for way in self.ways.values()):
+            fill(self.network)
+            share_trunk(self.network)
+        if any(way.released for way in self.ways.values()):
+            with torch.device('meta'):
+                self.released = Released(config, self.network.semantic)  # one BLIP for both, with the released dropout
+            fill(self.released)
+            share_weights(self.released, self.network)
+            self.released_step = ReleasedStep(self.released)
+            make_state(self.released_step.optimizer)
+        if next(self.network.visual.parameters()).is_cpu:
+            self.model = start_training(self.network)
+            make_state(self.model.optimizers[0])
+        self.cache = FeatureCache(folder, 'benchmark')
+
+    def step(self, name: str) -> Step:
+        """What takes one step in that way."""
+        way = self.ways[name]
+        return self._released_step(way) if way.released else self._our_step(way)
+
+    def _released_step(self, way: Way) -> Step:
+        precision = Precision(way.bf16, torch.device('cpu'))
+
+        def step() -> None:
+            self.released.settle(way.per_crop, way.graph)
+            self.released_step(self.batch, precision.autocast)
+
+        return step
+
+    def _our_step(self, way: Way) -> Step:
+        precision, batch = Precision(way.bf16, torch.device('cpu')), self.batch
+        if way.cached:
+            self._fill_cache()
+            batch = {name: part for name, part in batch.items() if name not in ('crops', 'view')}
+
+        def step() -> None:
+            features = {'features': self._read_cache()} if way.cached else {}
+            self.model.precision = precision
+            self.model.net.train()
+            self.model.feed_data(batch | features)
+            self.model.optimize_parameters(self.model.iteration + 1)
+
+        return step
+
+    @torch.no_grad()
+    def _fill_cache(self) -> None:
+        for row, key in enumerate(self.batch['key']):  # picture by picture, so that no peak of memory is this one's
+            if key not in self.cache:
+                parts = (self.batch[name][row : row + 1] for name in ('crops', 'view', 'ids', 'mask'))
+                features = self.network.encode(*parts)
+                self.cache.write(key, Features(*(None if part is None else part[0] for part in features)))
+
+    def _read_cache(self) -> dict[str, Tensor]:
+        """As a loader does, but within the step: a loader's own processes would hide the time."""
+        return default_collate([self.cache.read(key) for key in self.batch['key']])
+
+    @torch.no_grad()
+    def difference(self) -> float:
+        """The largest between both ways' scores of the batch, without dropout."""
+        inputs = [self.batch[name] for name in ('crops', 'view', 'ids', 'mask')]
+        ours = self.network.eval()(*inputs).targets['quality'].score
+        return (self.released.eval()(*inputs) - ours).abs().max().item()
+
+
+def random_batch(config: MoEAGIQAConfig) -> dict[str, Any]:
+    """Noise for pictures, and prompts of a dozen words, as a loader of PromptNRDataset gives them."""
+    view = (config.semantic_options.get('vision') or {}).get('image_size', 224)
+    ids = torch.randint(1000, 20_000, (IMAGES, config.prompt_tokens))
+    ids[:, PROMPT_TOKENS:] = 0
+    return {
+        'crops': torch.rand(IMAGES, CROPS, 3, config.crop_size, config.crop_size),
+        'view': torch.rand(IMAGES, 3, view, view),
+        'ids': ids,
+        'mask': (ids > 0).long(),
+        'mos_label': torch.rand(IMAGES, 1),
+        'mos_weight': torch.ones(IMAGES, 1),
+        'img_path': [f'{row}.png' for row in range(IMAGES)],
+        'key': [f'picture{row}' for row in range(IMAGES)],
+    }
+
+
+def fill(module: nn.Module) -> None:
+    """Random weights for all that is on the meta device yet."""
+    weights = {name: _values(name, tensor.shape) for name, tensor in module.named_parameters() if tensor.is_meta}
+    module.load_state_dict(weights, strict=False, assign=True)
+
+
+def _values(name: str, shape: torch.Size) -> Tensor:
+    if len(shape) == 1:
+        return torch.full(shape, float(name.endswith('weight')))  # a norm's, else a bias
+    deviation = 0.5 if shape[0] == 1 else shape[1:].numel() ** -0.5
+    return torch.empty(shape).normal_(std=deviation)
+
+
+def share_trunk(network: MoEAGIQA) -> None:
+    """Let the two ViTs begin alike, as pre-training of the prior leaves them."""
+    network.visual.load_state_dict(network.prior.state_dict(), strict=False)
+    network.find_shared_trunk()
+    assert network.shares_trunk
+
+
+def share_weights(released: Released, network: MoEAGIQA) -> None:
+    """Give both the same weights: ours gets the released regressor's, the released ViTs get ours."""
+    if next(network.prior.parameters()).is_meta:
+        return
+    for vit in (released.visual, released.prior):
+        vit.load_state_dict(network.prior.state_dict())
+    network.load_state_dict(from_released_regressor(released.regressor.state_dict()), strict=False)
+
+
+def start_training(network: MoEAGIQA) -> Trained:
+    """Our training model of the network."""
+    alone = {'num_gpu': 0, 'dist': False, 'rank': 0, 'world_size': 1}
+    return Trained({'is_train': True, 'manual_seed': 123, 'network': network, 'train': TRAIN} | alone)
+
+
+def make_state(optimizer: Optimizer) -> None:
+    """Give the optimizer the averages that all steps but a run's first find there: moving them is part of a step's cost."""
+    for group in optimizer.param_groups:
+        for tensor in group['params']:
+            tensor.grad = torch.zeros_like(tensor)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def count_gmac(step: Step) -> float:
+    """Multiplications and additions of a step, in 1e9, as torch counts matrix products and convolutions."""
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # it does not know the CPU's own
+        step()
+    return counter.get_total_flops() / 2e9
+
+
+def measure_times(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each step in each round; the ways take turns."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            times[name].append(time.perf_counter() - start)
+    return times
+
+
+def peak_gib() -> float:
+    """This process's largest resident memory so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def own_memory(config: MoEAGIQAConfig, name: str) -> dict[str, float]:
+    """Peak memory of this process once it has taken a step in one way, and before it began."""
+    imports = peak_gib()
+    with tempfile.TemporaryDirectory() as folder:
+        step = Bench(config, [name], Path(folder)).step(name)
+        built = peak_gib()
+        step()
+    return {'peak': peak_gib(), 'built': built, 'imports': imports}
+
+
+def measure_memory(name: str, tiny: bool) -> dict[str, float]:
+    """The same in a process of its own. To be called while this one is small: Linux hands its size on to a child's peak."""
+    command = [sys.executable, __file__, '--memory-of', name, *(['--tiny'] if tiny else [])]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return json.loads(answer.splitlines()[-1])
+
+
+def median_interval(values: list[float]) -> tuple[float, float, float]:
+    """Median, and between which two values it lies in 95 of 100 cases; with fewer than six, the lowest and the highest."""
+    ordered, count = sorted(values), len(values)
+    outside, tail = 0, 1 / 2**count
+    while tail <= 0.025:
+        outside += 1
+        tail += math.comb(count, outside) / 2**count
+    skipped = max(outside - 1, 0)
+    return statistics.median(ordered), ordered[skipped], ordered[count - 1 - skipped]
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on."""
+    info = Path('/proc/cpuinfo').read_text() if Path('/proc/cpuinfo').is_file() else ''
+    lines = dict(line.split(':', 1) for line in info.split('\n\n')[0].splitlines() if ':' in line)
+    facts = {name.strip(): value.strip() for name, value in lines.items()}
+    flags = facts.get('flags', '').split()
+    return {
+        'processor': facts.get('model name', 'unknown'),
+        'amx': 'amx_tile' in flags,
+        'avx512_bf16': 'avx512_bf16' in flags,
+        'capability': torch.backends.cpu.get_cpu_capability(),
+        'fast_dtype': str(fast_dtype(torch.device('cpu'))),
+        'threads': torch.get_num_threads(),
+        'load': os.getloadavg()[0],
+        'torch': torch.__version__,
+        'date': datetime.now(timezone.utc).isoformat(timespec='seconds'),
+    }
+
+
+def ratios(name: str, times: dict[str, list[float]], peaks: dict[str, float]) -> dict[str, dict[str, Any]]:
+    """What one of our ways costs over what each released way costs that is not faster for its bf16."""
+    way = WAYS[name]
+    bases = [base for base in times if WAYS[base].released and WAYS[base].bf16 <= way.bf16]
+    if way.released:
+        return {}
+    return {
+        base: {'time': over_rounds(times[name], times[base]), 'memory': peaks[name] / peaks[base]} for base in bases
+    }
+
+
+def over_rounds(one: list[float], other: list[float]) -> tuple[float, float, float]:
+    """Median and interval of the ratios of steps in the same round."""
+    return median_interval([a / b for a, b in zip(one, other, strict=True)])
+
+
+def measure(tiny: bool, rounds: int, ways: Sequence[str] = tuple(WAYS)) -> dict[str, Any]:
+    """All figures of these ways."""
+    config, result = SMALL if tiny else FULL_SIZE, {'machine': machine(), 'images': IMAGES, 'crops': CROPS}
+    fast = fast_dtype(torch.device('cpu')) == torch.bfloat16
+    names = [name for name in ways if fast or not WAYS[name].bf16]
+    memory = {name: measure_memory(name, tiny) for name in names}
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(config, names, Path(folder))
+        result['difference'] = bench.difference()
+        if result['difference'] > SAME:
+            raise SystemExit(f'The two ways differ by {result["difference"]:g} in their scores: nothing was measured.')
+        steps = {name: bench.step(name) for name in names}
+        gmac = {name: count_gmac(step) for name, step in steps.items()}  # these are the warm-up, too
+        times = measure_times(steps, rounds)
+    peaks = {name: figures['peak'] for name, figures in memory.items()}
+    result['load_after'] = os.getloadavg()[0]
+    result['ways'] = {
+        name: asdict(WAYS[name])
+        | {'seconds': times[name], 'gmac': gmac[name], 'memory_gib': memory[name]}
+        | {'ratios': ratios(name, times, peaks)}
+        for name in names
+    }
+    return result
+
+
+def show(result: dict[str, Any]) -> None:
+    """What each way costs, and the ratios."""
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(_costs(result))
+    console.print(_ratios(result['ways']))
+
+
+def _costs(result: dict[str, Any]) -> Table:
+    machine = ', '.join(f'{name} {value}' for name, value in result['machine'].items())
+    imports = max(way['memory_gib']['imports'] for way in result['ways'].values())
+    table = Table(
+        'way',
+        'GMAC',
+        'seconds',
+        'peak GiB',
+        title=f'One training step, batch {result["images"]}, {result["crops"]} crops',
+        caption=f'Scores differ by {result["difference"]:.1e}. Of each peak up to {imports:.2f} GiB are Python and its '
+        f'libraries. {machine}, load after {result["load_after"]:.1f}.',
+    )
+    for way in result['ways'].values():
+        seconds, peak = statistics.median(way['seconds']), way['memory_gib']['peak']
+        table.add_row(way['title'], f'{way["gmac"]:.3g}', f'{seconds:.3g}', f'{peak:.2f}')
+    return table
+
+
+def _ratios(ways: dict[str, dict[str, Any]]) -> Table:
+    table = Table('way', 'over', 'GMAC', 'time', 'interval', 'memory', title='Ratios', caption=BARS)
+    for way in ways.values():
+        for base, ratio in way['ratios'].items():
+            median, low, high = ratio['time']
+            gmac = f'{way["gmac"] / ways[base]["gmac"]:.3f}'
+            interval = f'{low:.3f} to {high:.3f}'
+            table.add_row(way['title'], ways[base]['title'], gmac, f'{median:.3f}', interval, f'{ratio["memory"]:.2f}')
+    return table
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--output', type=Path, help='JSON file for all figures')
+    parser.add_argument('--tiny', action='store_true', help='the same on tiny networks, in seconds')
+    parser.add_argument('--ways', nargs='+', choices=WAYS, default=list(WAYS), help='only these; a full round is long')
+    parser.add_argument('--memory-of', choices=WAYS, help='only print the peak memory of this process in that way')
+    options = parser.parse_args()
+    if options.memory_of:
+        print(json.dumps(own_memory(SMALL if options.tiny else FULL_SIZE, options.memory_of)))
+        return
+    result = measure(options.tiny, options.rounds, options.ways)
+    show(result)
+    if options.output:
+        options.output.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,106 @@
+"""The benchmark of training compares like with like: both ways give the same scores, on shared weights."""
+
+import importlib.util
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from reference.weights_rule import fill, inputs
+
+from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = Path(__file__).parent / 'reference'
+
+
+def load(name: str):
+    """A script of benchmarks/, which is no package; ``training`` is also the name of a folder of tests."""
+    spec = importlib.util.spec_from_file_location(f'benchmark_{name}', ROOT / 'benchmarks' / f'{name}.py')
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+training = load('training')
+
+
+@pytest.fixture(scope='module')
+def bench(tmp_path_factory):
+    return training.Bench(training.SMALL, list(training.WAYS), tmp_path_factory.mktemp('cache'))
+
+
+def test_both_ways_give_the_same_scores_before_and_after_a_change(bench):
+    assert bench.difference() < 1e-4
+    assert bench.network.shares_trunk
+    with torch.no_grad():
+        bench.released.regressor.weight2.add_(1)
+    assert bench.difference() > 1e-4  # so weights that are not the same do show
+    training.share_weights(bench.released, bench.network)
+    assert bench.difference() < 1e-4
+
+
+@pytest.mark.parametrize('name', training.WAYS)
+def test_every_way_trains(bench, name):
+    if training.WAYS[name].bf16 and training.fast_dtype(torch.device('cpu')) != torch.bfloat16:
+        pytest.skip('this processor has no bfloat16')
+    before = {part: tensor.clone() for part, tensor in bench.network.semantic.named_parameters()}
+    bench.step(name)()
+    changed = {part for part, tensor in bench.network.semantic.named_parameters() if not tensor.equal(before[part])}
+    assert changed == {part for part, tensor in bench.network.semantic.named_parameters() if tensor.requires_grad}
+
+
+def test_what_is_given_costs_nothing(bench):
+    names = ('released_per_crop_graph', 'released_per_crop', 'released', 'ours', 'cached')
+    gmac = [training.count_gmac(bench.step(name)) for name in names]
+    assert gmac == sorted(gmac, reverse=True)
+    assert len(set(gmac)) == len(names)
+
+
+def test_the_released_regressor_is_the_released_one():
+    """On the reference case, which the released implementation answered: see tests/reference/README.md."""
+    released = sys.modules['released']
+    cases = json.loads((REFERENCE / 'reference_cases.json').read_text())['tensors']['regressor_v2']
+    with torch.device('meta'):
+        regressor = released.Regressor(MoEAGIQAConfig(), visual_width=768, text_width=768, grid=(14, 14))
+    weights = {name: torch.from_numpy(fill(name, tuple(shape))) for name, shape in cases.items()}
+    regressor.load_state_dict(weights, assign=True)
+    shapes = {'vit_features': (3, 3072, 14, 14), 'vit_prior': (3, 768), 'text_features': (3, 35, 768)}
+    with torch.no_grad():
+        scores = regressor(*(torch.from_numpy(inputs(name, shape)) for name, shape in shapes.items()))
+    golden = np.load(REFERENCE / 'reference_cases.npz')['v2_score']
+    np.testing.assert_allclose(scores.numpy(), golden.reshape(-1), atol=1e-5)
+
+
+def test_memory_is_measured_in_a_process_of_its_own():
+    memory = training.measure_memory('ours', tiny=True)
+    assert 0 < memory['imports'] <= memory['built'] <= memory['peak']
+
+
+def test_the_interval_is_of_the_median():
+    assert training.median_interval([3, 1, 2]) == (2, 1, 3)
+    assert training.median_interval(list(range(6))) == (2.5, 0, 5)
+    assert training.median_interval(list(range(20))) == (9.5, 5, 14)  # P(Bin(20, 1/2) <= 5) is .021
+
+
+def test_the_table_names_every_way(bench, capsys):
+    times, peaks = {name: [1.0, 2.0, 3.0] for name in bench.ways}, dict.fromkeys(bench.ways, 2.0)
+    result = {'machine': training.machine(), 'images': 4, 'crops': 3, 'difference': 0.0, 'load_after': 1.0, 'ways': {}}
+    for name, way in bench.ways.items():
+        memory = {'peak': 2.0, 'built': 1.0, 'imports': 0.5}
+        figures = {'seconds': times[name], 'gmac': 1.0, 'memory_gib': memory}
+        result['ways'][name] = asdict(way) | figures | {'ratios': training.ratios(name, times, peaks)}
+    training.show(result)
+    shown = capsys.readouterr().out
+    assert all(way.title in shown for way in bench.ways.values())
+    assert 'threads' in shown
+
+
+def test_ratios_are_of_steps_in_the_same_round():
+    times = {'released': [2.0, 4.0, 6.0], 'ours': [1.0, 1.0, 6.0]}
+    ratio = training.ratios('ours', times, {'released': 8.0, 'ours': 4.0})['released']
+    assert ratio == {'time': (0.5, 0.25, 1), 'memory': 0.5}
+    assert training.ratios('released', times, {}) == {}
