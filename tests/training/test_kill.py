@@ -43,7 +43,8 @@ def test_twenty_kills_change_nothing(processes, tiny_checkpoint, tmp_path):
         if while_writing:
             process.join(120)
         else:
-            assert begun.wait(120)
+            while not begun.wait(0.05) and process.is_alive():
+                pass  # one that was killed after its last step has none to begin any more
             process.join(moments.uniform(0, LONGEST))
             process.kill()
             process.join()
