@@ -6,7 +6,6 @@ are float32 again after reading. Nothing in such a file can run.
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..archs.config import MoEAGIQAConfig
+from ..whole_file import whole_file
 
 FORMAT = 'moeagiqa-1'
 SCALE = '.scale'
@@ -90,18 +90,14 @@ def write_whole(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]
     Raises:
         CheckpointError: for a place that cannot be written.
     """
-    part = path.with_name(f'{path.name}.part{os.getpid()}')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-        mode = part.stat().st_mode  # safetensors makes files that nobody but their owner can read
-        save_file(tensors, part, metadata)
-        part.chmod(mode)
-        part.replace(path)
+        with whole_file(path) as part:
+            part.touch()
+            mode = part.stat().st_mode  # safetensors makes files that nobody but their owner can read
+            save_file(tensors, part, metadata)
+            part.chmod(mode)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f'{path}: not written ({error}); choose another place or make room there.') from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def quantise_rows(matrix: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ import urllib.request
 from importlib import resources
 from pathlib import Path
 
+from ..whole_file import whole_file
 from .file import CheckpointError, read, read_header
 
 EMBEDDED = 'moeagiqa'
@@ -79,19 +80,9 @@ def install(path: Path | str) -> Path:
         has = 'has a' if checkpoint.config.prior else 'has no'
         raise CheckpointError(f'{path}: says it is {name}, but {has} prior; use it with pretrained_model_path=.')
     target = installed(name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = _part(target)
-    try:
+    with whole_file(target) as part:
         shutil.copyfile(path, part)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
     return target
-
-
-def _part(target: Path) -> Path:
-    """Where a file is written before it is whole."""
-    return target.with_name(f'{target.name}.part{os.getpid()}')
 
 
 def _from_hub(source: str) -> Path:
@@ -126,20 +117,16 @@ def _download(url: str) -> Path:
     target = home() / 'downloads' / f'{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name}'
     if target.is_file():
         return target
-    part = _part(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with urllib.request.build_opener(_OnlyHttps).open(url, timeout=30) as answer, part.open('wb') as file:
-            shutil.copyfileobj(answer, file)
-        _check_header(part, url)  # an error page or half a file is not kept
-        part.replace(target)
+        with whole_file(target) as part:
+            with urllib.request.build_opener(_OnlyHttps).open(url, timeout=30) as answer, part.open('wb') as file:
+                shutil.copyfileobj(answer, file)
+            _check_header(part, url)  # an error page or half a file is not kept
     except (OSError, http.client.HTTPException) as error:
         reason = _first_line(error)
         raise CheckpointError(
             f'{url}: it could not be downloaded ({reason}); check the address, or give a file.'
         ) from None
-    finally:
-        part.unlink(missing_ok=True)
     return target
 
 

@@ -1,7 +1,6 @@
 """The frozen parts' features of each picture, computed once and kept on disk for every later epoch and run."""
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from ..archs.moeagiqa_arch import Features
+from ..whole_file import whole_file
 from .table import TableError
 
 
@@ -59,18 +59,14 @@ class FeatureCache:
         tensors = {
             name: part.half().cpu().contiguous() for name, part in features._asdict().items() if part is not None
         }
-        part = self.folder / f'{key}.part{os.getpid()}'
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, part)
-            part.replace(self._file(key))
+            with whole_file(self._file(key)) as part:
+                save_file(tensors, part)
         except (SafetensorError, OSError) as error:
             raise TableError(
                 f'{self.folder}: cached features cannot be written ({error}); make room, or set train option '
                 'cache_folder to another place.'
             ) from None
-        finally:
-            part.unlink(missing_ok=True)
 
     def look_up(self, keys: Sequence[str], compute: Callable[[list[int]], Features]) -> Features:
         """Features of a batch; ``compute`` answers for the places that are not there yet."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from ..whole_file import whole_file
 from .info import description
 from .official import READERS
 from .pictures import ENDINGS, for_each, problem_of
@@ -153,13 +154,8 @@ def _as_table(official: pd.DataFrame, paths: pd.Series, folder: Path, targets: l
 
 
 def _write(table: pd.DataFrame, output: Path) -> None:
-    part = output.with_name(f'{output.name}.part{os.getpid()}')
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(part, index=False)
-        part.replace(output)
+        with whole_file(output) as part:
+            table.to_csv(part, index=False)
     except OSError as error:  # its own text would name the part file
         raise TableError(f'{output}: it cannot be written ({error.strerror}); name another output.') from None
-    finally:
-        if part.is_file():
-            part.unlink()

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..checkpoints.file import CheckpointError
+from ..whole_file import whole_file
 
 
 def write_state(state: Mapping[str, Any], path: Path | str) -> None:
@@ -18,21 +19,16 @@ def write_state(state: Mapping[str, Any], path: Path | str) -> None:
         CheckpointError: where there is no room or no permission.
     """
     path = Path(path)
-    part = path.with_name(f'{path.name}.part{os.getpid()}')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open('wb') as file:
+        with whole_file(path) as part, part.open('wb') as file:
             torch.save(dict(state), file)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
     except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into a RuntimeError
         reason = str(error).splitlines()[0].rstrip('.')
         raise CheckpointError(
             f'{path}: not written ({reason}); make room there, then the same command goes on from the last state.'
         ) from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_state(path: Path | str) -> dict[str, Any]:

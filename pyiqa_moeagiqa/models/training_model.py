@@ -122,11 +122,17 @@ class TrainingModel(BaseModel):
                 losses = self.losses()
             total = sum(losses.values())
             self._require_finite('loss', total, current_iter)
-            self.precision.scaler.scale(total / self.accumulate).backward()
+            self.precision.scaler.scale(total / self._group(current_iter)).backward()
         if updates:
             self._update(current_iter)
         self.iteration = current_iter
         self.log_dict = {name: loss.item() for name, loss in losses.items()}
+
+    def _group(self, iteration: int) -> int:
+        """How many batches the update that this one belongs to has; the run's last may have fewer."""
+        total = self.opt['train']['total_iter']
+        left_over = total % self.accumulate
+        return left_over if iteration > total - left_over else self.accumulate
 
     def _step_seed(self, iteration: int) -> int:
         return (self.opt['manual_seed'] * 1_000_003 + iteration) * 1_009 + self.opt['rank']

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..whole_file import whole_file
+
 COLUMNS = ('path', 'prompt', 'score')
 ENDINGS = ('.csv', '.jsonl', '.parquet')
 
@@ -170,12 +172,8 @@ def _read_bytes(path: Path) -> bytes:
 
 def _replace(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
-    part = path.with_name(f'{path.name}.part{os.getpid()}')
-    try:
+    with whole_file(path) as part:
         part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _whole_length(data: bytes, is_csv: bool) -> int:

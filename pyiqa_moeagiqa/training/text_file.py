@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..checkpoints.file import CheckpointError
+from ..whole_file import whole_file
 
 
 def write_text(path: Path, text: str) -> None:
@@ -11,13 +12,10 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         CheckpointError: where there is no room or no permission.
     """
-    part = path.with_name(path.name + '.part')
     try:
-        part.write_text(text, encoding='utf-8')
-        part.replace(path)
+        with whole_file(path) as part:
+            part.write_text(text, encoding='utf-8')
     except OSError as error:
         raise CheckpointError(
             f'{path}: not written ({error.strerror}); make room there, then the same command goes on from the last state.'
         ) from None
-    finally:
-        part.unlink(missing_ok=True)

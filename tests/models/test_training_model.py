@@ -18,7 +18,7 @@ def opt(tiny_checkpoint, tmp_path_factory):
 
 def gradient(opt, folder, parts, **train) -> dict:
     """The gradient of the first update, from batches of the given rows."""
-    model, data = build(plain(opt, accumulate=len(parts), **train), folder)
+    model, data = build(plain(opt, **{'accumulate': len(parts)} | train), folder)
     found, zero_grad = {}, model.optimizers[0].zero_grad
 
     def noting(**how):
@@ -38,6 +38,13 @@ def test_two_accumulated_batches_of_two_are_one_of_four(opt, tmp_path):
     whole, parts = gradient(opt, tmp_path, [[0, 1, 2, 3]]), gradient(opt, tmp_path, [[0, 1], [2, 3]])
     for name, expected in whole.items():
         torch.testing.assert_close(parts[name], expected, atol=1e-6, rtol=1e-6, msg=name)
+
+
+def test_the_runs_last_update_is_not_smaller_for_having_fewer_batches(opt, tmp_path):
+    whole = gradient(opt, tmp_path, [[0, 1, 2, 3]])
+    last = gradient(opt, tmp_path, [[0, 1, 2, 3]], accumulate=2, total_iter=1)
+    for name, expected in whole.items():
+        torch.testing.assert_close(last[name], expected, atol=1e-6, rtol=1e-6, msg=name)
 
 
 def norm(gradients: dict) -> float:
