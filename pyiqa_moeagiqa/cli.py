@@ -145,6 +145,10 @@ def check_data(
     raise typer.Exit(SOME_FAILED if report.problems else 0)
 
 
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(',') if part.strip()]
+
+
 @app.command()
 def train(
     options: Annotated[Path, typer.Argument(help='The option file.')],
@@ -163,8 +167,7 @@ def train(
     try:
         from .training import command
 
-        numbers = [int(seed) for seed in seeds.split(',') if seed]
-        command.train(options, changes or [], output, numbers, [name for name in splits.split(',') if name], fresh)
+        command.train(options, changes or [], output, _listed(seeds), _listed(splits), fresh)
     except (ValueError, OSError, FloatingPointError) as error:
         fail(error)
     except KeyboardInterrupt:

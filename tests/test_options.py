@@ -109,7 +109,7 @@ def test_what_is_wrong_is_said_with_file_key_value_and_nearest_key(name):
 
 
 def test_a_change_reaches_its_option_and_null_removes_it():
-    changes = ['train.optim.lr=2.0e-4', 'network.layers=[1, 2]', 'published=null']
+    changes = ['train.optim.lr=2e-4', 'network.layers=[1, 2]', 'published=null']
     options = read_checked(FOLDER / 'moeagiqa.yml', changes)
     assert (options['train']['optim']['lr'], options['network']['layers']) == (2e-4, [1, 2])
     assert 'published' not in options

@@ -38,7 +38,6 @@ SECTIONS = {
     'val': MAPPING,
     'logger': MAPPING,
     'dist_params': MAPPING,
-    'find_unused_parameters': FLAG,
     'published': MAPPING,
 }
 # What pyiqa's parser adds.

@@ -26,6 +26,9 @@ from .state_file import write_state
 from .validation import Validation, validate
 
 
+FUSED = ('Adam', 'AdamW')  # one pass over memory instead of a dozen
+
+
 class TrainingModel(BaseModel):
     """Trains and validates a network; a subclass says which network, its losses, its scores and its checkpoint.
 
@@ -88,7 +91,10 @@ class TrainingModel(BaseModel):
         self.precision = Precision(train.get('amp', False), self.device)
         self.accumulate = train.get('accumulate', 1)
         optim = dict(train['optim'])
-        self.optimizers = [self.get_optimizer(optim.pop('type'), list(self.trained.values()), **optim)]
+        kind = optim.pop('type')
+        if kind in FUSED:
+            optim.setdefault('fused', True)
+        self.optimizers = [self.get_optimizer(kind, list(self.trained.values()), **optim)]
         self.per_epoch = train.get('schedule_per', 'iteration') == 'epoch'
         self.batches = self._batches_per_epoch(train)
         length = self.batches if self.per_epoch else self.accumulate
@@ -155,8 +161,9 @@ class TrainingModel(BaseModel):
     def _update(self, iteration: int) -> None:
         scaler, optimizer = self.precision.scaler, self.optimizers[0]
         scaler.unscale_(optimizer)
-        limit = self.opt['train'].get('clip_grad_norm') or float('inf')
-        norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), limit)
+        norm = nn.utils.get_total_norm([p.grad for p in self.trained.values() if p.grad is not None])
+        if self.opt['train'].get('clip_grad_norm'):
+            nn.utils.clip_grads_with_norm_(self.trained.values(), self.opt['train']['clip_grad_norm'], norm)
         if not scaler.is_enabled():  # a scaler passes over such an update by itself
             self._require_finite('norm of the gradient', norm, iteration)
         scaler.step(optimizer)

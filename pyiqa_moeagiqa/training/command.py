@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from ..models.distributed import rank
+from ..options import OptionError
 from .option_file import read_options
 from .report import as_table, summarise
 from .run import run
 
 
 def train(
-    file: Path, changes: Sequence[str], output: Path | None, seeds: Sequence[int], splits: Sequence[str], fresh: bool
+    file: Path, changes: Sequence[str], output: Path | None, seeds: Sequence[str], splits: Sequence[str], fresh: bool
 ) -> None:
     """Train as an option file says; prints the figures and writes them as ``results.csv``.
 
@@ -31,20 +32,26 @@ def train(
         console().print(f'Networks, logs and results.csv are in {folder}.')
 
 
-def variants(options: Mapping[str, Any], seeds: Sequence[int], splits: Sequence[str]) -> dict[str, dict[str, Any]]:
+def variants(options: Mapping[str, Any], seeds: Sequence[str], splits: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The options of each run by the name of its folder: one for every seed with every split."""
     runs = {}
     for seed in seeds or [None]:
         for split in splits or [None]:
             one, name = copy.deepcopy(dict(options)), []
             if seed is not None:
-                one['manual_seed'] = seed
+                one['manual_seed'] = _seed(seed)
                 name.append(f'seed{seed}')
             if split is not None:
                 _split_by(one, split)
                 name.append(split)
             runs['-'.join(name) or '.'] = one
     return runs
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise OptionError(f'--seeds has {text!r}: seeds are whole numbers from 0, as in 1,2,3.')
+    return int(text)
 
 
 def _split_by(options: dict[str, Any], column: str) -> None:

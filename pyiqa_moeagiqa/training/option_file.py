@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def _apply(options: dict[str, Any], change: str) -> None:
     if not equals or not key:
         raise OptionError(f'{change!r} is no change of an option: write key=value, as in train.optim.lr=1.0e-4.')
     try:
-        value = yaml.safe_load(text)
+        value = _value(text)
     except yaml.YAMLError as error:
         raise OptionError(f'{change!r}: its value is no YAML ({_in_one_line(error)}).') from None
     *sections, name = key.split('.')
@@ -60,6 +61,13 @@ def _apply(options: dict[str, Any], change: str) -> None:
         options.pop(name, None)
     else:
         options[name] = value
+
+
+def _value(text: str) -> Any:
+    """A value as YAML reads it, and 1e-5, which YAML takes for text, as the number that it is."""
+    value = yaml.safe_load(text)
+    is_number = isinstance(value, str) and value == text and re.fullmatch(r'[-+]?\d+(\.\d*)?[eE][-+]?\d+', value)
+    return float(value) if is_number else value
 
 
 def as_the_trainer_parses(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:

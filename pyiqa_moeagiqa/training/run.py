@@ -30,6 +30,7 @@ from .progress import Progress, log_to, note_figures
 from .text_file import write_text
 
 NEVER = 1 << 60
+STATE = Path('training_states') / 'latest.pt'
 OURS = ('models', 'training_states', 'tensorboard', 'options.yml', 'train.log', 'validation.csv', 'result.json')
 
 
@@ -64,7 +65,7 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
     training, validation = _build_data(opt)
     model = build_model(opt)
     _keep_features(model, [training, *(loader.dataset for loader in validation)])
-    state = folder / 'training_states' / 'latest.pt'
+    state = folder / STATE
     if state.is_file():
         model.resume_training(read_state(state))
     _train(model, training, validation, opt)
@@ -91,7 +92,7 @@ def _open_folder(folder: Path, options: Mapping[str, Any], fresh: bool) -> None:
         for name in OURS:
             path = folder / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    elif stored.is_file() and yaml.safe_load(stored.read_text(encoding='utf-8')) != options:
+    elif _has_begun(folder) and yaml.safe_load(stored.read_text(encoding='utf-8')) != options:
         raise OptionError(
             f'{folder}: it holds a run with other options (see options.yml there): name another --output, or --fresh '
             'to start over.'
@@ -101,6 +102,11 @@ def _open_folder(folder: Path, options: Mapping[str, Any], fresh: bool) -> None:
         for part in (folder / name).glob('*.part*'):  # what a killed run was about to write
             part.unlink()
     write_text(stored, yaml.safe_dump(dict(options), sort_keys=False))
+
+
+def _has_begun(folder: Path) -> bool:
+    """Whether there is anything to lose: a run that stopped before its first state can be given other options."""
+    return (folder / STATE).is_file() or (folder / 'result.json').is_file()
 
 
 def _build_data(opt: dict[str, Any]) -> tuple[PromptNRDataset, list[DataLoader]]:

@@ -18,7 +18,7 @@ from scripts.write_options import FOLDER
 from .report import markdown
 from .table import Row, rows
 
-SEEDS, SPLITS = (1, 2, 3), ('prompt_0', 'prompt_1', 'prompt_2')
+SEEDS, SPLITS = ('1', '2', '3'), ('prompt_0', 'prompt_1', 'prompt_2')
 TEST = 'agiqa3k_test'
 
 

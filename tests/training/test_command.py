@@ -32,7 +32,7 @@ def command(opt, tmp_path):
 
 def test_every_seed_is_run_with_every_split(opt):
     opt = opt | {'test': {'own': {'split': 'test'}, 'other': {'meta_info_file': 'other.csv'}}}
-    found = variants(opt, [1, 2], ['prompt_1', 'image_0'])
+    found = variants(opt, ['1', '2'], ['prompt_1', 'image_0'])
     assert list(found) == ['seed1-prompt_1', 'seed1-image_0', 'seed2-prompt_1', 'seed2-image_0']
     one = found['seed2-prompt_1']
     assert one['manual_seed'] == 2
@@ -43,10 +43,18 @@ def test_every_seed_is_run_with_every_split(opt):
 
 
 def test_seeds_or_splits_alone_or_neither(opt):
-    assert list(variants(opt, [3], [])) == ['seed3']
+    assert list(variants(opt, ['3'], [])) == ['seed3']
     assert list(variants(opt, [], ['prompt_1'])) == ['prompt_1']
     (only,) = variants(opt, [], []).items()
     assert only == ('.', opt)
+
+
+def test_a_run_that_failed_before_its_first_state_takes_other_options(command, tmp_path):
+    code, shown = command('datasets.train.meta_info_file=nowhere.csv')
+    assert (code, 'nowhere.csv: there is no such file' in shown) == (2, True)
+    assert command()[0] == 0
+    code, shown = command('train.optim.lr=1e-4')
+    assert (code, 'holds a run with other options' in shown) == (2, True)
 
 
 def test_two_seeds_end_in_one_table_beside_what_is_published(command, tmp_path):
