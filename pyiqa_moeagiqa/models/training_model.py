@@ -25,7 +25,6 @@ from .schedule import build_schedule
 from .state_file import write_state
 from .validation import Validation, validate
 
-
 FUSED = ('Adam', 'AdamW')  # one pass over memory instead of a dozen
 
 
