@@ -19,9 +19,12 @@ from ..data.feature_cache import FeatureCache, as_features
 from ..options import OptionError
 from .distributed import gather
 from .losses import matching_loss, ranking_loss
-from .run_options import check_datasets_fit, check_run
+from .run_options import check_datasets_fit, check_run, test_sets
 from .training_model import TrainingModel
 
+OPTIMISTIC = (
+    'The best network is chosen on the test split itself, as the released protocol does: its figures are optimistic.'
+)
 # What ``encode`` answers follows from these fields of the configuration, and from the frozen weights.
 ENCODED_BY = (
     'visual', 'visual_options', 'layers', 'norm_layers', 'token_pool', 'class_tokens', 'view_is_crop', 'pixel_mean',
@@ -45,22 +48,25 @@ class MoEAGIQAModel(TrainingModel):
     def start(self, opt: Mapping[str, Any]) -> MoEAGIQA:
         if self.is_train:
             check_run(opt)
+        if any(data.get('degrade') for data in opt['datasets'].values()):
+            raise OptionError('datasets option degrade is true: it is for MoEAGIQAPriorModel, remove it.')
         network, self.info = start_network(opt['network'])
         network.frozen_dropout = opt.get('train', {}).get('frozen_dropout', False)
         if opt.get('train', {}).get('inject_from_zero'):
+            if not hasattr(network, 'inject'):
+                raise OptionError('train option inject_from_zero is true: it needs a network with a prior.')
             nn.init.zeros_(network.inject.w1)
-        check_datasets_fit(opt['datasets'], network.config, network.view_size)
-        self._warn_of_optimism(opt['datasets'])
+        tests = {f'test.{name}': data for name, data in test_sets(opt).items()}
+        check_datasets_fit({**opt['datasets'], **tests}, network.config, network.view_size)
         self.cache: FeatureCache | None = None
         return network
 
-    def _warn_of_optimism(self, datasets: Mapping[str, Any]) -> None:
-        split = datasets.get('val', {}).get('split', 'val')
-        if {'test', 'all'} & set([split] if isinstance(split, str) else split):
-            get_root_logger().warning(
-                'The best network is chosen on the test split itself, as the released protocol does: its figures are '
-                'optimistic.'
-            )
+    def validation(self, dataloader, current_iter: int, tb_logger, save_img: bool = False) -> None:
+        split = self.opt['datasets']['val'].get('split', 'val')
+        if OPTIMISTIC not in self.warned and {'test', 'all'} & set([split] if isinstance(split, str) else split):
+            self.warned.add(OPTIMISTIC)
+            get_root_logger().warning(OPTIMISTIC)
+        super().validation(dataloader, current_iter, tb_logger, save_img)
 
     def _start_training(self, train: Mapping[str, Any]) -> None:
         super()._start_training(train)
@@ -81,10 +87,7 @@ class MoEAGIQAModel(TrainingModel):
             )
         config = self.network.config.to_dict()
         described = json.dumps({name: config[name] for name in ENCODED_BY} | {'dtype': str(self.precision.dtype)})
-        return FeatureCache(folder, fingerprint(self._frozen(), described))
-
-    def _frozen(self) -> dict[str, Tensor]:
-        return {name: tensor for name, tensor in self.network.state_dict().items() if name not in self.trained}
+        return FeatureCache(folder, fingerprint(self.frozen(), described))
 
     def _features(self) -> Features | None:
         """The frozen parts' features of the batch where they are kept; None lets the network compute them."""
@@ -136,7 +139,7 @@ class MoEAGIQAModel(TrainingModel):
         if not self.opt['train'].get('save_whole'):
             weights = {name: tensor for name, tensor in weights.items() if name in self.trained}
             if not hasattr(self, 'frozen_fingerprint'):
-                self.frozen_fingerprint = fingerprint(self._frozen())
+                self.frozen_fingerprint = fingerprint(self.frozen())
             sources = portable(self.opt['network']['weights'])
             info['frozen'] = {'fingerprint': self.frozen_fingerprint, 'weights': sources}
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}

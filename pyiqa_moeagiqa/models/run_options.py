@@ -71,6 +71,10 @@ VAL = {
     'key_metric': either(TEXT, NOTHING),
     'metrics': MAPPING,
 }
+METRIC = {
+    'type': one_of('calculate_srcc', 'calculate_plcc', 'calculate_krcc', 'calculate_rmse'),
+    'better': one_of('higher', 'lower'),
+}
 LOGGER = {
     'print_freq': whole(1),
     'save_latest_freq': whole(1),
@@ -92,7 +96,7 @@ def check_run(options: Mapping[str, Any]) -> None:
     Network and data-set options are looked at again, with what they refer to, when these are built.
     """
     given = {name: value for name, value in options.items() if name not in ADDED}
-    check(given, SECTIONS, 'top-level', required=('name', 'datasets', 'network', 'train', 'val'))
+    check(given, SECTIONS, 'top-level', required=('name', 'model_type', 'datasets', 'network', 'train', 'val'))
     _check_processes(options)
     _check_datasets(options)
     _check_train(options['train'])
@@ -117,12 +121,35 @@ def _check_datasets(options: Mapping[str, Any]) -> None:
     for name in ('train', 'val'):
         if not isinstance(datasets.get(name), Mapping):
             raise OptionError(f'datasets option {name} is {datasets.get(name)!r}: it must be {MAPPING.allowed}.')
-    for phase, data in datasets.items():
-        if phase.split('_')[0] not in ('train', 'val'):
+    for phase in datasets:
+        if str(phase).split('_')[0] not in ('train', 'val'):
             raise OptionError(f'Unknown datasets option {phase!r}: known are train, val and val_ANYTHING.')
-        check_dataset_options(data, f'datasets.{phase}')
     for name, data in options.get('test', {}).items():
-        check_dataset_options({**datasets['val'], **data}, f'test.{name}')
+        if not isinstance(data, Mapping):
+            raise OptionError(f'test option {name} is {data!r}: it must be {MAPPING.allowed}.')
+    sections = {f'datasets.{phase}': data for phase, data in datasets.items()}
+    sections |= {f'test.{name}': data for name, data in test_sets(options).items()}
+    _check_sections(sections)
+
+
+def _check_sections(sections: Mapping[str, Mapping[str, Any]]) -> None:
+    names: dict[str, str] = {}
+    for where, data in sections.items():
+        check_dataset_options(data, where)
+        for key in ('name', 'type'):
+            if key not in data:
+                raise OptionError(f'{where} option {key} is missing.')
+        if data['type'] != 'PromptNRDataset':
+            raise OptionError(f"{where} option type is {data['type']!r}: it must be 'PromptNRDataset'.")
+        if data['name'] in names:
+            raise OptionError(f'{where} option name is {data["name"]!r}, as in {names[data["name"]]}: give it another.')
+        names[data['name']] = where
+
+
+def test_sets(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The data sets under ``test``, each with validation's options but for what is given, and split 'test' by default."""
+    given = options.get('test', {}).items()
+    return {name: {**options['datasets']['val'], 'split': 'test', **data, 'name': name} for name, data in given}
 
 
 def _check_train(train: Mapping[str, Any]) -> None:
@@ -139,11 +166,30 @@ def _check_train(train: Mapping[str, Any]) -> None:
     for name, value in train['scheduler'].items():
         if name.startswith(('T_', 'step', 'eta_', 'gamma')):
             check({name: value}, {name: number(0)}, 'train.scheduler')
+    _try_optimizer(train)
     if train.get('cache_frozen') and train.get('frozen_dropout'):
         raise OptionError('train option frozen_dropout is true: with cache_frozen it must be false.')
     check(train['mos_loss_opt'], LOSS, 'train.mos_loss_opt', required=('type',))
     if 'metric_loss_opt' in train:
         _check_metric_loss(train['metric_loss_opt'])
+
+
+def _try_optimizer(train: Mapping[str, Any]) -> None:
+    """Build optimizer and schedule for one number, so that torch's own objections come before the data is read."""
+    optim, scheduler = dict(train['optim']), {'T_max': 1} | dict(train['scheduler'])
+    kinds = optim.pop('type'), scheduler.pop('type')
+    if kinds[1] != 'CosineAnnealingLR' and 'T_max' not in train['scheduler']:
+        scheduler.pop('T_max')
+    try:
+        optimizer = getattr(torch.optim, kinds[0])([torch.nn.Parameter(torch.zeros(1))], **optim)
+    except Exception as error:  # torch raises whatever its arithmetic does
+        raise OptionError(
+            f'train.optim is {train["optim"]}: torch.optim.{kinds[0]} does not take it ({error}).'
+        ) from None
+    try:
+        getattr(torch.optim.lr_scheduler, kinds[1])(optimizer, **scheduler)
+    except Exception as error:
+        raise OptionError(f'train.scheduler is {train["scheduler"]}: {kinds[1]} does not take it ({error}).') from None
 
 
 def _check_metric_loss(options: Mapping[str, Any]) -> None:
@@ -156,7 +202,9 @@ def _check_metric_loss(options: Mapping[str, Any]) -> None:
 def _check_val(val: Mapping[str, Any]) -> None:
     check(val, VAL, 'val', required=('val_freq', 'metrics'))
     for name, metric in val['metrics'].items():
-        check_keys(metric, ('type', 'better'), f'val.metrics.{name}')
+        check(metric, METRIC, f'val.metrics.{name}', required=('type',))
+        if metric['type'] == 'calculate_rmse' and metric.get('better') != 'lower':
+            raise OptionError(f"val.metrics.{name} option better must be 'lower': the smaller the error the better.")
     if val.get('key_metric') and val['key_metric'] not in val['metrics']:
         known = ', '.join(val['metrics'])
         raise OptionError(f'val option key_metric is {val["key_metric"]!r}: val.metrics has {known}.')
@@ -176,6 +224,7 @@ def check_datasets_fit(datasets: Mapping[str, Mapping[str, Any]], config: MoEAGI
         for name, value in expected.items():
             given = options.get(name, defaults.get(name, 15))
             if given != value:
+                where = phase if phase.startswith('test.') else f'datasets.{phase}'
                 raise OptionError(
-                    f'datasets.{phase} option {name} is {given!r}, but the network has {value!r}: make them the same.'
+                    f'{where} option {name} is {given!r}, but the network has {value!r}: make them the same.'
                 )

@@ -41,7 +41,7 @@ class TrainingModel(BaseModel):
         super().__init__(opt)
         network = self.start(opt)
         self.net = self._to_device(network)
-        self.iteration = 0
+        self.iteration, self.identity = 0, ''
         self.warned: set[str] = set()
         self.measured_at = -1  # the iteration that ``metric_results`` are of
         self.trained = {name: tensor for name, tensor in network.named_parameters() if tensor.requires_grad}
@@ -75,6 +75,10 @@ class TrainingModel(BaseModel):
     @property
     def network(self) -> nn.Module:
         return self.get_bare_model(self.net)
+
+    def frozen(self) -> dict[str, Tensor]:
+        """The tensors that training leaves as they are."""
+        return {name: tensor for name, tensor in self.network.state_dict().items() if name not in self.trained}
 
     def _to_device(self, network: nn.Module) -> nn.Module:
         network = network.to(self.device)
@@ -255,6 +259,7 @@ class TrainingModel(BaseModel):
         """All that decides how the run goes on."""
         gradients = {name: p.grad for name, p in self.trained.items() if p.grad is not None}
         return {
+            'identity': self.identity,
             'epoch': epoch,
             'iter': self.iteration,
             'optimizers': [optimizer.state_dict() for optimizer in self.optimizers],

@@ -124,7 +124,7 @@ def metrics(
     """pyiqa's metrics of each target; those of targets after the first come after the target's name."""
     return {
         name if place == 0 else f'{target}_{name}': float(
-            calculate_metric([scores[:, place], mos[:, place]], dict(options[name]))
+            calculate_metric([scores[:, place], mos[:, place]], {'type': options[name]['type']})
         )
         for place, target in enumerate(targets)
         for name in options

@@ -58,5 +58,5 @@ def _split_by(options: dict[str, Any], column: str) -> None:
     for data in options['datasets'].values():
         data['split_column'] = column
     for data in options.get('test', {}).values():
-        if 'meta_info_file' not in data:  # other data sets are measured whole, or by a column of their own
+        if 'meta_info_file' not in data:  # other data sets keep what the file says of them
             data['split_column'] = column

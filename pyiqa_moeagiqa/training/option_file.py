@@ -34,6 +34,8 @@ def read_options(path: Path | str, changes: Sequence[str] = ()) -> dict[str, Any
     for change in changes:
         _apply(options, change)
     try:
+        if {'total_epoch', 'total_iter'} <= set(options.get('train', {})):
+            raise OptionError('train has total_epoch and total_iter: remove one, as in train.total_epoch=null.')
         check_run(options)
     except OptionError as error:
         raise OptionError(f'{path}: {error}') from None

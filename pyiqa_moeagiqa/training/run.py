@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,12 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from ..checkpoints.partial import fingerprint
 from ..data.batches import batches
 from ..data.feature_cache import FeatureCache
 from ..data.prompt_nr_dataset import PromptNRDataset
 from ..models.distributed import processes, rank, share
+from ..models.run_options import test_sets
 from ..models.state_file import read_state
 from ..models.training_model import TrainingModel
 from ..options import OptionError
@@ -31,7 +32,11 @@ from .text_file import write_text
 
 NEVER = 1 << 60
 STATE = Path('training_states') / 'latest.pt'
-OURS = ('models', 'training_states', 'tensorboard', 'options.yml', 'train.log', 'validation.csv', 'result.json')
+OPTIONS, RESULT = 'run_options.yml', 'result.json'
+OURS = (
+    'models/net_*.safetensors', 'training_states/*.state', 'training_states/latest.pt', 'tensorboard/events.*',
+    OPTIONS, RESULT, 'train.log', 'validation.csv', 'models/*.part*', 'training_states/*.part*',
+)  # fmt: skip
 
 
 def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> dict[str, Any]:
@@ -40,7 +45,7 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
     Args:
         options: as ``read_options`` gives them.
         folder: the run's own; what an earlier, cut run left there is gone on from.
-        fresh: forget an earlier run in that folder.
+        fresh: forget an earlier run in that folder, once it is sure that the new one can begin.
 
     Returns:
         ``best_iteration`` and ``figures``: data set -> metric -> value, of the best network, for the validation set and
@@ -52,26 +57,27 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
     folder = Path(folder)
     opt = as_the_trainer_parses(options, folder)
     _start_processes(opt)
+    if not fresh:
+        _require_same_options(folder, options)
+        if (folder / RESULT).is_file():
+            return json.loads((folder / RESULT).read_text())
+    set_random_seed(opt['manual_seed'])  # the same on every process: what starts at random starts alike
+    training, validation, tests = _build_data(opt)
+    _require_no_weights_in(folder, options)
+    model = build_model(opt)
+    model.identity = _identity(model, training, validation)
     if rank() == 0:
         _open_folder(folder, options, fresh)
+        log_to(folder)
     if processes() > 1:
         dist.barrier()
-    result = folder / 'result.json'
-    if result.is_file():
-        return json.loads(result.read_text())
-    if rank() == 0:
-        log_to(folder)
-    set_random_seed(opt['manual_seed'])  # the same on every process: what starts at random starts alike
-    training, validation = _build_data(opt)
-    model = build_model(opt)
-    _keep_features(model, [training, *(loader.dataset for loader in validation)])
-    state = folder / STATE
-    if state.is_file():
-        model.resume_training(read_state(state))
+    _keep_features(model, [training, *(loader.dataset for loader in [*validation, *tests])])
+    if (folder / STATE).is_file():
+        _resume(model, folder)
     _train(model, training, validation, opt)
-    figures = _measure_best(model, validation, opt)
+    figures = _measure_best(model, [*validation, *tests], opt)
     if rank() == 0:
-        write_text(result, json.dumps(figures, indent=1))
+        write_text(folder / RESULT, json.dumps(figures, indent=1))
     return figures
 
 
@@ -85,37 +91,78 @@ def _start_processes(opt: Mapping[str, Any]) -> None:
     dist.init_process_group('nccl' if on_gpu else 'gloo')
 
 
-def _open_folder(folder: Path, options: Mapping[str, Any], fresh: bool) -> None:
-    """Make the folder this run's own; raises an OptionError where it holds another run."""
-    stored = folder / 'options.yml'
-    if fresh:
-        for name in OURS:
-            path = folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    elif _has_begun(folder) and yaml.safe_load(stored.read_text(encoding='utf-8')) != options:
+def _require_same_options(folder: Path, options: Mapping[str, Any]) -> None:
+    """Raise an OptionError where the folder holds a run with other options; before its first state it may have any."""
+    begun = (folder / STATE).is_file() or (folder / RESULT).is_file()
+    if begun and yaml.safe_load((folder / OPTIONS).read_text(encoding='utf-8')) != options:
         raise OptionError(
-            f'{folder}: it holds a run with other options (see options.yml there): name another --output, or --fresh '
-            'to start over.'
+            f'{folder}: it holds a run with other options (see {OPTIONS} there): name another --output, or --fresh to '
+            'start over.'
         )
+
+
+def _require_no_weights_in(folder: Path, options: Mapping[str, Any]) -> None:
+    """Raise an OptionError where the run would write over the weights that it starts from."""
+    weights = options['network'].get('weights', {})
+    for source in weights.values() if isinstance(weights, Mapping) else [weights]:
+        if folder.resolve() in Path(str(source)).expanduser().resolve().parents:
+            raise OptionError(f'{source}: the run starts from a file in its own folder; name another --output.')
+
+
+def _open_folder(folder: Path, options: Mapping[str, Any], fresh: bool) -> None:
+    """Make the folder this run's own; what an earlier one left is removed unless it is gone on from."""
+    goes_on = (folder / STATE).is_file() and not fresh
+    for pattern in OURS if not goes_on else [pattern for pattern in OURS if '.part' in pattern]:
+        for path in folder.glob(pattern):
+            path.unlink()
     for name in ('models', 'training_states'):
         (folder / name).mkdir(parents=True, exist_ok=True)
-        for part in (folder / name).glob('*.part*'):  # what a killed run was about to write
-            part.unlink()
-    write_text(stored, yaml.safe_dump(dict(options), sort_keys=False))
+    write_text(folder / OPTIONS, yaml.safe_dump(dict(options), sort_keys=False))
 
 
-def _has_begun(folder: Path) -> bool:
-    """Whether there is anything to lose: a run that stopped before its first state can be given other options."""
-    return (folder / STATE).is_file() or (folder / 'result.json').is_file()
+def _identity(model: TrainingModel, training: PromptNRDataset, validation: list[DataLoader]) -> str:
+    """What must be as it was for a run to go on: the rows, the frozen weights, the batch of all processes together."""
+    columns = ['path', 'prompt', *training.targets]
+    tables = [training.table, *(loader.dataset.table for loader in validation)]
+    rows = [table[columns].to_csv(index=False) for table in tables]
+    return fingerprint(model.frozen(), json.dumps([training.batch, rows]))
 
 
-def _build_data(opt: dict[str, Any]) -> tuple[PromptNRDataset, list[DataLoader]]:
-    """Training data and validation loaders; notes in the options how many iterations the run has."""
+def _resume(model: TrainingModel, folder: Path) -> None:
+    state = read_state(folder / STATE)
+    if state.get('identity') != model.identity:
+        raise OptionError(
+            f'{folder}: the data, the frozen weights or the number of processes are not those that this run began '
+            'with: bring them back, or --fresh to start over.'
+        )
+    model.resume_training(state)
+
+
+def _build_data(opt: dict[str, Any]) -> tuple[PromptNRDataset, list[DataLoader], list[DataLoader]]:
+    """Training data, validation and test loaders; notes in the options how many iterations the run has.
+
+    A test set has validation's options but for what is given, and its split is 'test' where none is.
+    """
     training = build_dataset(opt['datasets']['train'])
     steps = len(training) // training.batch
     if 'total_epoch' in opt['train']:
         opt['train']['total_iter'] = opt['train']['total_epoch'] * steps
-    return training, [_loader(data) for phase, data in opt['datasets'].items() if phase != 'train']
+    validation = [_loader(data) for phase, data in opt['datasets'].items() if phase != 'train']
+    tests = [_loader(data) for data in test_sets(opt).values()]
+    _require_apart(training, [loader.dataset for loader in [*validation, *tests]])
+    return training, validation, tests
+
+
+def _require_apart(training: PromptNRDataset, others: Iterable[PromptNRDataset]) -> None:
+    """Raise an OptionError for a data set that has images of the training set."""
+    trained = {os.path.realpath(path) for path in training.table['path']}
+    for other in others:
+        both = sum(os.path.realpath(path) in trained for path in other.table['path'])
+        if both:
+            raise OptionError(
+                f'{both} of the {len(other.table)} images of {other.opt["name"]} are in the training set, too: give '
+                'both the same split_column, and other splits.'
+            )
 
 
 def _loader(data: Mapping[str, Any]) -> DataLoader:
@@ -194,7 +241,7 @@ def _validate_and_save(
         model.save_training_state(epoch, -1)
 
 
-def _measure_best(model: TrainingModel, validation: list[DataLoader], opt: dict[str, Any]) -> dict[str, Any]:
+def _measure_best(model: TrainingModel, loaders: list[DataLoader], opt: dict[str, Any]) -> dict[str, Any]:
     """The best network's figures on the validation and the test sets."""
     path, names = Path(opt['path']['models']) / 'net_best.safetensors', ', '.join(opt['val']['metrics'])
     if not path.is_file():
@@ -208,10 +255,8 @@ def _measure_best(model: TrainingModel, validation: list[DataLoader], opt: dict[
             parameter.copy_(best[name])
     model.average = None  # the best network is the average already, where there is one
     model.is_train = False
-    tests = [_loader({**opt['datasets']['val'], **data, 'name': name}) for name, data in opt.get('test', {}).items()]
-    _keep_features(model, [loader.dataset for loader in tests])
     figures = {}
-    for loader in [*validation, *tests]:
+    for loader in loaders:
         model.validation(loader, model.iteration, None)
         figures[model.validated] = model.metric_results
     decided = model.best_metric_results[opt['datasets']['val']['name']] if rank() == 0 else {}

@@ -104,7 +104,12 @@ def test_a_disk_that_is_full_at_every_write_once(opt, whole, tmp_path, monkeypat
             require_whole_files(tmp_path)
     assert all('not written' in words and 'No space left' in words and '\n' not in words for words in failures)
     named = {name for name, _ in disk.tried}
-    expected = {'options.yml', 'validation.csv', 'result.json', *(Path(name).name for name in (STATE, BEST, LATEST))}
+    expected = {
+        'run_options.yml',
+        'validation.csv',
+        'result.json',
+        *(Path(name).name for name in (STATE, BEST, LATEST)),
+    }
     assert named == expected
     require_same_end(tmp_path, whole)
 

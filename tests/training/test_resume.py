@@ -66,11 +66,11 @@ def test_a_finished_run_is_not_repeated(opt, whole, steps):
 
 
 def test_another_run_in_the_same_folder_is_refused(opt, whole):
-    before = (whole / 'options.yml').read_text()
+    before = (whole / 'run_options.yml').read_text()
     with pytest.raises(OptionError, match=r'a run with other options .* or --fresh') as error:
         run(opt | {'manual_seed': 2}, whole)
     assert '\n' not in str(error.value)
-    assert (whole / 'options.yml').read_text() == before
+    assert (whole / 'run_options.yml').read_text() == before
 
 
 def test_fresh_starts_over_and_keeps_what_is_not_the_runs(opt, tmp_path, steps):
@@ -81,4 +81,4 @@ def test_fresh_starts_over_and_keeps_what_is_not_the_runs(opt, tmp_path, steps):
     run(opt | {'manual_seed': 2}, tmp_path, fresh=True)
     assert steps[0] == [1, 2, 3]
     assert (tmp_path / 'notes.txt').read_text() == 'mine'
-    assert 'manual_seed: 2' in (tmp_path / 'options.yml').read_text()
+    assert 'manual_seed: 2' in (tmp_path / 'run_options.yml').read_text()
