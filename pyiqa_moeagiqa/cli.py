@@ -135,7 +135,7 @@ def check_data(
     from .scoring.command import console
 
     try:
-        report = check_table(file, [name.strip() for name in targets.split(',')] if targets else None, mos_range)
+        report = check_table(file, _listed(targets) if targets else None, mos_range)
     except (ValueError, OSError) as error:
         fail(error)
     if as_json:

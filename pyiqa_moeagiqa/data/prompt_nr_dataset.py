@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import torch.distributed
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..archs.images import read_image
 from ..archs.semantic import tokenize
 from ..archs.views import crop_positions, semantic_view, take_crops
+from ..distributed import processes
 from .degradations import degrade
 from .feature_cache import FeatureCache, picture_key
 from .options import check_dataset_options
@@ -72,7 +72,7 @@ class PromptNRDataset(Dataset):
         self.weight = self._weights() if opt.get('weight_by_std') else torch.ones_like(self.mos)
         self.ids, self.mask, _ = tokenize(self.table['prompt'].tolist(), opt.get('prompt_tokens', 35))
         self._keys: dict[int, str] = {}
-        self.batch = opt.get('batch_size_per_gpu', 1) * _processes()
+        self.batch = opt.get('batch_size_per_gpu', 1) * processes()
         if self.phase == 'train' and self.batch > len(self.table):
             raise ValueError(
                 f'batch_size_per_gpu makes batches of {self.batch}, but {opt["meta_info_file"]} has {len(self.table)} '
@@ -174,8 +174,3 @@ class PromptNRDataset(Dataset):
             return crop_positions(height, width, self.crop_size, self.crops)
         free = torch.tensor([max(height - self.crop_size, 0), max(width - self.crop_size, 0)])
         return (torch.rand(self.crops, 2, generator=draw) * (free + 1)).long()
-
-
-def _processes() -> int:
-    started = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_world_size() if started else 1

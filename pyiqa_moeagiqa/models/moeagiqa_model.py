@@ -16,8 +16,8 @@ from ..checkpoints.file import Checkpoint, save
 from ..checkpoints.partial import fingerprint, portable
 from ..checkpoints.start import start_network
 from ..data.feature_cache import FeatureCache, as_features
+from ..distributed import gather
 from ..options import OptionError
-from .distributed import gather
 from .losses import matching_loss, ranking_loss
 from .run_options import check_datasets_fit, check_run, test_sets
 from .training_model import TrainingModel
@@ -89,7 +89,7 @@ class MoEAGIQAModel(TrainingModel):
         described = json.dumps({name: config[name] for name in ENCODED_BY} | {'dtype': str(self.precision.dtype)})
         return FeatureCache(folder, fingerprint(self.frozen(), described))
 
-    def _features(self) -> Features | None:
+    def features(self) -> Features | None:
         """The frozen parts' features of the batch where they are kept; None lets the network compute them."""
         batch = self.batch
         if 'features' in batch:
@@ -105,13 +105,9 @@ class MoEAGIQAModel(TrainingModel):
             features = self.cache.look_up(batch['key'], compute)
         return Features(*(None if part is None else part.to(self.device) for part in features))
 
-    def keep_features(self) -> None:
-        """Put the batch's features into the cache."""
-        self._features()
-
     def _assess(self) -> Assessment:
         batch = self.batch
-        return self.net(batch.get('crops'), batch.get('view'), batch['ids'], batch['mask'], self._features())
+        return self.net(batch.get('crops'), batch.get('view'), batch['ids'], batch['mask'], self.features())
 
     def assess(self) -> dict[str, ExpertScores]:
         return self._assess().targets

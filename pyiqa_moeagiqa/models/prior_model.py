@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from ..archs.prior_arch import MoEAGIQAPrior
 from ..checkpoints.file import write_whole
 from ..data.degradations import KINDS
+from ..distributed import gather
 from ..options import OptionError
-from .distributed import gather
 from .run_options import check_run
 from .training_model import TrainingModel
 

@@ -23,6 +23,7 @@ from ..options import (
     one_of,
     whole,
 )
+from .schedule import build_schedule
 
 NOTHING = Rule(lambda value: value is None, 'left empty')
 SECTIONS = {
@@ -176,20 +177,17 @@ def _check_train(train: Mapping[str, Any]) -> None:
 
 def _try_optimizer(train: Mapping[str, Any]) -> None:
     """Build optimizer and schedule for one number, so that torch's own objections come before the data is read."""
-    optim, scheduler = dict(train['optim']), {'T_max': 1} | dict(train['scheduler'])
-    kinds = optim.pop('type'), scheduler.pop('type')
-    if kinds[1] != 'CosineAnnealingLR' and 'T_max' not in train['scheduler']:
-        scheduler.pop('T_max')
+    optim = dict(train['optim'])
+    kind = optim.pop('type')
     try:
-        optimizer = getattr(torch.optim, kinds[0])([torch.nn.Parameter(torch.zeros(1))], **optim)
+        optimizer = getattr(torch.optim, kind)([torch.nn.Parameter(torch.zeros(1))], **optim)
     except Exception as error:  # torch raises whatever its arithmetic does
-        raise OptionError(
-            f'train.optim is {train["optim"]}: torch.optim.{kinds[0]} does not take it ({error}).'
-        ) from None
+        raise OptionError(f'train.optim is {train["optim"]}: torch.optim.{kind} does not take it ({error}).') from None
     try:
-        getattr(torch.optim.lr_scheduler, kinds[1])(optimizer, **scheduler)
+        build_schedule(optimizer, train, steps=2)
     except Exception as error:
-        raise OptionError(f'train.scheduler is {train["scheduler"]}: {kinds[1]} does not take it ({error}).') from None
+        kind = train['scheduler']['type']
+        raise OptionError(f'train.scheduler is {train["scheduler"]}: {kind} does not take it ({error}).') from None
 
 
 def _check_metric_loss(options: Mapping[str, Any]) -> None:

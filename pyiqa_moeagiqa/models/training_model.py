@@ -5,6 +5,7 @@ network's weights and knows the best result so far, the rate follows the whole r
 is spread over processes.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,9 +18,9 @@ from pyiqa.utils.dist_util import master_only
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ..distributed import average_over_processes
 from ..options import OptionError
 from .average import MovingAverage
-from .distributed import average_over_processes
 from .precision import Precision
 from .schedule import build_schedule
 from .state_file import write_state
@@ -28,7 +29,7 @@ from .validation import Validation, validate
 FUSED = ('Adam', 'AdamW')  # one pass over memory instead of a dozen
 
 
-class TrainingModel(BaseModel):
+class TrainingModel(BaseModel, ABC):
     """Trains and validates a network; a subclass says which network, its losses, its scores and its checkpoint.
 
     Reads of ``train``: ``optim`` and ``scheduler`` (torch's classes), ``warmup``, ``schedule_per`` ('iteration', an
@@ -52,25 +53,25 @@ class TrainingModel(BaseModel):
         if self.is_train:
             self._start_training(opt['train'])
 
+    @abstractmethod
     def start(self, opt: Mapping[str, Any]) -> nn.Module:
         """The network with the weights it starts from, after all options were checked."""
-        raise NotImplementedError
 
+    @abstractmethod
     def losses(self) -> dict[str, Tensor]:
         """The losses of ``self.batch``; their sum is minimised."""
-        raise NotImplementedError
 
+    @abstractmethod
     def assess(self) -> dict[str, Any]:
         """Per target the scores (N, n) of ``self.batch`` and perhaps ``gate`` and ``chosen``, see ``ExpertScores``."""
-        raise NotImplementedError
 
     def hits(self) -> Tensor | None:
         """1 where the last answer tells the right kind of degradation and 0 elsewhere, (N,); None where none is asked."""
         return None
 
+    @abstractmethod
     def write_checkpoint(self, path: Path) -> None:
         """Write the network as it is now; ``path`` lacks the suffix."""
-        raise NotImplementedError
 
     @property
     def network(self) -> nn.Module:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ..archs.images import read_image
 from ..archs.views import semantic_view
 from ..data.batches import batches
-from .distributed import gather_objects, in_order, share
+from ..distributed import gather_objects, in_order, share
 
 DEAD_BELOW = 0.01
 WORST = 8

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..models.distributed import rank
+from ..distributed import rank
 from ..options import OptionError
 from .option_file import read_options
 from .report import as_table, summarise

@@ -20,7 +20,7 @@ from ..checkpoints.partial import fingerprint
 from ..data.batches import batches
 from ..data.feature_cache import FeatureCache
 from ..data.prompt_nr_dataset import PromptNRDataset
-from ..models.distributed import processes, rank, share
+from ..distributed import processes, rank, share
 from ..models.run_options import test_sets
 from ..models.state_file import read_state
 from ..models.training_model import TrainingModel
@@ -190,7 +190,7 @@ def _compute_missing(model: TrainingModel, dataset: PromptNRDataset, cache: Feat
     label = f'frozen features of {dataset.opt["name"]}'
     for data in tqdm(loader, desc=label, unit='batch', disable=rank() != 0 or not rows):
         model.feed_data(data)
-        model.keep_features()
+        model.features()
 
 
 def _train(model: TrainingModel, training: PromptNRDataset, validation: list[DataLoader], opt: dict[str, Any]) -> None:

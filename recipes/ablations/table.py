@@ -1,8 +1,11 @@
 """The paper's ablations on the compact network: what each row changes, and the published figures beside it."""
 
+import json
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.write_options import BRANCHES, EXPERTS, FROZEN, LAYERS
+from pyiqa_moeagiqa.training.option_file import read_options
+from scripts.write_options import BRANCHES, EXPERTS, FOLDER, FROZEN, LAYERS
 
 
 class Row(NamedTuple):
@@ -15,7 +18,6 @@ class Row(NamedTuple):
 
 
 ONE_EXPERT = {'network.experts': 1, 'network.top_k': 1}
-CROPS = (1, 2, 3, 5, 10, 15)
 
 
 def rows(prior: str) -> list[Row]:
@@ -52,3 +54,22 @@ def rows(prior: str) -> list[Row]:
     ]
     frozen.append(Row('8', 'frozen share 1.0', {}, None))
     return [*branches, *layers, *frozen, *experts]
+
+
+def options_of(row: Row, table: Path, work: Path) -> dict:
+    """The compact option file with what the row changes, on the given table."""
+    changes = [
+        f'{name}={json.dumps(value)}'  # JSON is YAML
+        for name, value in row.changes.items()
+    ]
+    same = {
+        'datasets.train.meta_info_file': table,
+        'datasets.val.meta_info_file': table,
+        'datasets.train.crops': 3,  # as in testing, so that an image's features serve every split
+        'train.cache_folder': work / 'cache',
+        'train.amp': 'true',
+        'logger.use_tb_logger': 'false',
+    }
+    return read_options(
+        FOLDER / 'moeagiqa_compact.yml', [*(f'{name}={value}' for name, value in same.items()), *changes]
+    )

@@ -21,7 +21,7 @@ def gradients(options: dict, folder: Path, batch: int, accumulate: int) -> dict:
     """The gradient of the first update with all losses on, the images it saw in their order, and a validation after it."""
     from pyiqa.data import build_dataset
 
-    from pyiqa_moeagiqa.models.distributed import processes, rank
+    from pyiqa_moeagiqa.distributed import processes, rank
     from pyiqa_moeagiqa.models.validation import validate
     from pyiqa_moeagiqa.training.order import EpochOrder
 
