@@ -9,7 +9,9 @@ import yaml
 from option_files import FILES, as_tiny, make_tables, read_options, tiny_weights
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
+from pyiqa_moeagiqa.archs.degradation import build_vit
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
+from pyiqa_moeagiqa.archs.prior_arch import PriorRegressor
 from pyiqa_moeagiqa.checkpoints.start import encoders
 from pyiqa_moeagiqa.data.info import shared_folder
 from pyiqa_moeagiqa.data.shared_files import write
@@ -40,6 +42,12 @@ def test_a_file_passes_the_schema_and_builds_its_full_size_network(name):
             network = MoEAGIQA(config(options))
             check_datasets_fit(options['datasets'], network.config, network.view_size)
             assert set(options['network']['weights']) == set(encoders(network.config))
+        else:
+            prior = options['network']
+            size = prior.get('crop_size', 224)
+            vit = build_vit(prior.get('visual', MoEAGIQAConfig.visual), size)
+            assert PriorRegressor(vit.num_features, prior.get('kinds', 0)).score.out_features == 1 + prior.get('kinds', 0)
+            assert {data.get('crop_size', 224) for data in options['datasets'].values()} == {size}
 
 
 @pytest.fixture(scope='module')
