@@ -44,9 +44,9 @@ def test_a_file_passes_the_schema_and_builds_its_full_size_network(name):
             assert set(options['network']['weights']) == set(encoders(network.config))
         else:
             prior = options['network']
-            size = prior.get('crop_size', 224)
+            size, kinds = prior.get('crop_size', 224), prior.get('kinds', 0)
             vit = build_vit(prior.get('visual', MoEAGIQAConfig.visual), size)
-            assert PriorRegressor(vit.num_features, prior.get('kinds', 0)).score.out_features == 1 + prior.get('kinds', 0)
+            assert PriorRegressor(vit.num_features, kinds).score.out_features == 1 + kinds
             assert {data.get('crop_size', 224) for data in options['datasets'].values()} == {size}
 
 
