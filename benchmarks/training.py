@@ -203,7 +203,7 @@ def share_trunk(network: MoEAGIQA) -> None:
     """Let the two ViTs begin alike, as pre-training of the prior leaves them."""
     network.visual.load_state_dict(network.prior.state_dict(), strict=False)
     network.find_shared_trunk()
-    assert network.shares_trunk
+    assert network.trunk
 
 
 def share_weights(released: Released, network: MoEAGIQA) -> None:

@@ -45,23 +45,25 @@ def layer_features(
     norm: bool = False,
     class_tokens: bool = False,
     to_the_end: bool = False,
-) -> tuple[Tensor, Tensor, Tensor]:
+    trunk: int = 0,
+) -> tuple[Tensor, Tensor | None, Tensor]:
     """Patch tokens of the given layers (the first is 1) joined on channels: (N, len(layers) * D, h, w) (eq. 3).
 
     With ``norm`` the ViT's last norm is applied to each. With ``class_tokens`` the layers' class tokens follow as as
-    many channels again, the same at every place. The second answer are all tokens (N, 1 + h * w, D) after the last of
-    ``layers``, the third those after the last layer that was computed, normed: that is the ViT's last one only with
-    ``to_the_end``, else layers that nobody asked for are skipped.
+    many channels again, the same at every place. The second answer are all tokens (N, 1 + h * w, D) after the first
+    ``trunk`` layers, or None where that is 0; the third those after the last layer that was computed, normed: that is
+    the ViT's last one only with ``to_the_end``, else layers that nobody asked for are skipped.
     """
+    wanted = sorted({*layers, trunk} - {0})
     last, taken = vit.forward_intermediates(
         pixels,
-        indices=[layer - 1 for layer in layers],
+        indices=[layer - 1 for layer in wanted],
         stop_early=not to_the_end,
         output_fmt='NLC',
         return_prefix_tokens=True,
     )
-    taken = [torch.cat([prefix, patches], dim=1) for patches, prefix in taken]
-    after = taken[-1]
+    by_layer = {layer: torch.cat([prefix, patches], 1) for layer, (patches, prefix) in zip(wanted, taken, strict=True)}
+    after, taken = by_layer.get(trunk), [by_layer[layer] for layer in layers]
     if norm:
         taken = [vit.norm(tokens) for tokens in taken]
     grid = vit.patch_embed.dynamic_feat_size(pixels.shape[-2:])
@@ -83,17 +85,16 @@ def class_token_from(vit: VisionTransformer, tokens: Tensor, layers: int) -> Ten
     return vit.norm(vit.blocks[layers:](tokens))[:, 0]
 
 
-def begin_alike(one: nn.Module, other: nn.Module, layers: int) -> bool:
-    """Whether two plain ViTs have the same weights up to and with layer ``layers``."""
+def shared_layers(one: nn.Module, other: nn.Module) -> int:
+    """How many of the first layers two plain ViTs have in common, weight for weight; 0 for ViTs of another kind."""
     if type(one) is not VisionTransformer or type(other) is not VisionTransformer:
-        return False  # others add to their tokens in ways of their own, such as rotary embeddings
-    starts = [f'blocks.{index}.' for index in range(layers)]
+        return 0  # others add to their tokens in ways of their own, such as rotary embeddings
     ours, theirs = one.state_dict(), other.state_dict()
-    return all(
-        name in theirs and tensor.equal(theirs[name])
-        for name, tensor in ours.items()
-        if name.startswith(tuple(starts)) or not name.startswith(('blocks.', 'norm.'))
-    )
+    different = {name for name, tensor in ours.items() if not (name in theirs and tensor.equal(theirs[name]))}
+    if any(not name.startswith(('blocks.', 'norm.')) for name in different):
+        return 0
+    depth = min(len(one.blocks), len(other.blocks))
+    return min([depth, *(int(name.split('.')[1]) for name in different if name.startswith('blocks.'))])
 
 
 def pool_tokens(tokens: Tensor, grid: tuple[int, int], side: int) -> Tensor:

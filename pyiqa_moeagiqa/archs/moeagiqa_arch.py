@@ -17,12 +17,12 @@ from .config import MoEAGIQAConfig
 from .degradation import (
     LocalFFN,
     PriorInjection,
-    begin_alike,
     build_vit,
     class_token,
     class_token_from,
     layer_features,
     pool_tokens,
+    shared_layers,
 )
 from .experts import ExpertScores, MixtureOfExperts
 from .fusion import Fusion
@@ -117,7 +117,7 @@ class MoEAGIQA(nn.Module):
         if config.prior:
             self.prior = self._build_vit().requires_grad_(False)
             self.frozen.append(self.prior)
-            self.shares_trunk = False
+            self.trunk = 0
             grid = tuple(side // config.token_pool for side in self.prior.patch_embed.grid_size)
             self.inject = PriorInjection(self.prior.num_features, config.channels, grid)
 
@@ -160,8 +160,9 @@ class MoEAGIQA(nn.Module):
         if config.branches != 'semantic':
             pixels = normalize(crops.flatten(0, 1), config.pixel_mean, config.pixel_std).to(_dtype(self.visual))
             layers, after, last = layer_features(
-                self.visual, pixels, config.layers, config.norm_layers, config.class_tokens, config.view_is_crop
-            )
+                self.visual, pixels, config.layers, config.norm_layers, config.class_tokens, config.view_is_crop,
+                getattr(self, 'trunk', 0),
+            )  # fmt: skip
             degradation = F.avg_pool2d(layers.float(), config.token_pool).unflatten(0, crops.shape[:2])
             if config.prior:
                 prior = self._prior(pixels, after).float().unflatten(0, crops.shape[:2])
@@ -173,19 +174,17 @@ class MoEAGIQA(nn.Module):
             words = self.semantic.words(ids, mask)
         return Features(degradation, prior, image, words)
 
-    def _prior(self, pixels: Tensor, after: Tensor) -> Tensor:
-        if self.shares_trunk:
-            return class_token_from(self.prior, after, max(self.config.layers))
-        return class_token(self.prior, pixels)
+    def _prior(self, pixels: Tensor, after: Tensor | None) -> Tensor:
+        return class_token(self.prior, pixels) if after is None else class_token_from(self.prior, after, self.trunk)
 
     def find_shared_trunk(self) -> None:
-        """Note whether the prior's ViT goes on from where the frozen ViT is after the last layer that eq. 3 takes.
+        """Note how many of its first layers the prior's ViT has in common with the frozen ViT, as far as that is computed.
 
         To be called once weights are loaded: pre-training leaves the prior's first blocks as they were, and what is
         equal need not be computed twice.
         """
         if hasattr(self, 'prior'):
-            self.shares_trunk = begin_alike(self.visual, self.prior, max(self.config.layers))
+            self.trunk = shared_layers(self.visual, self.prior)
 
     def _image_tokens(self, pixels: Tensor) -> Tensor:
         if self.config.semantic == 'blip':

@@ -168,7 +168,7 @@ def scores_and_blocks(network):
 def test_a_shared_trunk_is_computed_once_and_changes_no_score(with_prior):
     apart, more = scores_and_blocks(with_prior)
     with_prior.find_shared_trunk()
-    assert with_prior.shares_trunk
+    assert with_prior.trunk == 3
     together, fewer = scores_and_blocks(with_prior)
     torch.testing.assert_close(together, apart, atol=1e-6, rtol=0)
     assert (more, fewer) == (3 + 4, 3 + 1)
@@ -178,10 +178,22 @@ def test_a_shared_trunk_is_computed_once_and_changes_no_score(with_prior):
 
 
 @pytest.mark.parametrize(
-    'name', ['pos_embed', 'cls_token', 'patch_embed.proj.bias', 'blocks.0.norm1.bias', 'blocks.2.mlp.fc2.bias']
+    ('name', 'shared'),
+    [
+        ('pos_embed', 0),
+        ('cls_token', 0),
+        ('patch_embed.proj.bias', 0),
+        ('blocks.0.norm1.bias', 0),
+        ('blocks.1.attn.qkv.weight', 1),
+        ('blocks.2.mlp.fc2.bias', 2),
+    ],
 )
-def test_a_prior_that_differs_in_one_early_tensor_shares_nothing(with_prior, name):
+def test_a_prior_that_differs_in_one_tensor_shares_the_layers_before_it(with_prior, name, shared):
     tensor = with_prior.prior.state_dict()[name]
     tensor.view(-1)[0] += 1e-3
+    apart, _ = scores_and_blocks(with_prior)
     with_prior.find_shared_trunk()
-    assert not with_prior.shares_trunk
+    assert with_prior.trunk == shared
+    together, blocks = scores_and_blocks(with_prior)
+    torch.testing.assert_close(together, apart, atol=1e-6, rtol=0)
+    assert blocks == 3 + 4 - shared

@@ -52,6 +52,6 @@ def test_a_v2_starts_from_it_and_computes_the_frozen_blocks_once(prior, weights,
         'branches': 'visual', 'weights': {'visual': weights['timm'], 'prior': str(prior)},
     }  # fmt: skip
     network, _ = start_network(network_options)
-    assert network.shares_trunk
+    assert network.trunk == 8
     trained = load_file(prior)['vit.blocks.8.mlp.fc1.weight']
     assert network.prior.blocks[8].mlp.fc1.weight.equal(trained)
