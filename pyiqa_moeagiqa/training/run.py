@@ -177,13 +177,14 @@ def _keep_features(model: TrainingModel, datasets: Iterable[PromptNRDataset]) ->
     if cache is None:
         return
     for dataset in datasets:
-        _compute_missing(model, dataset, cache)
+        compute_missing(model, dataset, cache)
         if processes() > 1:
             dist.barrier()
         dataset.cache = cache
 
 
-def _compute_missing(model: TrainingModel, dataset: PromptNRDataset, cache: FeatureCache) -> None:
+def compute_missing(model: TrainingModel, dataset: PromptNRDataset, cache: FeatureCache) -> None:
+    """Pass those images of a data set through the frozen parts whose features the cache does not hold."""
     rows = [row for row in share(len(dataset.table)) if dataset.key(row) not in cache]
     batch = dataset.opt.get('batch_size_per_gpu', 1)
     loader = DataLoader(torch.utils.data.Subset(dataset, rows), batch_size=min(batch, 8))

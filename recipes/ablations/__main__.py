@@ -3,17 +3,22 @@
 Each row is trained with three seeds on three splits by prompt. What was finished stays: the same command goes on.
 """
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
+import torch
 import typer
 
 from pyiqa_moeagiqa.training.command import variants
 from pyiqa_moeagiqa.training.run import run
 
-from .report import markdown
-from .table import options_of, rows
+from .crops import COUNTS, ManyCrops
+from .features import WIDE, WideFeatures
+from .prior import train_prior
+from .report import crops_markdown, markdown
+from .table import BASE, Row, options_of, rows, with_prior
 
 SEEDS, SPLITS = ('1', '2', '3'), ('prompt_0', 'prompt_1', 'prompt_2')
 TEST = 'agiqa3k_test'
@@ -21,18 +26,55 @@ TEST = 'agiqa3k_test'
 
 def main(
     table: Annotated[Path, typer.Option(help='What "moeagiqa prepare agiqa3k" wrote.')],
-    work: Annotated[Path, typer.Option(help='Where runs, features and the report are kept.')],
-    prior: Annotated[Path, typer.Option(help='net_best.safetensors of options/compact_prior.yml.')],
+    work: Annotated[Path, typer.Option(help='Where the prior, features, runs and the report are kept.')],
 ) -> None:
-    """Train every row and write ablations.csv and ablations.md."""
-    figures = []
-    for row in rows(str(prior.resolve())):
-        folder = work / f'table{row.table}' / row.name.replace(' ', '_').replace(',', '')
-        for name, options in variants(options_of(row, table.resolve(), work), SEEDS, SPLITS).items():
-            result = run(options, folder / name)['figures'][TEST]
-            figures.append({'table': row.table, 'row': row.name, 'run': name, **result})
-        pd.DataFrame(figures).to_csv(work / 'ablations.csv', index=False)
-    (work / 'ablations.md').write_text(markdown(pd.DataFrame(figures), rows(str(prior))))
+    """Train the prior and every row; write ablations.csv, crops.csv and ablations.md."""
+    table, work = table.resolve(), work.resolve()
+    prior = with_prior(train_prior(table, work, SPLITS))
+    wide = WideFeatures(options_of(Row('', 'all layers', prior | WIDE, None), table, work))
+    for row in rows(prior):
+        wide.give_to(options_of(row, table, work))
+    jobs = {
+        folder_of(work, row) / name: options
+        for row in rows(prior)
+        for name, options in variants(options_of(row, table, work), SEEDS, SPLITS).items()
+    }
+    with torch.multiprocessing.get_context('spawn').Pool(os.cpu_count(), torch.set_num_threads, (1,)) as pool:
+        results = dict(pool.imap_unordered(train, jobs.items()))
+    figures = pd.DataFrame(
+        {'table': row.table, 'row': row.name, 'run': path.name, **results[path]}
+        for row in rows(prior)
+        for path in results
+        if path.parent == folder_of(work, row)
+    )
+    figures.to_csv(work / 'ablations.csv', index=False)
+    crops = measure_crops(table, work)
+    crops.to_csv(work / 'crops.csv', index=False)
+    (work / 'ablations.md').write_text(f'{markdown(figures, rows(prior))}\n{crops_markdown(crops)}')
 
 
-typer.run(main)
+def folder_of(work: Path, row: Row) -> Path:
+    """Where a row's runs are; rows that change nothing share one."""
+    name = f'table{row.table}_{row.name}' if row.changes else 'base'
+    return work / name.replace(' ', '_').replace(',', '').replace('=_', '')
+
+
+def train(job: tuple[Path, dict[str, Any]]) -> tuple[Path, dict[str, float]]:
+    """One run, and its figures on the test images."""
+    folder, options = job
+    return folder, run(options, folder)['figures'][TEST]
+
+
+def measure_crops(table: Path, work: Path) -> pd.DataFrame:
+    """The base row's networks with more or fewer crops in testing."""
+    changes = {'datasets.val.crops': COUNTS[-1], 'network.crops': COUNTS[-1]}
+    many = options_of(Row('', 'many crops', changes, None), table, work)
+    measured, parts = ManyCrops(many, SPLITS), []
+    for name in variants(many, SEEDS, SPLITS):
+        best = folder_of(work, BASE) / name / 'models' / 'net_best.safetensors'
+        parts.append(measured.figures(best, name.split('-')[1]).assign(run=name))
+    return pd.concat(parts)
+
+
+if __name__ == '__main__':
+    typer.run(main)

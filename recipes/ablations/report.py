@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from .table import Row
+from .table import BASE, Row
 
 METRICS = ('srcc', 'plcc', 'alignment_srcc')
 
@@ -18,25 +18,44 @@ def interval(values: pd.Series) -> float:
 
 
 def markdown(figures: pd.DataFrame, rows: Sequence[Row]) -> str:
-    """One table for each of the paper's, rows in the paper's order; ``figures`` has columns table, row, run and metrics."""
-    figures = figures.assign(split=figures['run'].str.split('-', n=1).str[1])
+    """One table for each of the paper's, rows in the paper's order; ``figures`` has columns table, row, run and metrics.
+
+    The last column but one is the difference in SRCC to ``BASE`` on the same split with the same seed: it is known better
+    than the two SRCC are, as splits differ more than networks do.
+    """
+    base = figures[(figures['table'] == BASE.table) & (figures['row'] == BASE.name)].set_index('run')['srcc']
+    figures = figures.assign(difference=figures['srcc'] - figures['run'].map(base))
     parts = []
     for table in dict.fromkeys(row.table for row in rows):
         lines = [
             f'### Table {table}',
             '',
-            '| | SRCC | PLCC | alignment SRCC | published SRCC / PLCC |',
-            '|---|---|---|---|---|',
+            '| | SRCC | PLCC | alignment SRCC | difference in SRCC | published SRCC / PLCC |',
+            '|---|---|---|---|---|---|',
         ]
         for row in rows:
-            chosen = figures[(figures['table'] == table) & (figures['row'] == row.name)] if row.table == table else ()
+            chosen = figures[(figures['table'] == table) & (figures['row'] == row.name)]
             if len(chosen):
-                lines.append(_line(row, chosen.groupby('split')[list(METRICS)].mean()))
+                published = f'{row.published[0]:.4f} / {row.published[1]:.4f}' if row.published else ''
+                difference = _cells(chosen, ['difference'], '+.3f') if row.changes else ['']
+                lines.append(f'| {row.name} | {" | ".join(_cells(chosen) + difference)} | {published} |')
         parts.append('\n'.join(lines))
     return '\n\n'.join(parts) + '\n'
 
 
-def _line(row: Row, by_split: pd.DataFrame) -> str:
-    cells = [f'{by_split[name].mean():.3f} ± {interval(by_split[name]):.3f}' for name in METRICS]
-    published = f'{row.published[0]:.4f} / {row.published[1]:.4f}' if row.published else ''
-    return f'| {row.name} | {" | ".join(cells)} | {published} |'
+def crops_markdown(figures: pd.DataFrame) -> str:
+    """Crops in testing against the metrics; ``figures`` has columns crops, run and metrics."""
+    lines = [
+        '### Crops in testing, beside the view',
+        '',
+        '| crops | SRCC | PLCC | alignment SRCC |',
+        '|---|---|---|---|',
+    ]
+    for count, chosen in figures.groupby('crops'):
+        lines.append(f'| {count} | {" | ".join(_cells(chosen))} |')
+    return '\n'.join(lines) + '\n'
+
+
+def _cells(figures: pd.DataFrame, names: Sequence[str] = METRICS, form: str = '.3f') -> list[str]:
+    by_split = figures.groupby(figures['run'].str.split('-', n=1).str[1])[list(names)].mean()
+    return [f'{by_split[name].mean():{form}} ± {interval(by_split[name]):.3f}' for name in names]

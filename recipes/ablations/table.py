@@ -18,11 +18,16 @@ class Row(NamedTuple):
 
 
 ONE_EXPERT = {'network.experts': 1, 'network.top_k': 1}
+BASE = Row('5', 'both, experts', {}, BRANCHES['both_experts'][1])
 
 
-def rows(prior: str) -> list[Row]:
-    """All rows; ``prior`` is the file of the compact prior."""
-    with_prior = {'network.prior': True, 'network.weights.prior': prior}
+def with_prior(file: Path) -> dict[str, Any]:
+    """The changes that add the compact prior."""
+    return {'network.prior': True, 'network.weights.prior': str(file)}
+
+
+def rows(prior: dict[str, Any]) -> list[Row]:
+    """All rows; ``prior`` are the changes of ``with_prior``. A row that changes nothing is ``BASE`` by another name."""
     visual = {
         'network.branches': 'visual',
         'network.view_is_crop': False,
@@ -37,8 +42,8 @@ def rows(prior: str) -> list[Row]:
         Row('5', 'visual', visual | ONE_EXPERT, published['visual']),
         Row('5', 'semantic', semantic | ONE_EXPERT, published['semantic']),
         Row('5', 'both', ONE_EXPERT, published['both']),
-        Row('5', 'both, experts', {}, published['both_experts']),
-        Row('5', 'both, experts, prior', with_prior, published['both_experts_prior']),
+        BASE,
+        Row('5', 'both, experts, prior', prior, published['both_experts_prior']),
     ]
     layers = [
         Row('7', f'layers {name.replace("_", " ")}', {'network.layers': chosen}, figures)
@@ -46,7 +51,7 @@ def rows(prior: str) -> list[Row]:
     ]
     layers.append(Row('7', 'layers 3, 6, 9, 11', {}, None))
     experts = [
-        Row('9', f'n = {n}, k = {k}', {'network.experts': n, 'network.top_k': k}, figures)
+        Row('9', f'n = {n}, k = {k}', {} if (n, k) == (4, 3) else {'network.experts': n, 'network.top_k': k}, figures)
         for (n, k), figures in EXPERTS.items()
     ]
     frozen = [

@@ -1,0 +1,72 @@
+"""How many crops an image needs: trained compact networks, scoring with the view and 1 to 15 crops."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from scipy.stats import pearsonr, spearmanr
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
+from pyiqa_moeagiqa.checkpoints import load_network
+from pyiqa_moeagiqa.data.feature_cache import as_features
+from pyiqa_moeagiqa.data.prompt_nr_dataset import PromptNRDataset
+from pyiqa_moeagiqa.training.run import compute_missing
+
+from .features import images, open_model
+
+COUNTS = (1, 2, 3, 5, 10, 15)
+
+
+class ManyCrops:
+    """The features of the test images' 15 crops, and what a network makes of the first of them.
+
+    Args:
+        options: of a row with ``COUNTS[-1]`` crops in validation.
+        splits: columns of the table; an image that any of them tests is looked at.
+    """
+
+    def __init__(self, options: Mapping[str, Any], splits: tuple[str, ...]):
+        self.options, model = options, open_model(options)
+        for split in splits:
+            compute_missing(model, self._images(split), model.cache)
+        self.cache = model.cache
+
+    def _images(self, split: str) -> PromptNRDataset:
+        return images(self.options, split_column=split, split='test')
+
+    def figures(self, network: Path, split: str) -> pd.DataFrame:
+        """SRCC and PLCC of quality, and SRCC of alignment, by the number of crops."""
+        data = self._images(split)
+        data.cache = self.cache
+        scores = scores_by_crop(load_network(network)[0], DataLoader(data, batch_size=32))
+        return by_count(scores, data.mos)
+
+
+@torch.no_grad()
+def scores_by_crop(network: MoEAGIQA, loader: DataLoader) -> Tensor:
+    """(N, 1 + n, targets), the view first."""
+    scores = []
+    for batch in loader:
+        answer = network.assess(as_features(batch['features']), batch['ids'], batch['mask'])
+        scores.append(torch.stack([part.score for part in answer.targets.values()], dim=-1))
+    return torch.cat(scores)
+
+
+def by_count(scores: Tensor, mos: Tensor) -> pd.DataFrame:
+    """One row per count of crops; ``mos`` is (N, targets). A score is the mean of the view's and the crops' scores."""
+    rows = []
+    for count in COUNTS:
+        mean = scores[:, : 1 + count].mean(dim=1)
+        rows.append(
+            {
+                'crops': count,
+                'srcc': spearmanr(mean[:, 0], mos[:, 0]).statistic,
+                'plcc': pearsonr(mean[:, 0], mos[:, 0]).statistic,
+                'alignment_srcc': spearmanr(mean[:, 1], mos[:, 1]).statistic,
+            }
+        )
+    return pd.DataFrame(rows)
