@@ -1,6 +1,7 @@
 """Options checked: an unknown name gets a hint at the nearest right one, a wrong value says what is allowed."""
 
 import difflib
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ class Rule(NamedTuple):
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def number(low: float, high: float = float('inf')) -> Rule:

@@ -9,6 +9,12 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TARGETS = ('quality', 'alignment', 'authenticity')
 
 _TYPES = {int: int, bool: bool, str: str, float: (int, float)}
+_LISTS = {
+    'layers': (int, 'a list of layer numbers, as in [5, 6, 7, 8]'),
+    'pixel_mean': ((int, float), 'a list of three numbers, for red, green and blue'),
+    'pixel_std': ((int, float), 'a list of three numbers, for red, green and blue'),
+    'targets': (str, "a list of names, as in ['quality']"),
+}
 _TYPE_NAMES = {int: 'a whole number', bool: 'true or false', str: 'text', float: 'a number'}
 
 
@@ -73,8 +79,15 @@ class MoEAGIQAConfig:
 
     def __post_init__(self):
         self._check_types()
-        for name in ('layers', 'pixel_mean', 'pixel_std', 'targets'):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name, (kind, allowed) in _LISTS.items():
+            values = getattr(self, name)
+            is_list = isinstance(values, list | tuple) and all(
+                isinstance(value, kind) and not isinstance(value, bool) for value in values
+            )
+            self._require(name, is_list, allowed)
+            object.__setattr__(self, name, tuple(values))
+        for name in ('pixel_mean', 'pixel_std'):
+            self._require(name, len(getattr(self, name)) == 3, _LISTS[name][1])
         self._require('branches', self.branches in ('both', 'visual', 'semantic'), "'both', 'visual' or 'semantic'")
         self._require('semantic', self.semantic in ('blip', 'bert'), "'blip' or 'bert'")
         self._require('experts', self.experts >= 1, 'at least 1')

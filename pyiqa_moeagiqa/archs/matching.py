@@ -10,32 +10,31 @@ from .experts import ExpertScores
 class PromptMatching(nn.Module):
     r"""Cosine of an image's and a prompt's embedding in a common space, as in contrastive pre-training.
 
-    .. math:: m = \cos(W_i [c, \bar t], W_p \bar w)
+    .. math:: m = \cos(W_i v, W_p \bar w)
 
-    with the class token c and the mean patch token of the semantic view, and the prompt's mean word.
+    with a summary v of the image, and the prompt's mean word.
 
     Args:
-        image_width: channels of the image tokens.
+        image_width: channels of the summary.
         text_width: channels of the words.
         channels: width of the common space.
         targets: number of targets; each has its own learnt weight for the cosine.
 
     Shape:
-        image (N, 1 + patches, D), words (M, L2, E), mask (M, L2) -> (N, channels) and (M, channels) of length 1, whose
-        products are the cosines
+        image (N, D), words (M, L2, E), mask (M, L2) -> (N, channels) and (M, channels) of length 1, whose products are
+        the cosines
     """
 
     def __init__(self, image_width: int, text_width: int, channels: int, targets: int):
         super().__init__()
-        self.embed_image = nn.Linear(2 * image_width, channels)
+        self.embed_image = nn.Linear(image_width, channels)
         self.embed_prompt = nn.Linear(text_width, channels)
         self.weight = nn.Parameter(torch.full((targets,), 0.2))
 
     def forward(self, image: Tensor, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         weights = mask.unsqueeze(-1).to(words.dtype)
         prompt = (words * weights).sum(1) / weights.sum(1)
-        seen = torch.cat([image[:, 0], image[:, 1:].mean(1)], dim=-1)
-        return F.normalize(self.embed_image(seen), dim=-1), F.normalize(self.embed_prompt(prompt), dim=-1)
+        return F.normalize(self.embed_image(image), dim=-1), F.normalize(self.embed_prompt(prompt), dim=-1)
 
     def add_to(self, targets: dict[str, ExpertScores], cosine: Tensor) -> dict[str, ExpertScores]:
         """Each target's scores (N, n) plus its share of the cosine (N,) between an image and its prompt."""

@@ -23,6 +23,8 @@ class Details:
 
     Attributes:
         scores: one (N, 1) tensor per target that the checkpoint has.
+        interval: (N, 2) per target, from where to where the MOS of 80 % of images lie that get such a score; empty for a
+            checkpoint that was not calibrated.
         crop_scores: (N, n), before the mean.
         crop_positions: (N, n, 2) of (y, x).
         gate: (N, n, experts) weights of all experts.
@@ -31,6 +33,7 @@ class Details:
     """
 
     scores: dict[str, Tensor]
+    interval: dict[str, Tensor]
     crop_scores: Tensor
     crop_positions: Tensor
     gate: Tensor
@@ -140,8 +143,11 @@ class MoEAGIQAMetric(nn.Module):
         score = scores[self.target].mean(dim=1, keepdim=True)
         if not return_details:
             return score
+        means = {name: value.mean(dim=1, keepdim=True) for name, value in scores.items()}
+        errors = self.info.get('interval', {})
         details = Details(
-            scores={name: value.mean(dim=1, keepdim=True) for name, value in scores.items()},
+            scores=means,
+            interval={name: means[name] + means[name].new_tensor(errors[name]) for name in means if name in errors},
             crop_scores=scores[self.target],
             crop_positions=torch.stack(positions),
             gate=torch.cat([part[self.target].gate for part in parts]),

@@ -110,7 +110,7 @@ class MoEAGIQA(nn.Module):
 
     def _build_visual_branch(self) -> None:
         config = self.config
-        width = len(config.layers) * self.visual.num_features * (2 if config.class_tokens else 1)
+        width = self._degradation_width
         self.local_ffn = LocalFFN(width, config.hidden, config.channels)
         if config.view_is_crop:
             self.view_ffn = LocalFFN(width, config.hidden, config.channels)  # a picture at another scale
@@ -120,6 +120,11 @@ class MoEAGIQA(nn.Module):
             self.trunk = 0
             grid = tuple(side // config.token_pool for side in self.prior.patch_embed.grid_size)
             self.inject = PriorInjection(self.prior.num_features, config.channels, grid)
+
+    @property
+    def _degradation_width(self) -> int:
+        """Channels of eq. 3's features."""
+        return len(self.config.layers) * self.visual.num_features * (2 if self.config.class_tokens else 1)
 
     def _build_semantic_branch(self) -> None:
         config = self.config
@@ -134,7 +139,8 @@ class MoEAGIQA(nn.Module):
         self.frozen += self.semantic.freeze(config.frozen_share)
         self.project_semantic = nn.Linear(self.semantic.width, config.channels, bias=False)
         if config.matching:
-            self.matching = PromptMatching(image_width, self.semantic.width, config.matching, len(config.targets))
+            summary = image_width + (self._degradation_width if config.view_is_crop else 0)
+            self.matching = PromptMatching(2 * summary, self.semantic.width, config.matching, len(config.targets))
 
     def forward(
         self,
@@ -207,7 +213,7 @@ class MoEAGIQA(nn.Module):
             tokens, words = self._read_prompt(features, ids, mask)
             semantic = self.project_semantic(tokens)  # (N, L2, C)
             if self.config.matching:
-                matching = self.matching(features.image, words, mask)
+                matching = self.matching(self.summary(features), words, mask)
         # The crops' tokens ask side by side: each asks for itself, and the prompt's answer is projected once for all.
         fused = self._fuse(visual, semantic).unflatten(1, (crops, -1))  # (N, n, L1, C)
         pooled = self.dropout(fused.mean(dim=2))
@@ -216,6 +222,18 @@ class MoEAGIQA(nn.Module):
             image, prompt = matching
             targets = self.matching.add_to(targets, (image * prompt).sum(dim=-1))
         return Assessment(targets, matching)
+
+    def summary(self, features: Features) -> Tensor:
+        """What of an image is compared with a prompt: the class token and the mean patch token of the view, (N, 2 * D).
+
+        With ``view_is_crop`` the means over places of eq. 3's features come before, of the view and of the crops: several
+        layers know more of what is to be seen than the last.
+        """
+        image = torch.cat([features.image[:, 0], features.image[:, 1:].mean(dim=1)], dim=-1)
+        if not self.config.view_is_crop:
+            return image
+        means = features.degradation.mean(dim=(3, 4))
+        return torch.cat([means[:, 0], means[:, 1:].mean(dim=1), image], dim=-1)
 
     def _read_prompt(self, features: Features, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
         """Eq. 4: the prompt's tokens after, and for a 'bert' before, they have attended to the image."""

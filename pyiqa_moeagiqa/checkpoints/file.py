@@ -31,7 +31,8 @@ class Checkpoint:
     """A network's configuration and weights, and what is known about them.
 
     ``info`` holds ``model_name`` ('moeagiqa', 'moeagiqa-v1', 'moeagiqa-v2'), ``dataset``, ``mos_range``, ``licence``,
-    ``figures`` (what was reached where) and ``sources``; ``weights`` are float32 tensors under the network's names.
+    ``figures`` (what was reached where) and ``sources``, and perhaps ``interval``: per target the 10 % and 90 % quantiles of
+    MOS less score (both in [0, 1]) on prompts that training had not seen; ``weights`` are float32 tensors under the network's names.
     """
 
     config: MoEAGIQAConfig

@@ -1,7 +1,7 @@
 """Where training starts: a whole checkpoint, or the encoders' published weights with everything else fresh."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
         OptionError: for an unknown option, or where weights are not named.
         CheckpointError: for weights that cannot be had or do not fit.
     """
+    check_keys(options, ('type', 'weights', *(field.name for field in fields(MoEAGIQAConfig))), 'network')
     options = {name: value for name, value in options.items() if name != 'type'}
     weights = options.pop('weights', None)
     if not isinstance(weights, Mapping) or not weights:

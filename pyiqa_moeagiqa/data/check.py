@@ -61,8 +61,10 @@ def check_table(
     Raises:
         TableError: for a file that is no such table; what is wrong with its rows is reported instead.
     """
-    if mos_range and not mos_range[0] < mos_range[1]:
-        raise TableError(f'The MOS range is {mos_range[0]:g} to {mos_range[1]:g}: give the lowest, then the highest.')
+    if mos_range and not -math.inf < mos_range[0] < mos_range[1] < math.inf:
+        raise TableError(
+            f'The MOS range is {mos_range[0]:g} to {mos_range[1]:g}: give the lowest, then the highest, both finite.'
+        )
     table = read_table(path, ['path', 'prompt', *(targets or [])])
     targets = targets or [target for target in TARGETS if target in table.columns]
     if not targets:

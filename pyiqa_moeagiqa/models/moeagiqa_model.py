@@ -38,7 +38,7 @@ class MoEAGIQAModel(TrainingModel):
     Reads ``network`` (see ``start_network``), ``datasets`` (PromptNRDataset), ``val`` as pyiqa's models do, and of
     ``train``, beside what every TrainingModel reads: ``mos_loss_opt`` and ``metric_loss_opt`` (pyiqa's losses, on the mean
     over an image's crops), ``ranking_weight`` and ``matching_weight`` (see ``losses``), ``cache_frozen`` and
-    ``cache_folder``, ``save_whole``. Several targets' losses are added up. ``frozen_dropout`` and ``inject_from_zero``
+    ``cache_folder`` (kept features are float16, so scores differ from the metric's by some 1e-4), ``save_whole``. Several targets' losses are added up. ``frozen_dropout`` and ``inject_from_zero``
     (w1 and w2 of the prior's injection) are the released implementation's ways.
 
     Raises:
@@ -79,12 +79,12 @@ class MoEAGIQAModel(TrainingModel):
             self.cache = self._open_cache(train.get('cache_folder', 'cache'))
 
     def _open_cache(self, folder: str) -> FeatureCache:
-        data = self.opt['datasets']['train']
-        if data.get('random_crops', True) or data.get('hflip', False):
-            raise OptionError(
-                'train option cache_frozen needs pictures that stay the same: set random_crops and hflip of '
-                'datasets.train to false.'
-            )
+        for phase, data in self.opt['datasets'].items():
+            if data.get('random_crops', phase == 'train') or (data.get('hflip', False) and phase == 'train'):
+                raise OptionError(
+                    'train option cache_frozen needs pictures that stay the same: set random_crops and hflip of '
+                    f'datasets.{phase} to false.'
+                )
         config = self.network.config.to_dict()
         described = json.dumps({name: config[name] for name in ENCODED_BY} | {'dtype': str(self.precision.dtype)})
         return FeatureCache(folder, fingerprint(self.frozen(), described))

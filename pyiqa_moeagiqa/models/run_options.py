@@ -25,9 +25,13 @@ from ..options import (
 )
 from .schedule import build_schedule
 
+FOLDER = Rule(
+    lambda value: TEXT.met(value) and value == os.path.basename(value) and value not in ('.', '..'),
+    "text without slashes, as the run's folder is named after it",
+)
 NOTHING = Rule(lambda value: value is None, 'left empty')
 SECTIONS = {
-    'name': TEXT,
+    'name': FOLDER,
     'model_type': one_of('MoEAGIQAModel', 'MoEAGIQAPriorModel'),
     'num_gpu': either(one_of('auto'), whole(0)),
     'manual_seed': whole(0),

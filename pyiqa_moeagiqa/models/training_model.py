@@ -102,7 +102,14 @@ class TrainingModel(BaseModel, ABC):
         self.per_epoch = train.get('schedule_per', 'iteration') == 'epoch'
         self.batches = self._batches_per_epoch(train)
         length = self.batches if self.per_epoch else self.accumulate
-        self.schedulers = [build_schedule(self.optimizers[0], train, -(-train['total_iter'] // length))]
+        steps = -(-train['total_iter'] // length)
+        if train.get('warmup', 0) >= steps:
+            unit = 'epochs' if self.per_epoch else 'updates'
+            get_root_logger().warning(
+                f'train option warmup is {train["warmup"]}, but the whole run has {steps} {unit}: the rate never reaches its '
+                'height.'
+            )
+        self.schedulers = [build_schedule(self.optimizers[0], train, steps)]
         self.average = MovingAverage(self.trained, train['ema_decay']) if train.get('ema_decay') else None
 
     def _batches_per_epoch(self, train: Mapping[str, Any]) -> int:

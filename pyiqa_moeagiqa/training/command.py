@@ -34,6 +34,9 @@ def train(
 
 def variants(options: Mapping[str, Any], seeds: Sequence[str], splits: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The options of each run by the name of its folder: one for every seed with every split."""
+    for option, values in (('--seeds', seeds), ('--splits', splits)):
+        if len(set(values)) < len(values):
+            raise OptionError(f'{option} has {",".join(values)!r}: name each once.')
     runs = {}
     for seed in seeds or [None]:
         for split in splits or [None]:

@@ -37,9 +37,25 @@ def read_options(path: Path | str, changes: Sequence[str] = ()) -> dict[str, Any
         if {'total_epoch', 'total_iter'} <= set(options.get('train', {})):
             raise OptionError('train has total_epoch and total_iter: remove one, as in train.total_epoch=null.')
         check_run(options)
+        _require_ours(options)
     except OptionError as error:
         raise OptionError(f'{path}: {error}') from None
     return options
+
+
+def _require_ours(options: Mapping[str, Any]) -> None:
+    """Raise an OptionError for what only pyiqa's own trainer does."""
+    if (options.get('path') or {}).get('resume_state'):
+        raise OptionError(
+            f'path option resume_state is {options["path"]["resume_state"]!r}: leave it empty, "moeagiqa train" goes on by '
+            'itself from what is in --output.'
+        )
+    for phase, data in options['datasets'].items():
+        if data.get('dataset_enlarge_ratio', 1) != 1:
+            raise OptionError(
+                f'datasets.{phase} option dataset_enlarge_ratio is {data["dataset_enlarge_ratio"]}: "moeagiqa train" reads every '
+                'image once per epoch; raise total_epoch instead.'
+            )
 
 
 def _in_one_line(error: Exception) -> str:
@@ -60,7 +76,10 @@ def _apply(options: dict[str, Any], change: str) -> None:
         if not isinstance(options, dict):
             raise OptionError(f'{change!r}: {section} is {options!r} and has no options within.')
     if value is None:
-        options.pop(name, None)
+        if name not in options:
+            known = ', '.join(options) or 'none'
+            raise OptionError(f'{change!r}: there is no such option to remove; there are {known}.')
+        del options[name]
     else:
         options[name] = value
 

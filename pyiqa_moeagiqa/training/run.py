@@ -167,6 +167,8 @@ def _require_apart(training: PromptNRDataset, others: Iterable[PromptNRDataset])
 
 def _loader(data: Mapping[str, Any]) -> DataLoader:
     dataset = build_dataset(dict(data))
+    if len(dataset) < processes():
+        raise OptionError(f'{data["name"]} has {len(dataset)} images, fewer than there are processes ({processes()}).')
     batch, workers = data.get('batch_size_per_gpu', 1), data.get('num_worker_per_gpu', 0)
     return DataLoader(dataset, batch_size=batch, num_workers=workers)
 

@@ -5,28 +5,28 @@ Each row is trained with three seeds on three splits by prompt. What was finishe
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pandas as pd
 import torch
 import typer
 
 from pyiqa_moeagiqa.training.command import variants
-from pyiqa_moeagiqa.training.run import run
 
 from .crops import COUNTS, ManyCrops
 from .features import WIDE, WideFeatures
+from .one_run import folder_of, train
 from .prior import train_prior
 from .report import crops_markdown, markdown
 from .table import BASE, Row, options_of, rows, with_prior
 
 SEEDS, SPLITS = ('1', '2', '3'), ('prompt_0', 'prompt_1', 'prompt_2')
-TEST = 'agiqa3k_test'
 
 
 def main(
     table: Annotated[Path, typer.Option(help='What "moeagiqa prepare agiqa3k" wrote.')],
     work: Annotated[Path, typer.Option(help='Where the prior, features, runs and the report are kept.')],
+    jobs: Annotated[int, typer.Option(help='Runs side by side, each on one thread.')] = os.cpu_count(),
 ) -> None:
     """Train the prior and every row; write ablations.csv, crops.csv and ablations.md."""
     table, work = table.resolve(), work.resolve()
@@ -34,13 +34,13 @@ def main(
     wide = WideFeatures(options_of(Row('', 'all layers', prior | WIDE, None), table, work))
     for row in rows(prior):
         wide.give_to(options_of(row, table, work))
-    jobs = {
+    todo = {
         folder_of(work, row) / name: options
         for row in rows(prior)
         for name, options in variants(options_of(row, table, work), SEEDS, SPLITS).items()
     }
-    with torch.multiprocessing.get_context('spawn').Pool(os.cpu_count(), torch.set_num_threads, (1,)) as pool:
-        results = dict(pool.imap_unordered(train, jobs.items()))
+    with torch.multiprocessing.get_context('spawn').Pool(jobs, torch.set_num_threads, (1,)) as pool:
+        results = dict(pool.imap_unordered(train, todo.items()))
     figures = pd.DataFrame(
         {'table': row.table, 'row': row.name, 'run': path.name, **results[path]}
         for row in rows(prior)
@@ -51,18 +51,6 @@ def main(
     crops = measure_crops(table, work)
     crops.to_csv(work / 'crops.csv', index=False)
     (work / 'ablations.md').write_text(f'{markdown(figures, rows(prior))}\n{crops_markdown(crops)}')
-
-
-def folder_of(work: Path, row: Row) -> Path:
-    """Where a row's runs are; rows that change nothing share one."""
-    name = f'table{row.table}_{row.name}' if row.changes else 'base'
-    return work / name.replace(' ', '_').replace(',', '').replace('=_', '')
-
-
-def train(job: tuple[Path, dict[str, Any]]) -> tuple[Path, dict[str, float]]:
-    """One run, and its figures on the test images."""
-    folder, options = job
-    return folder, run(options, folder)['figures'][TEST]
 
 
 def measure_crops(table: Path, work: Path) -> pd.DataFrame:

@@ -17,6 +17,7 @@ class Row(NamedTuple):
     published: tuple[float, float] | None
 
 
+EPOCHS, NEVER = 3, 1_000_000
 ONE_EXPERT = {'network.experts': 1, 'network.top_k': 1}
 BASE = Row('5', 'both, experts', {}, BRANCHES['both_experts'][1])
 
@@ -49,7 +50,7 @@ def rows(prior: dict[str, Any]) -> list[Row]:
         Row('7', f'layers {name.replace("_", " ")}', {'network.layers': chosen}, figures)
         for name, (chosen, figures) in LAYERS.items()
     ]
-    layers.append(Row('7', 'layers 3, 6, 9, 11', {}, None))
+    layers.append(Row('7', 'layers 4, 6, 8, 10', {}, None))
     experts = [
         Row('9', f'n = {n}, k = {k}', {} if (n, k) == (4, 3) else {'network.experts': n, 'network.top_k': k}, figures)
         for (n, k), figures in EXPERTS.items()
@@ -58,7 +59,7 @@ def rows(prior: dict[str, Any]) -> list[Row]:
         Row('8', f'frozen share {share}', {'network.frozen_share': share}, figures) for share, figures in FROZEN.items()
     ]
     frozen.append(Row('8', 'frozen share 1.0', {}, None))
-    return [*branches, *layers, *frozen, *experts]
+    return [*branches, *layers, *experts, *frozen]
 
 
 def options_of(row: Row, table: Path, work: Path) -> dict:
@@ -73,6 +74,8 @@ def options_of(row: Row, table: Path, work: Path) -> dict:
         'datasets.train.crops': 3,  # as in testing, so that an image's features serve every split
         'train.cache_folder': work / 'cache',
         'train.amp': 'true',
+        'train.total_epoch': EPOCHS,
+        'val.val_freq': NEVER,  # the network of the last iteration is measured: nothing is selected
         'logger.use_tb_logger': 'false',
     }
     return read_options(

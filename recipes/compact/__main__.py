@@ -18,8 +18,9 @@ from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.checkpoints import Checkpoint, find, save
 
 from .build import build
+from .calibrate import SHARE, coverage, quantiles
 from .data import MOS_MAX, Data, Words, load
-from .evaluate import by_generator, evaluate, floor, markdown, mean_of, predict
+from .evaluate import TARGETS, by_generator, evaluate, floor, markdown, mean_of, predict
 from .parts import check, download_wheels, read_dinov2
 from .train import Settings, train
 
@@ -78,6 +79,17 @@ def cross_validate(networks: list[MoEAGIQA], data: Data, fold: np.ndarray):
     return results, floors, unseen
 
 
+def intervals(errors: dict[str, np.ndarray], fold: np.ndarray) -> str:
+    """A table: from where to where, in MOS, and the share of MOS within, per fold by the other folds' errors."""
+    lines = ['| | MOS less score | held, per fold | mean |', '|---|---|---|---|']
+    for target, error in errors.items():
+        low, high = (MOS_MAX * bound for bound in quantiles(error))
+        shares = coverage(error, fold)
+        held = ', '.join(f'{share:.3f}' for share in shares)
+        lines.append(f'| {target} | {low:+.2f} to {high:+.2f} | {held} | {np.mean(shares):.3f} |')
+    return '\n'.join(lines)
+
+
 def main() -> None:
     """Run the recipe."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -92,8 +104,10 @@ def main() -> None:
     fold = folds(data, REPORT)
     *of_folds, trained = train_all(network, data, words, fold)
     results, floors, unseen = cross_validate(of_folds, data, fold)
+    errors = dict(zip(TARGETS, (data.mos.numpy() - unseen).T, strict=True))
     report = (
         f'{markdown(results, mean_of(floors))}\n### SRCC within generator settings\n\n{by_generator(unseen, data)}\n'
+        f'\n### {SHARE:.0%} intervals\n\n{intervals(errors, fold)}\n'
     )
     (options.work / 'figures.md').write_text(report)
     print(report)
@@ -108,6 +122,7 @@ def main() -> None:
         'mos_range': [0, MOS_MAX],
         'licence': LICENCE,
         'sources': SOURCES,
+        'interval': {target: quantiles(error) for target, error in errors.items()},
         'figures': {f'five folds over prompts, {target}': values for target, values in mean_of(results).items()},
     }
     save(Checkpoint(network.config, weights, info), options.output, half=True, int8_parts=('visual.', 'semantic.text.'))

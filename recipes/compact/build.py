@@ -14,7 +14,7 @@ from .parts import DINOV2, download_wheels, read_dinov2, read_minilm
 MINILM = {'hidden_size': 384, 'num_hidden_layers': 6, 'num_attention_heads': 12, 'intermediate_size': 1536}
 COMPACT = {
     'visual': DINOV2,
-    'layers': (3, 6, 9, 11),
+    'layers': (4, 6, 8, 10),
     'norm_layers': True,
     'token_pool': 6,
     'class_tokens': True,
@@ -26,7 +26,7 @@ COMPACT = {
     'prior': False,
     'channels': 256,
     'hidden': 256,
-    'matching': 256,
+    'matching': 384,
     'dropout': 0.0,
     'targets': ('quality', 'alignment'),
     'crop_size': 252,

@@ -26,15 +26,20 @@ class Data:
         table: columns name, prompt, generator and the MOS.
         mos: (N, 2) quality and alignment in [0, 1].
         prompt: (N,) number of each image's prompt.
-        mask: (N, L2) of the prompts' tokens.
+        prompt_mask: (prompts, L2) of each prompt's tokens.
         seen: 'clean' and 'degraded' features; every third image has a degraded copy.
     """
 
     table: pd.DataFrame
     mos: Tensor
     prompt: Tensor
-    mask: Tensor
+    prompt_mask: Tensor
     seen: dict[str, dict[str, Tensor]]
+
+    @property
+    def mask(self) -> Tensor:
+        """(N, L2) of each image's prompt."""
+        return self.prompt_mask[self.prompt]
 
     def features(self, kind: str, rows: np.ndarray) -> Features:
         """What the encoders see of images: of the whole view, then of the crops."""
@@ -44,7 +49,7 @@ class Data:
 
     def ids(self, rows: np.ndarray) -> Tensor:
         """Prompts by number, in the place of token ids: see ``Words``."""
-        return self.prompt[rows][:, None].expand(-1, self.mask.shape[1])
+        return self.prompt[rows][:, None].expand(-1, self.prompt_mask.shape[1])
 
 
 class Words(nn.Module):
@@ -79,7 +84,7 @@ def load(folder: Path, cache: Path, network: MoEAGIQA) -> tuple[Data, Words]:
     number = torch.tensor(numbers.to_numpy())
     mos = torch.tensor(table[['mos_quality', 'mos_align']].to_numpy() / MOS_MAX).float()
     seen = load_features(folder, cache, network, table['name'].tolist())
-    return Data(table, mos, number, mask[number], seen), Words(states.clone())
+    return Data(table, mos, number, mask, seen), Words(states.clone())
 
 
 def load_features(folder: Path, cache: Path, network: MoEAGIQA, names: list[str]) -> dict[str, dict[str, Tensor]]:

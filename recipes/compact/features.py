@@ -16,6 +16,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from tqdm import tqdm
 
 from pyiqa_moeagiqa.archs.images import read_image
+from pyiqa_moeagiqa.archs.metric_arch import fast_dtype
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.archs.views import crop_positions, semantic_view, take_crops
 
@@ -56,6 +57,8 @@ def extract(
 ) -> dict[str, Tensor]:
     """Features of pictures: ``degradation`` (N, n, C, h, w) and ``image`` (N, tokens, D), as float16.
 
+    Computed in bfloat16 where the processor is fast at it.
+
     Args:
         network: its encoders are what is computed.
         paths: the pictures.
@@ -63,6 +66,8 @@ def extract(
     """
     size, paths = network.config.crop_size, list(paths)
     degradation, image = [], []
+    dtype = fast_dtype(torch.device('cpu'))
+    fast = torch.autocast('cpu', dtype, enabled=dtype != torch.float32)
     for start in tqdm(range(0, len(paths), AT_ONCE), desc=kind.__name__, mininterval=30):
         crops, views = [], []
         for index in range(start, min(start + AT_ONCE, len(paths))):
@@ -70,7 +75,7 @@ def extract(
             positions = crop_positions(*pixels.shape[-2:], size, chosen.stop)[chosen]
             crops.append(take_crops(pixels, positions, size))
             views.append(semantic_view(pixels, network.view_size))
-        with torch.inference_mode():
+        with torch.inference_mode(), fast:
             features = network.encode(torch.stack(crops), torch.stack(views))
         degradation.append(features.degradation.half())
         image.append(features.image.half())

@@ -1,45 +1,66 @@
 """Kernel ridge regression on the frozen features: what the network is taught between the pictures that raters saw.
 
-Some 1,900 pictures are too few for a network of two million parameters, and enough for kernel ridge. So the network
+Some 1,900 pictures are too few for a network of millions of parameters, and enough for kernel ridge. So the network
 learns the regression's answers to mixtures of pictures, of which there are as many as one likes.
 """
 
-import numpy as np
 import torch
-from sklearn.compose import TransformedTargetRegressor
-from sklearn.kernel_ridge import KernelRidge
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-ALPHA, WIDTH = 0.1, 0.25
+WIDTH = 0.25  # exp(-WIDTH d), d the mean squared difference of standardised channels
+QUALITY_NOISE, ALIGNMENT_NOISE = 0.08, 0.6
+PROMPT = 0.3
 
 
-class Teacher:
-    """Gaussian kernel ridge from the view's and the crops' mean features to quality.
+class PictureKernel:
+    """How alike pictures are, by the means over places (N, 2 * C) of their view's and their crops' features."""
 
-    Args:
-        degradation: (N, 1 + n, C, h, w), the view first.
-        mos: (N,) in [0, 1].
+    def __init__(self, means: Tensor):
+        self.mean, self.deviation = means.mean(0), means.std(0)
+        self.seen = self._standard(means)
+
+    def _standard(self, means: Tensor) -> Tensor:
+        return (means - self.mean) / self.deviation
+
+    def __call__(self, means: Tensor) -> Tensor:
+        """(M, N) with the pictures that it was made from."""
+        distance = torch.cdist(self._standard(means), self.seen).square() / self.seen.shape[1]
+        return (-WIDTH * distance).exp()
+
+
+def solve(kernel: Tensor, mos: Tensor, noise: float) -> Tensor:
+    """Weights (N,) of the pictures in kernel ridge regression."""
+    ridge = kernel.double() + noise * torch.eye(len(kernel), dtype=torch.float64)
+    return torch.linalg.solve(ridge, (mos - mos.mean()).double()).float()
+
+
+class QualityTeacher:
+    """Quality of pictures, (M,) in [0, 1], from how alike they are to the N that it is made from: (M, N)."""
+
+    def __init__(self, alike: Tensor, mos: Tensor):
+        self.mean, self.weights = mos.mean(), solve(alike, mos, QUALITY_NOISE)
+
+    def __call__(self, alike: Tensor) -> Tensor:
+        return alike @ self.weights + self.mean
+
+
+class AlignmentTeacher:
+    """Alignment (M,) in [0, 1], from the same and from the cosines (M,) of pictures and prompts.
+
+    The kernel is k + PROMPT c c' (1 + k): a function of the picture, and a slope of the cosine that differs from picture to
+    picture.
     """
 
-    def __init__(self, degradation: Tensor, mos: Tensor):
-        seen = self._flatten(degradation)
-        ridge = KernelRidge(alpha=ALPHA, kernel='rbf', gamma=WIDTH / seen.shape[1])
-        centred = TransformedTargetRegressor(ridge, transformer=StandardScaler(with_std=False))
-        self.model = make_pipeline(StandardScaler(), centred).fit(seen, mos.numpy().astype(np.float64))
+    def __init__(self, alike: Tensor, cosine: Tensor, mos: Tensor):
+        self.mean, self.cosine_mean, self.cosine_deviation = mos.mean(), cosine.mean(), cosine.std()
+        self.seen = self._standard(cosine)
+        self.weights = solve(self._joint(alike, cosine), mos, ALIGNMENT_NOISE)
 
-    def noise(self, degradation: Tensor) -> Tensor:
-        """Normal noise as large as each channel's deviation between pictures, the same at all places of a crop."""
-        view, crop = torch.from_numpy(self.model[0].scale_).float().chunk(2)
-        scale = torch.stack([view] + [crop] * (degradation.shape[1] - 1))
-        return (torch.randn(*degradation.shape[:3]) * scale)[..., None, None]
+    def _standard(self, cosine: Tensor) -> Tensor:
+        return (cosine - self.cosine_mean) / self.cosine_deviation
 
-    @staticmethod
-    def _flatten(degradation: Tensor) -> np.ndarray:
-        means = degradation.mean((3, 4))
-        return torch.cat([means[:, 0], means[:, 1:].mean(1)], dim=1).double().numpy()
+    def _joint(self, alike: Tensor, cosine: Tensor) -> Tensor:
+        return alike + PROMPT * torch.outer(self._standard(cosine), self.seen) * (1 + alike)
 
-    def __call__(self, degradation: Tensor) -> Tensor:
-        """(N,) quality."""
-        return torch.from_numpy(self.model.predict(self._flatten(degradation))).float()
+    def __call__(self, alike: Tensor, cosine: Tensor) -> Tensor:
+        return self._joint(alike, cosine) @ self.weights + self.mean

@@ -8,6 +8,7 @@ from PIL import Image
 
 from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric, fast_dtype
 from pyiqa_moeagiqa.archs.views import crop_positions
+from pyiqa_moeagiqa.checkpoints import read, save
 from pyiqa_moeagiqa.options import OptionError
 
 CAT = 'a cat in the snow'
@@ -65,6 +66,20 @@ def test_details_add_up(metric, images):
     assert details.chosen.shape == (3, 2, 3)
     assert details.crop_positions[0].equal(crop_positions(90, 130, 64, 2))
     assert details.cut_tokens == [0, 0, 10_002 - 35]
+
+
+def test_a_calibrated_checkpoint_says_from_where_to_where_the_mos_lies(metric, tiny_checkpoint, images, tmp_path):
+    checkpoint = read(tiny_checkpoint)
+    checkpoint.info['interval'] = {'alignment': [-0.25, 0.125]}
+    path = save(checkpoint, tmp_path / 'calibrated.safetensors')
+    calibrated = MoEAGIQAMetric(pretrained_model_path=str(path))
+    _, details = calibrated(images, caption_list=[CAT] * 3, return_details=True)
+    low, high = details.interval['alignment'].T
+    alignment = details.scores['alignment'].flatten()
+    torch.testing.assert_close(alignment - low, torch.full((3,), 0.25))
+    torch.testing.assert_close(high - alignment, torch.full((3,), 0.125))
+    assert 'quality' not in details.interval
+    assert metric(images, caption_list=[CAT] * 3, return_details=True)[1].interval == {}
 
 
 def test_a_cut_prompt_is_warned_of(metric, images):

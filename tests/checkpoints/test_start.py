@@ -70,6 +70,8 @@ def test_an_unknown_part_is_named_with_the_nearest(files):
 
 
 def test_an_unknown_option_is_named_with_the_nearest(files):
+    with pytest.raises(OptionError, match="'wieghts': did you mean 'weights'"):
+        start_network(OPTIONS | {'wieghts': {}})
     with pytest.raises(OptionError, match="'expert': did you mean 'experts'"):
         start(files, expert=3)
 

@@ -140,6 +140,7 @@ def test_other_columns_can_be_the_targets(write):
 UNUSABLE = {
     'no such target': ({'targets': ['beauty']}, "column 'beauty' is missing"),
     'range upside down': ({'mos_range': (5, 0)}, 'The MOS range is 5 to 0: give the lowest, then the highest'),
+    'infinite range': ({'mos_range': (0, float('inf'))}, 'The MOS range is 0 to inf: .* both finite'),
 }
 
 

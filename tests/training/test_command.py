@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from pyiqa_moeagiqa.cli import app
 from pyiqa_moeagiqa.models.run_options import check_run
+from pyiqa_moeagiqa.options import OptionError
 from pyiqa_moeagiqa.training.command import variants
 
 
@@ -47,6 +48,13 @@ def test_seeds_or_splits_alone_or_neither(opt):
     assert list(variants(opt, [], ['prompt_1'])) == ['prompt_1']
     (only,) = variants(opt, [], []).items()
     assert only == ('.', opt)
+
+
+def test_a_seed_or_split_named_twice_is_refused(opt):
+    with pytest.raises(OptionError, match=r"--seeds has '1,1': name each once"):
+        variants(opt, ['1', '1'], [])
+    with pytest.raises(OptionError, match=r"--splits has 'a,a': name each once"):
+        variants(opt, [], ['a', 'a'])
 
 
 def test_a_run_that_failed_before_its_first_state_takes_other_options(command, tmp_path):

@@ -50,6 +50,11 @@ def test_files_that_are_not_a_runs_own_stay(opt, tmp_path):
     assert (folder / 'models' / 'mine.safetensors').read_bytes() == b'mine'
 
 
+def test_a_warm_up_as_long_as_the_run_is_warned_of(opt, tmp_path, caplog):
+    run(opt, tmp_path / 'run')
+    assert 'warmup is 4, but the whole run has 2 updates: the rate never reaches its height' in caplog.text
+
+
 @pytest.mark.parametrize('where', ['val', 'test'])
 def test_images_on_both_sides_are_refused(opt, tmp_path, where):
     section = opt['datasets']['val'] if where == 'val' else opt['test']['bright_test']
