@@ -44,35 +44,32 @@ def layer_features(
     layers: Sequence[int],
     norm: bool = False,
     class_tokens: bool = False,
-    to_the_end: bool = False,
     trunk: int = 0,
-) -> tuple[Tensor, Tensor | None, Tensor]:
+) -> tuple[Tensor, dict[int, Tensor]]:
     """Patch tokens of the given layers (the first is 1) joined on channels: (N, len(layers) * D, h, w) (eq. 3).
 
     With ``norm`` the ViT's last norm is applied to each. With ``class_tokens`` the layers' class tokens follow as as
-    many channels again, the same at every place. The second answer are all tokens (N, 1 + h * w, D) after the first
-    ``trunk`` layers, or None where that is 0; the third those after the last layer that was computed, normed: that is
-    the ViT's last one only with ``to_the_end``, else layers that nobody asked for are skipped.
+    many channels again, the same at every place. The second answer are all tokens (N, 1 + h * w, D) as they are after each
+    of these layers and after the first ``trunk``; later layers are not computed.
     """
     wanted = sorted({*layers, trunk} - {0})
-    last, taken = vit.forward_intermediates(
+    taken = vit.forward_intermediates(
         pixels,
         indices=[layer - 1 for layer in wanted],
-        stop_early=not to_the_end,
+        stop_early=True,
         output_fmt='NLC',
         return_prefix_tokens=True,
+        intermediates_only=True,
     )
-    by_layer = {layer: torch.cat([prefix, patches], 1) for layer, (patches, prefix) in zip(wanted, taken, strict=True)}
-    after, taken = by_layer.get(trunk), [by_layer[layer] for layer in layers]
-    if norm:
-        taken = [vit.norm(tokens) for tokens in taken]
+    after = {layer: torch.cat([prefix, patches], 1) for layer, (patches, prefix) in zip(wanted, taken, strict=True)}
+    joined = [vit.norm(after[layer]) if norm else after[layer] for layer in layers]
     grid = vit.patch_embed.dynamic_feat_size(pixels.shape[-2:])
-    patches = torch.cat([tokens[:, vit.num_prefix_tokens :] for tokens in taken], dim=-1)
+    patches = torch.cat([tokens[:, vit.num_prefix_tokens :] for tokens in joined], dim=-1)
     patches = patches.transpose(1, 2).unflatten(2, grid)
     if not class_tokens:
-        return patches, after, last
-    classes = torch.cat([tokens[:, 0] for tokens in taken], dim=1)[:, :, None, None]
-    return torch.cat([patches, classes.expand(-1, -1, *grid)], dim=1), after, last
+        return patches, after
+    classes = torch.cat([tokens[:, 0] for tokens in joined], dim=1)[:, :, None, None]
+    return torch.cat([patches, classes.expand(-1, -1, *grid)], dim=1), after
 
 
 def class_token(vit: nn.Module, pixels: Tensor) -> Tensor:
@@ -80,9 +77,11 @@ def class_token(vit: nn.Module, pixels: Tensor) -> Tensor:
     return vit.forward_features(pixels)[:, 0]
 
 
-def class_token_from(vit: VisionTransformer, tokens: Tensor, layers: int) -> Tensor:
-    """The same from all tokens as they are after the first ``layers`` layers."""
-    return vit.norm(vit.blocks[layers:](tokens))[:, 0]
+def last_tokens(vit: nn.Module, pixels: Tensor, tokens: Tensor, layers: int) -> Tensor:
+    """All tokens after the ViT's last norm, (N, 1 + h * w, D), going on from those after the first ``layers`` layers."""
+    if type(vit) is not VisionTransformer:
+        return vit.forward_features(pixels)  # its blocks take more than tokens, such as rotary embeddings
+    return vit.norm(vit.blocks[layers:](tokens))
 
 
 def shared_layers(one: nn.Module, other: nn.Module) -> int:

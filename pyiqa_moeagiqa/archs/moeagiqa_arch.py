@@ -19,7 +19,7 @@ from .degradation import (
     PriorInjection,
     build_vit,
     class_token,
-    class_token_from,
+    last_tokens,
     layer_features,
     pool_tokens,
     shared_layers,
@@ -165,23 +165,25 @@ class MoEAGIQA(nn.Module):
             crops = torch.cat([view[:, None], crops], dim=1)
         if config.branches != 'semantic':
             pixels = normalize(crops.flatten(0, 1), config.pixel_mean, config.pixel_std).to(_dtype(self.visual))
-            layers, after, last = layer_features(
-                self.visual, pixels, config.layers, config.norm_layers, config.class_tokens, config.view_is_crop,
-                getattr(self, 'trunk', 0),
-            )  # fmt: skip
+            layers, after = layer_features(
+                self.visual, pixels, config.layers, config.norm_layers, config.class_tokens, getattr(self, 'trunk', 0)
+            )
             degradation = F.avg_pool2d(layers.float(), config.token_pool).unflatten(0, crops.shape[:2])
             if config.prior:
                 prior = self._prior(pixels, after).float().unflatten(0, crops.shape[:2])
         if config.view_is_crop:
-            image = self._pool(last.unflatten(0, crops.shape[:2])[:, 0])
+            deepest, step = max(config.layers), crops.shape[1]  # of each image's crops the view comes first
+            image = self._pool(last_tokens(self.visual, pixels[::step], after[deepest][::step], deepest))
         elif config.branches != 'visual':
             image = self._image_tokens(normalize(view, self.view_mean, self.view_std))
         if ids is not None and config.reads_image_with_visual and self.semantic.words_are_frozen:
             words = self.semantic.words(ids, mask)
         return Features(degradation, prior, image, words)
 
-    def _prior(self, pixels: Tensor, after: Tensor | None) -> Tensor:
-        return class_token(self.prior, pixels) if after is None else class_token_from(self.prior, after, self.trunk)
+    def _prior(self, pixels: Tensor, after: dict[int, Tensor]) -> Tensor:
+        if not self.trunk:
+            return class_token(self.prior, pixels)
+        return last_tokens(self.prior, pixels, after[self.trunk], self.trunk)[:, 0]
 
     def find_shared_trunk(self) -> None:
         """Note how many of its first layers the prior's ViT has in common with the frozen ViT, as far as that is computed.

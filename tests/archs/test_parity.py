@@ -146,7 +146,7 @@ def tiny_vit() -> torch.nn.Module:
 
 def vit_features(layers) -> torch.Tensor:
     with torch.inference_mode():
-        tokens, _, _ = layer_features(tiny_vit(), given('vit_pixels', 2, 3, 32, 32), layers)
+        tokens, _ = layer_features(tiny_vit(), given('vit_pixels', 2, 3, 32, 32), layers)
     return tokens.flatten(2).transpose(1, 2)
 
 

@@ -60,7 +60,7 @@ def test_the_encoders_answer_as_the_released_ones(convert):
     pixels = given('vit_pixels', 2, 3, 32, 32)
     ids, mask = torch.from_numpy(GOLDEN['blip_ids']), torch.from_numpy(GOLDEN['blip_mask'])
     with torch.inference_mode():
-        layers, _, _ = layer_features(network.visual, pixels, network.config.layers)
+        layers, _ = layer_features(network.visual, pixels, network.config.layers)
         prior = class_token(network.prior, pixels)
         image = network.semantic.image_features(given('blip_pixels', 2, 3, 48, 48))
         words = network.semantic.text_features(ids, mask, image)
