@@ -79,15 +79,7 @@ class MoEAGIQAConfig:
 
     def __post_init__(self):
         self._check_types()
-        for name, (kind, allowed) in _LISTS.items():
-            values = getattr(self, name)
-            is_list = isinstance(values, list | tuple) and all(
-                isinstance(value, kind) and not isinstance(value, bool) for value in values
-            )
-            self._require(name, is_list, allowed)
-            object.__setattr__(self, name, tuple(values))
-        for name in ('pixel_mean', 'pixel_std'):
-            self._require(name, len(getattr(self, name)) == 3, _LISTS[name][1])
+        self._check_lists()
         self._require('branches', self.branches in ('both', 'visual', 'semantic'), "'both', 'visual' or 'semantic'")
         self._require('semantic', self.semantic in ('blip', 'bert'), "'blip' or 'bert'")
         self._require('experts', self.experts >= 1, 'at least 1')
@@ -119,6 +111,16 @@ class MoEAGIQAConfig:
             whole = wanted is int and not isinstance(value, bool)
             if wanted is not None and not (isinstance(value, wanted) and (whole or wanted is not int)):
                 self._require(f.name, False, _TYPE_NAMES[f.type])
+
+    def _check_lists(self) -> None:
+        for name, (kind, allowed) in _LISTS.items():
+            values = getattr(self, name)
+            is_list = isinstance(values, list | tuple) and all(
+                isinstance(value, kind) and not isinstance(value, bool) for value in values
+            )
+            whole = not name.startswith('pixel_') or (is_list and len(values) == 3)
+            self._require(name, is_list and whole, allowed)
+            object.__setattr__(self, name, tuple(values))
 
     @property
     def model_name(self) -> str:

@@ -7,6 +7,12 @@ from torch import Tensor, nn
 from .experts import ExpertScores
 
 
+def mean_word(words: Tensor, mask: Tensor) -> Tensor:
+    """The mean of a prompt's words, padding left out: (M, L2, E), (M, L2) -> (M, E)."""
+    weights = mask.unsqueeze(-1).to(words.dtype)
+    return (words * weights).sum(1) / weights.sum(1)
+
+
 class PromptMatching(nn.Module):
     r"""Cosine of an image's and a prompt's embedding in a common space, as in contrastive pre-training.
 
@@ -32,9 +38,8 @@ class PromptMatching(nn.Module):
         self.weight = nn.Parameter(torch.full((targets,), 0.2))
 
     def forward(self, image: Tensor, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        weights = mask.unsqueeze(-1).to(words.dtype)
-        prompt = (words * weights).sum(1) / weights.sum(1)
-        return F.normalize(self.embed_image(image), dim=-1), F.normalize(self.embed_prompt(prompt), dim=-1)
+        prompt = self.embed_prompt(mean_word(words, mask))
+        return F.normalize(self.embed_image(image), dim=-1), F.normalize(prompt, dim=-1)
 
     def add_to(self, targets: dict[str, ExpertScores], cosine: Tensor) -> dict[str, ExpertScores]:
         """Each target's scores (N, n) plus its share of the cosine (N,) between an image and its prompt."""

@@ -15,7 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..archs.config import MoEAGIQAConfig
+from ..archs.config import TARGETS, MoEAGIQAConfig
+from ..options import RANGE, check
 from ..whole_file import whole_file
 
 FORMAT = 'moeagiqa-1'
@@ -148,12 +149,18 @@ def read_header(path: Path | str) -> tuple[MoEAGIQAConfig, dict[str, Any]]:
         options, info = json.loads(metadata['config']), json.loads(metadata.get('info', '{}'))
         newer = _newer_than_this_version(metadata['format'], options)
         config = None if newer else MoEAGIQAConfig.from_options(options)
+        _check_interval(info)
     except (KeyError, TypeError, ValueError) as error:
         reason = str(error).rstrip('.')
         raise CheckpointError(f'{path}: its header cannot be used ({reason}); get the file again.') from None
     if newer:
         raise CheckpointError(f'{path}: from a newer version (its header has {newer}); update pyiqa-moeagiqa.')
     return config, info if isinstance(info, dict) else {}
+
+
+def _check_interval(info: Any) -> None:
+    interval = info.get('interval', {}) if isinstance(info, dict) else {}
+    check(interval, dict.fromkeys(TARGETS, RANGE), 'interval')
 
 
 def _newer_than_this_version(stored_format: str, options: dict[str, Any]) -> str:

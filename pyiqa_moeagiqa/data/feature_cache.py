@@ -68,6 +68,10 @@ class FeatureCache:
                 'cache_folder to another place.'
             ) from None
 
+    def remove(self, key: str) -> None:
+        """Forget features of one picture, where they are kept."""
+        self._file(key).unlink(missing_ok=True)
+
     def look_up(self, keys: Sequence[str], compute: Callable[[list[int]], Features]) -> Features:
         """Features of a batch; ``compute`` answers for the places that are not there yet."""
         missing = [place for place, key in enumerate(keys) if key not in self]

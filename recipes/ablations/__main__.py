@@ -32,21 +32,15 @@ def main(
     table, work = table.resolve(), work.resolve()
     prior = with_prior(train_prior(table, work, SPLITS))
     wide = WideFeatures(options_of(Row('', 'all layers', prior | WIDE, None), table, work))
-    for row in rows(prior):
-        wide.give_to(options_of(row, table, work))
-    todo = {
-        folder_of(work, row) / name: options
-        for row in rows(prior)
-        for name, options in variants(options_of(row, table, work), SEEDS, SPLITS).items()
-    }
+    figures = []
     with torch.multiprocessing.get_context('spawn').Pool(jobs, torch.set_num_threads, (1,)) as pool:
-        results = dict(pool.imap_unordered(train, todo.items()))
-    figures = pd.DataFrame(
-        {'table': row.table, 'row': row.name, 'run': path.name, **results[path]}
-        for row in rows(prior)
-        for path in results
-        if path.parent == folder_of(work, row)
-    )
+        for row in rows(prior):
+            options = options_of(row, table, work)
+            todo = {folder_of(work, row) / name: one for name, one in variants(options, SEEDS, SPLITS).items()}
+            with wide.lent_to(options):
+                for folder, measured in pool.imap_unordered(train, todo.items()):
+                    figures.append({'table': row.table, 'row': row.name, 'run': folder.name, **measured})
+    figures = pd.DataFrame(figures)
     figures.to_csv(work / 'ablations.csv', index=False)
     crops = measure_crops(table, work)
     crops.to_csv(work / 'crops.csv', index=False)

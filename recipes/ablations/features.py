@@ -1,10 +1,10 @@
 """Features of every layer, computed once: each row takes its own from them, instead of passing all images again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from pyiqa.data import build_dataset
 from pyiqa.models import build_model
 from torch import Tensor
@@ -42,14 +42,19 @@ class WideFeatures:
         self.cache, self.images = model.cache, images(options, split='all')
         compute_missing(model, self.images, self.cache)
 
-    @torch.no_grad()
-    def give_to(self, options: Mapping[str, Any]) -> None:
-        """Fill the cache of another row."""
+    @contextmanager
+    def lent_to(self, options: Mapping[str, Any]) -> Iterator[None]:
+        """Fill the cache of another row, for as long as it is trained: those of all rows at once would be 20 GB."""
         model = open_model(options)
         keys = [self.images.key(row) for row in range(len(self.images.table))]
-        for key in keys:
-            if key not in model.cache:
+        lent = [key for key in keys if key not in model.cache]
+        try:
+            for key in lent:
                 model.cache.write(key, select(self.cache.read(key), model.network))
+            yield
+        finally:
+            for key in lent:
+                model.cache.remove(key)
 
 
 def select(wide: Mapping[str, Tensor], network: MoEAGIQA) -> Features:
@@ -58,9 +63,8 @@ def select(wide: Mapping[str, Tensor], network: MoEAGIQA) -> Features:
     first = 0 if config.view_is_crop else 1  # the view comes before the crops
     degradation = prior = image = words = None
     if config.branches != 'semantic':
-        by_layer = wide['degradation'][first:].unflatten(
-            1, (2 * DEPTH, -1)
-        )  # patch tokens of all layers, then class tokens
+        # patch tokens of all layers, then class tokens of all layers
+        by_layer = wide['degradation'][first:].unflatten(1, (2 * DEPTH, -1))
         chosen = [layer - 1 for layer in config.layers]
         degradation = by_layer[:, [*chosen, *(DEPTH + layer for layer in chosen)]].flatten(1, 2)
         prior = wide['prior'][first:] if config.prior else None

@@ -8,17 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyiqa_moeagiqa.archs.matching import PromptMatching
+from pyiqa_moeagiqa.archs.matching import PromptMatching, mean_word
 
 PENALTY = 2.0
 PARTS = 5
 FAITHFUL = 0.15  # pictures that hardly show their prompt count for no less than at this share of the mean alignment
-
-
-def mean_word(words: Tensor, mask: Tensor) -> Tensor:
-    """(M, L2, E), (M, L2) -> (M, E)."""
-    weights = mask.unsqueeze(-1).to(words.dtype)
-    return (words * weights).sum(1) / weights.sum(1)
 
 
 def fit(matching: PromptMatching, summaries: Tensor, prompts: Tensor, prompt: np.ndarray, alignment: Tensor) -> None:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pyiqa_moeagiqa.archs.matching import mean_word
 from pyiqa_moeagiqa.archs.moeagiqa_arch import Assessment, Features, MoEAGIQA
 
 from . import match
@@ -72,7 +73,7 @@ class Lesson:
         self.view = Reduction(features.degradation[:, :1], hidden)
         self.crops = Reduction(features.degradation[:, 1:], hidden)
         summary, mos = network.summary(features), data.mos[rows]
-        prompts = match.mean_word(network.semantic.text.last_hidden_state, data.prompt_mask)
+        prompts = mean_word(network.semantic.text.last_hidden_state, data.prompt_mask)
         number = data.prompt[rows].numpy()
         embedding = match.unseen_embeddings(network.matching, summary, prompts, number, mos[:, 1], seed)
         match.fit(network.matching, summary, prompts, number, mos[:, 1])

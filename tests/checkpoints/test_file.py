@@ -41,6 +41,18 @@ def test_the_header_tells_all_without_the_weights(checkpoint, file):
     assert read_header(file) == (checkpoint.config, INFO)
 
 
+@pytest.mark.parametrize(
+    'interval', [[0, 1], {'quality': 0.5}, {'quality': [0.1]}, {'quality': [1, 0]}, {'beauty': [0, 1]}]
+)
+def test_an_interval_that_is_none_is_refused_in_one_sentence(checkpoint, tmp_path, interval):
+    checkpoint.info['interval'] = interval
+    path = save(checkpoint, tmp_path / 'odd.safetensors')
+    with pytest.raises(CheckpointError, match='its header cannot be used') as error:
+        read_header(path)
+    assert 'interval' in str(error.value)
+    assert '\n' not in str(error.value)
+
+
 def test_float16_is_read_as_float32(checkpoint, tmp_path):
     path = save(checkpoint, tmp_path / 'half.safetensors', half=True)
     assert {tensor.dtype for tensor in load_file(path).values()} == {torch.float16}

@@ -53,6 +53,15 @@ def test_what_is_read_is_what_was_written_to_the_precision_of_float16(tmp_path):
     assert read.image.dtype == torch.float32
 
 
+def test_what_is_removed_is_computed_again(tmp_path):
+    cache = FeatureCache(tmp_path, 'f' * 64)
+    cache.look_up(['a', 'b'], lambda places: features(len(places)))
+    cache.remove('a')
+    cache.remove('never there')
+    assert 'a' not in cache
+    assert 'b' in cache
+
+
 def test_a_corrupt_file_is_named_in_one_sentence(tmp_path):
     cache = FeatureCache(tmp_path, 'f' * 64)
     cache.look_up(['a'], lambda places: features())
