@@ -1,12 +1,12 @@
 """Visual side: degradation features of a ViT's middle layers, and the natural degradation prior (eq. 1-3, 5)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import timm
 import torch
 import torch.nn.functional as F
-from timm.layers import resample_abs_pos_embed
-from timm.models.vision_transformer import VisionTransformer
+from timm.layers import Attention, resample_abs_pos_embed
+from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from ..options import OptionError
@@ -52,16 +52,7 @@ def layer_features(
     many channels again, the same at every place. The second answer are all tokens (N, 1 + h * w, D) as they are after each
     of these layers and after the first ``trunk``; later layers are not computed.
     """
-    wanted = sorted({*layers, trunk} - {0})
-    taken = vit.forward_intermediates(
-        pixels,
-        indices=[layer - 1 for layer in wanted],
-        stop_early=True,
-        output_fmt='NLC',
-        return_prefix_tokens=True,
-        intermediates_only=True,
-    )
-    after = {layer: torch.cat([prefix, patches], 1) for layer, (patches, prefix) in zip(wanted, taken, strict=True)}
+    after = tokens_after(vit, pixels, {*layers, trunk} - {0})
     joined = [vit.norm(after[layer]) if norm else after[layer] for layer in layers]
     grid = vit.patch_embed.dynamic_feat_size(pixels.shape[-2:])
     patches = torch.cat([tokens[:, vit.num_prefix_tokens :] for tokens in joined], dim=-1)
@@ -72,9 +63,18 @@ def layer_features(
     return torch.cat([patches, classes.expand(-1, -1, *grid)], dim=1), after
 
 
-def class_token(vit: nn.Module, pixels: Tensor) -> Tensor:
-    """The class token after the ViT's last norm: (N, D) (eq. 1)."""
-    return vit.forward_features(pixels)[:, 0]
+def tokens_after(vit: nn.Module, pixels: Tensor, layers: Collection[int]) -> dict[int, Tensor]:
+    """All tokens (N, 1 + h * w, D) as they are after each of these layers (the first is 1); later ones are not computed."""
+    wanted = sorted(layers)
+    taken = vit.forward_intermediates(
+        pixels,
+        indices=[layer - 1 for layer in wanted],
+        stop_early=True,
+        output_fmt='NLC',
+        return_prefix_tokens=True,
+        intermediates_only=True,
+    )
+    return {layer: torch.cat([prefix, patches], 1) for layer, (patches, prefix) in zip(wanted, taken, strict=True)}
 
 
 def last_tokens(vit: nn.Module, pixels: Tensor, tokens: Tensor, layers: int) -> Tensor:
@@ -82,6 +82,37 @@ def last_tokens(vit: nn.Module, pixels: Tensor, tokens: Tensor, layers: int) -> 
     if type(vit) is not VisionTransformer:
         return vit.forward_features(pixels)  # its blocks take more than tokens, such as rotary embeddings
     return vit.norm(vit.blocks[layers:](tokens))
+
+
+def class_token(vit: nn.Module, pixels: Tensor, tokens: Tensor | None = None, layers: int = 0) -> Tensor:
+    """The class token after the ViT's last norm: (N, D) (eq. 1).
+
+    Going on from ``tokens``, those after the first ``layers`` layers, where they are given. Of the last layer only what
+    the class token needs is computed: all keys and values, but one query and one token's MLP.
+    """
+    last = len(vit.blocks) - 1
+    if vit.training or last < 1 or not (type(vit) is VisionTransformer and _is_plain(vit.blocks[last])):
+        return vit.forward_features(pixels)[:, 0]
+    if tokens is None or not 0 < layers <= last:
+        layers, tokens = last, tokens_after(vit, pixels, [last])[last]
+    return vit.norm(_first_token_after(vit.blocks[last], vit.blocks[layers:last](tokens)))
+
+
+def _is_plain(block: nn.Module) -> bool:
+    return type(block) is Block and type(block.attn) is Attention and getattr(block.attn, 'gate', None) is None
+
+
+def _first_token_after(block: Block, tokens: Tensor) -> Tensor:
+    """A block's answer for the first token alone: (N, L, D) -> (N, D)."""
+    attention, first, normed = block.attn, tokens[:, 0], block.norm1(tokens)
+    width, bias = attention.proj.in_features, attention.qkv.bias
+    q_bias, kv_bias = (None, None) if bias is None else (bias[:width], bias[width:])
+    q = F.linear(normed[:, :1], attention.qkv.weight[:width], q_bias)
+    k, v = F.linear(normed, attention.qkv.weight[width:], kv_bias).chunk(2, dim=-1)
+    q, k, v = (part.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for part in (q, k, v))
+    attended = F.scaled_dot_product_attention(attention.q_norm(q), attention.k_norm(k), v)  # (N, heads, 1, D / heads)
+    first = first + block.ls1(attention.proj(attention.norm(attended.flatten(1))))
+    return first + block.ls2(block.mlp(block.norm2(first)))
 
 
 def shared_layers(one: nn.Module, other: nn.Module) -> int:

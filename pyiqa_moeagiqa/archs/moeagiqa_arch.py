@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..options import OptionError
+from .chunks import crops_at_once, in_chunks
 from .config import MoEAGIQAConfig
 from .degradation import (
     LocalFFN,
@@ -164,26 +165,37 @@ class MoEAGIQA(nn.Module):
         if config.view_is_crop:
             crops = torch.cat([view[:, None], crops], dim=1)
         if config.branches != 'semantic':
-            pixels = normalize(crops.flatten(0, 1), config.pixel_mean, config.pixel_std).to(_dtype(self.visual))
-            layers, after = layer_features(
-                self.visual, pixels, config.layers, config.norm_layers, config.class_tokens, getattr(self, 'trunk', 0)
+            tokens = 1 + self.visual.patch_embed.num_patches
+            at_once = crops_at_once(tokens, crops.device)
+            degradation, prior, deepest = in_chunks(self._encode_crops, crops.flatten(0, 1), at_once)
+            degradation, prior = (
+                None if part is None else part.unflatten(0, crops.shape[:2]) for part in (degradation, prior)
             )
-            degradation = F.avg_pool2d(layers.float(), config.token_pool).unflatten(0, crops.shape[:2])
-            if config.prior:
-                prior = self._prior(pixels, after).float().unflatten(0, crops.shape[:2])
         if config.view_is_crop:
-            deepest, step = max(config.layers), crops.shape[1]  # of each image's crops the view comes first
-            image = self._pool(last_tokens(self.visual, pixels[::step], after[deepest][::step], deepest))
+            views = self._normalize(view)
+            image = self._pool(last_tokens(self.visual, views, deepest[:: crops.shape[1]], max(config.layers)))
         elif config.branches != 'visual':
             image = self._image_tokens(normalize(view, self.view_mean, self.view_std))
         if ids is not None and config.reads_image_with_visual and self.semantic.words_are_frozen:
             words = self.semantic.words(ids, mask)
         return Features(degradation, prior, image, words)
 
-    def _prior(self, pixels: Tensor, after: dict[int, Tensor]) -> Tensor:
-        if not self.trunk:
-            return class_token(self.prior, pixels)
-        return last_tokens(self.prior, pixels, after[self.trunk], self.trunk)[:, 0]
+    def _normalize(self, crops: Tensor) -> Tensor:
+        return normalize(crops, self.config.pixel_mean, self.config.pixel_std).to(_dtype(self.visual))
+
+    def _encode_crops(self, crops: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Eq. 3 and 1 of crops (M, 3, S, S), and, where the view is a crop, all tokens after the deepest layer of eq. 3."""
+        config, prior, trunk = self.config, None, getattr(self, 'trunk', 0)
+        pixels = self._normalize(crops)
+        layers, after = layer_features(
+            self.visual, pixels, config.layers, config.norm_layers, config.class_tokens, trunk
+        )
+        degradation = layers.float()
+        if config.token_pool > 1:
+            degradation = F.avg_pool2d(degradation, config.token_pool)
+        if config.prior:
+            prior = class_token(self.prior, pixels, after.get(trunk), trunk).float()
+        return degradation, prior, after[max(config.layers)] if config.view_is_crop else None
 
     def find_shared_trunk(self) -> None:
         """Note how many of its first layers the prior's ViT has in common with the frozen ViT, as far as that is computed.

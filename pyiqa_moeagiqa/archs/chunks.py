@@ -1,0 +1,42 @@
+"""Many crops through an encoder, a few at a time: what fits the processor's cache, or the accelerator's memory."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+TOKENS_AT_ONCE = 1024  # on a processor: their widest activations, 12 MiB of a ViT-B's, still lie in its cache
+
+
+def crops_at_once(tokens: int, device: torch.device) -> int:
+    """How many crops of so many tokens go through a ViT together: on an accelerator as many as there are."""
+    return max(1, TOKENS_AT_ONCE // tokens) if device.type == 'cpu' else 2**31
+
+
+def in_chunks(
+    function: Callable[[Tensor], tuple[Tensor | None, ...]], inputs: Tensor, size: int
+) -> tuple[Tensor | None, ...]:
+    """``function`` of ``inputs`` (N, ...), which answers for each row by itself, computed ``size`` rows at a time.
+
+    An accelerator that runs out of memory is asked for half as many rows, down to one.
+
+    Args:
+        function: rows to a tuple of as many rows each, or None.
+        inputs: all rows.
+        size: rows at a time, at least 1.
+
+    Raises:
+        torch.OutOfMemoryError: where one row is too much.
+    """
+    size = min(size, len(inputs))
+    while True:
+        try:
+            parts = [function(chunk) for chunk in inputs.split(size)]
+            break
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+        # Out of the handler, whose traceback would hold what is to be freed.
+        torch.cuda.empty_cache()
+        size = -(-size // 2)
+    return tuple(None if column[0] is None else torch.cat(column) for column in zip(*parts, strict=True))
