@@ -14,7 +14,7 @@ from pathlib import Path
 import pyiqa
 import torch
 
-from pyiqa_moeagiqa.archs.metric_arch import fast_dtype
+from pyiqa_moeagiqa.archs.hardware import fast_dtype
 from pyiqa_moeagiqa.scoring.sources import find_images
 
 

@@ -38,7 +38,7 @@ from released import Released, ReleasedStep  # noqa: E402
 from tiny import TINY, TINY_BLIP  # noqa: E402
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig  # noqa: E402
-from pyiqa_moeagiqa.archs.metric_arch import fast_dtype  # noqa: E402
+from pyiqa_moeagiqa.archs.hardware import fast_dtype  # noqa: E402
 from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA  # noqa: E402
 from pyiqa_moeagiqa.checkpoints.load import build_network  # noqa: E402
 from pyiqa_moeagiqa.checkpoints.names import from_released_regressor  # noqa: E402

@@ -62,6 +62,10 @@ def score(
     weights: Annotated[
         str | None, typer.Option(help='A checkpoint: file, https://... or hf://owner/repo/file.')
     ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help='float32 (the default), bfloat16, float16, or auto: bfloat16 where it is fast.')
+    ] = None,
+    fast: Annotated[bool, typer.Option('--fast', help='One crop and dtype auto: see docs/performance.md.')] = False,
 ) -> None:
     """Score images for their prompts: higher is better (with --metric, as that metric has it).
 
@@ -70,7 +74,8 @@ def score(
     try:
         from .scoring import command
 
-        failed = command.score(paths, prompt, prompts, output, metric, crops, weights)
+        options = {'crops': crops, 'pretrained_model_path': weights, 'dtype': dtype, 'fast': fast or None}
+        failed = command.score(paths, prompt, prompts, output, metric, options)
     except (ValueError, OSError) as error:  # all of this package's own errors are ValueErrors
         fail(error)
     except KeyboardInterrupt:

@@ -177,7 +177,7 @@ def test_rows_without_image_and_images_without_row_are_reported(score, pictures,
 def test_a_prompt_that_was_cut_is_said(score, pictures):
     result = score(pictures / 'a.png', '--prompt', 'a cat and ' * 30)
     assert result.exit_code == 0
-    assert f'{pictures / "a.png"}: 1 of 1 prompts were cut' in result.stderr
+    assert f'{pictures / "a.png"}: its prompt was cut by 57 tokens, to 35' in result.stderr
 
 
 def test_progress_is_shown_on_a_terminal(pictures, tiny_checkpoint, monkeypatch):
@@ -186,7 +186,7 @@ def test_progress_is_shown_on_a_terminal(pictures, tiny_checkpoint, monkeypatch)
     terminal = io.StringIO()
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, 'stderr', terminal)
-    command.score([str(pictures)], 'a cat', None, None, 'moeagiqa', None, str(tiny_checkpoint))
+    command.score([str(pictures)], 'a cat', None, None, 'moeagiqa', {'pretrained_model_path': str(tiny_checkpoint)})
     assert '3/3' in terminal.getvalue()
     assert 'image' in terminal.getvalue()
 

@@ -27,6 +27,10 @@ class ImageBatch(list):
         """All images moved as ``Tensor.to`` does; pyiqa calls this with the metric's device."""
         return ImageBatch(image.to(*args, **kwargs) for image in self)
 
+    def __getitem__(self, rows: int | slice) -> 'Tensor | ImageBatch':
+        chosen = super().__getitem__(rows)
+        return ImageBatch(chosen) if isinstance(rows, slice) else chosen
+
 
 def read_images(source: Any) -> ImageBatch:
     """Read one image or many.

@@ -10,10 +10,13 @@ from torch import Tensor, nn
 
 from ..options import OptionError
 from .experts import ExpertScores
-from .images import check_prompts, read_images
+from .hardware import fast_dtype, images_at_once
+from .images import ImageBatch, check_prompts, read_images
+from .moeagiqa_arch import Features
 from .semantic import tokenize
 from .views import crop_positions, semantic_view, take_crops
 
+PROMPTS_AT_HAND = 64
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 
 
@@ -53,8 +56,12 @@ class MoEAGIQAMetric(nn.Module):
             itself which network it holds.
         crops: crops per image; by default what the checkpoint was tested with.
         crop_size: another crop size in pixels; position embeddings and w1, w2 are interpolated.
-        dtype: of the encoders: 'float32', 'bfloat16', 'float16', or 'auto': bfloat16 where the hardware has it.
+        dtype: of the encoders: 'float32' (the default), 'bfloat16', 'float16', or 'auto': bfloat16 where the hardware has it.
         target: 'quality' or another target that the checkpoint has.
+        fast: what is not given is set for speed: one crop, dtype 'auto'. Scores differ a little; docs/performance.md
+            says how much.
+        compile: let ``torch.compile`` (on an accelerator with CUDA graphs) make the encoders of crops; the first scores
+            take minutes then.
 
     Raises:
         CheckpointError: where the weights cannot be had or used; weights are never random.
@@ -73,25 +80,31 @@ class MoEAGIQAMetric(nn.Module):
         pretrained_model_path: str | None = None,
         crops: int | None = None,
         crop_size: int | None = None,
-        dtype: str = 'float32',
+        dtype: str | None = None,
         target: str | None = None,
+        fast: bool = False,
+        compile: bool = False,
     ):
         super().__init__()
         from ..checkpoints import find, load_network
 
+        dtype = dtype or ('auto' if fast else 'float32')
         if dtype != 'auto' and dtype not in DTYPES:
             raise OptionError(f"dtype is {dtype!r}: it must be 'auto', {', '.join(map(repr, DTYPES))}.")
         if crops is not None and (not isinstance(crops, int) or isinstance(crops, bool) or crops < 1):
             raise OptionError(f'crops is {crops!r}: it must be a whole number of at least 1.')
         self.checkpoint = find(pretrained_model_path or model_name)
         self.network, self.info = load_network(self.checkpoint, crop_size=crop_size)
-        self.crops = crops or self.network.config.crops
+        self.crops = crops or (1 if fast else self.network.config.crops)
         self.dtype = dtype
         self.target = target or self.network.config.targets[0]
         if self.target not in self.network.config.targets:
             known = ', '.join(self.network.config.targets)
             raise OptionError(f'target is {target!r}: this checkpoint scores {known}.')
+        if compile:
+            self.network.compile_encoders()
         self._cast_to: torch.dtype | None = None
+        self._forget()
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> 'MoEAGIQAMetric':
@@ -106,6 +119,19 @@ class MoEAGIQAMetric(nn.Module):
         from ..checkpoints.file import file_hash
 
         return file_hash(self.checkpoint)
+
+    @property
+    def made_by(self) -> dict[str, Any]:
+        """What a score depends on besides image and prompt."""
+        dtype = str(self._wanted_dtype).removeprefix('torch.')
+        crop_size = self.network.config.crop_size
+        return {
+            'crops': self.crops,
+            'weights': self.fingerprint,
+            'dtype': dtype,
+            'crop_size': crop_size,
+            'target': self.target,
+        }
 
     def forward(
         self,
@@ -131,14 +157,21 @@ class MoEAGIQAMetric(nn.Module):
         images = read_images(x)
         prompts = check_prompts(caption_list, len(images))
         device = next(self.network.parameters()).device
-        self._cast_encoders(device)
+        self._cast_encoders()
+        if self._weights() != self._remembered:
+            self._forget()
         ids, mask, cut = tokenize(prompts, self.network.config.prompt_tokens)
         if any(cut) and not return_details:
             warnings.warn(f'{sum(map(bool, cut))} of {len(cut)} prompts were cut (by {max(cut)} tokens at most) to '
                           f'{self.network.config.prompt_tokens} tokens.', stacklevel=2)  # fmt: skip
         positions = [self._positions(image, crop_positions) for image in images]
-        inputs = zip(images.to(device), positions, ids.to(device), mask.to(device), strict=True)
-        parts = [self._assess(*one) for one in inputs]
+        at_once = images_at_once(device)
+        parts = [
+            self._assess(
+                images[rows].to(device), positions[rows], prompts[rows], ids[rows].to(device), mask[rows].to(device)
+            )
+            for rows in (slice(start, start + at_once) for start in range(0, len(images), at_once))
+        ]
         scores = {name: torch.cat([part[name].score for part in parts]) for name in parts[0]}
         score = scores[self.target].mean(dim=1, keepdim=True)
         if not return_details:
@@ -175,28 +208,55 @@ class MoEAGIQAMetric(nn.Module):
             )
         return given.long()
 
-    def _assess(self, image: Tensor, positions: Tensor, ids: Tensor, mask: Tensor) -> dict[str, ExpertScores]:
-        """The network's answers for one image, (1, n) each.
+    def _assess(
+        self, images: ImageBatch, positions: list[Tensor], prompts: list[str], ids: Tensor, mask: Tensor
+    ) -> dict[str, ExpertScores]:
+        """The network's answers, (N, n) each."""
+        features = self._look_at(images, positions)
+        if self.network.config.reads_image_with_visual:
+            features = features._replace(words=self._read(prompts, ids, mask))
+        return self.network.assess(features, ids, mask).targets
 
-        One image at a time, so that not even the last bit of a score depends on what shares the batch; an image's
-        crops are batch enough.
-        """
+    def _look_at(self, images: ImageBatch, positions: list[Tensor]) -> Features:
+        """The encoders' features; those of the image that was looked at last are at hand for its next prompt."""
+        alone = len(images) == 1 and images[0].dtype == torch.uint8  # floats are the user's own, and may change
+        if alone and self._last is not None and all(map(torch.equal, self._last[0], (images[0], positions[0]))):
+            return self._last[1]
         network = self.network
-        crops = take_crops(image, positions, network.config.crop_size)
-        return network(crops[None], semantic_view(image, network.view_size)[None], ids[None], mask[None]).targets
+        cut = zip(images, positions, strict=True)
+        crops = torch.stack([take_crops(image, place, network.config.crop_size) for image, place in cut])
+        features = network.encode(crops, torch.stack([semantic_view(image, network.view_size) for image in images]))
+        if alone:
+            self._last = (images[0], positions[0]), features
+        return features
 
-    def _cast_encoders(self, device: torch.device) -> None:
-        wanted = fast_dtype(device) if self.dtype == 'auto' else DTYPES[self.dtype]
-        if self._cast_to != wanted:
-            self.network.cast_encoders(wanted)
-            self._cast_to = wanted
+    def _read(self, prompts: list[str], ids: Tensor, mask: Tensor) -> Tensor:
+        """The prompts' words (N, L2, E), each read by itself; those of prompts that were read lately are at hand."""
+        for row, prompt in enumerate(prompts):
+            if prompt not in self._words:
+                self._words[prompt] = self.network.semantic.words(ids[row : row + 1], mask[row : row + 1])
+        words = torch.cat([self._words[prompt] for prompt in prompts])
+        for prompt in list(self._words)[:-PROMPTS_AT_HAND]:
+            del self._words[prompt]
+        return words
 
+    def _forget(self) -> None:
+        self._words: dict[str, Tensor] = {}
+        self._last: tuple[tuple[Tensor, Tensor], Features] | None = None
+        self._remembered = self._weights()
 
-def fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where this device multiplies it in hardware, else float32 (emulated, it is a hundred times slower)."""
-    if device.type == 'cuda':
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    if device.type == 'cpu':
-        checks = (getattr(torch.cpu, name, None) for name in ('_is_amx_tile_supported', '_is_avx512_bf16_supported'))
-        return torch.bfloat16 if any(check is not None and check() for check in checks) else torch.float32
-    return torch.float32
+    def _weights(self) -> list[tuple]:
+        """What changes with the weights, their place and type, or whether gradients are kept."""
+        graph = torch.is_grad_enabled()
+        return [
+            (id(tensor), tensor._version, tensor.device, tensor.dtype, graph) for tensor in self.network.parameters()
+        ]
+
+    @property
+    def _wanted_dtype(self) -> torch.dtype:
+        return fast_dtype(next(self.network.parameters()).device) if self.dtype == 'auto' else DTYPES[self.dtype]
+
+    def _cast_encoders(self) -> None:
+        if self._cast_to != self._wanted_dtype:
+            self._cast_to = self._wanted_dtype
+            self.network.cast_encoders(self._cast_to)

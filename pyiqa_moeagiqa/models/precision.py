@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from ..archs.metric_arch import fast_dtype
+from ..archs.hardware import fast_dtype
 from ..options import OptionError
 
 TYPES = {'bfloat16': torch.bfloat16, 'float16': torch.float16}

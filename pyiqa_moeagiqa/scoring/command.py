@@ -1,7 +1,7 @@
 """``moeagiqa score``: finds images and prompts, shows progress and a table, reports what failed."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from .output import ScoreFile, check_ending
 from .run import Result, score_items, takes_prompts
 from .sources import Item, SourceError, find_images, with_prompts
 
+OPTION_NAMES = {'pretrained_model_path': 'weights'}  # of create_metric's options, where the command has another
+
 
 def score(
     paths: Sequence[str],
@@ -21,35 +23,41 @@ def score(
     prompts: Path | None,
     output: Path | None,
     metric_name: str,
-    crops: int | None,
-    weights: str | None,
+    options: dict[str, Any],
 ) -> int:
     """Score, print, write; returns how many images could not be scored.
+
+    Args:
+        options: of ``create_metric``, by name; those that are None are left out.
 
     Raises:
         ValueError: for paths, prompts, metric or output that cannot be used.
     """
     if output:
         check_ending(output)
+    count = sum(1 for _ in with_prompts(find_images(paths), paths, prompt, prompts))  # says what is wrong, too
     items = with_prompts(find_images(paths), paths, prompt, prompts)
     has_prompts = prompt is not None or prompts is not None
     _check_prompts(metric_name in METRICS, has_prompts)  # before a large network is loaded
-    options = {'crops': crops, 'pretrained_model_path': weights}
-    metric = make_metric(metric_name, {name: value for name, value in options.items() if value is not None})
+    options = {name: value for name, value in options.items() if value is not None}
+    metric = make_metric(metric_name, options)
     _check_prompts(takes_prompts(metric), has_prompts)
     file = ScoreFile(output, made_by(metric_name, metric)) if output else None
+    scored, failed = [], 0
     try:
-        results = _score_all(metric, items, file)
+        for result in _score_all(metric, items, count, file):
+            failed += result.score is None
+            if result.score is not None and not output:
+                scored.append(result)
     finally:
         if file:
             file.close()
-    scored = [result for result in results if result.score is not None]
     if output:
-        console().print(f'{len(scored)} scores in {output}', soft_wrap=True)
+        console().print(f'{count - failed} scores in {output}', soft_wrap=True)
     elif scored:
         scored.sort(key=lambda result: result.score, reverse=not metric.lower_better)
         console().print(_table(scored, metric_name))
-    return len(results) - len(scored)
+    return failed
 
 
 def _check_prompts(needs_prompts: bool, has_prompts: bool) -> None:
@@ -59,19 +67,16 @@ def _check_prompts(needs_prompts: bool, has_prompts: bool) -> None:
 
 def made_by(metric_name: str, metric: Any) -> dict[str, Any]:
     """What a metric's scores depend on besides image and prompt."""
-    crops, weights = getattr(metric.net, 'crops', None), getattr(metric.net, 'fingerprint', None)
-    return {'metric': metric_name, 'crops': crops, 'weights': weights}
+    return {'metric': metric_name} | getattr(metric.net, 'made_by', {})
 
 
-def _score_all(metric: Any, items: Sequence[Item], file: ScoreFile | None) -> list[Result]:
-    results = []
-    for result in tqdm(score_items(metric, items, file), total=len(items), unit='image', disable=None):
-        results.append(result)
+def _score_all(metric: Any, items: Iterable[Item], count: int, file: ScoreFile | None) -> Iterator[Result]:
+    for result in tqdm(score_items(metric, items, file), total=count, unit='image', disable=None):
         for note in result.notes:
             tqdm.write(f'{result.path}: {note}', file=sys.stderr)
         if result.score is None:
             tqdm.write(f'{result.path}: not scored: {result.reason}', file=sys.stderr)
-    return results
+        yield result
 
 
 def make_metric(name: str, options: dict[str, Any]) -> Any:
@@ -91,7 +96,8 @@ def make_metric(name: str, options: dict[str, Any]) -> Any:
     if name not in pyiqa.list_models(metric_mode='NR'):
         raise SourceError(f'--metric {name}: it compares with a reference image; name a no-reference metric.')
     if options and name not in METRICS:
-        raise SourceError(f'--metric {name} takes no --{"crops" if "crops" in options else "weights"}.')
+        option = next(iter(options))
+        raise SourceError(f'--metric {name} takes no --{OPTION_NAMES.get(option, option)}.')
     logging.getLogger('pyiqa').setLevel(logging.WARNING)
     try:
         return pyiqa.create_metric(name, **options)

@@ -1,8 +1,9 @@
 """What is to be scored: image files from paths, folders and globs, each with its prompt."""
 
 import glob
+import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,34 +25,49 @@ class Item(NamedTuple):
     prompt: str | None
 
 
-def find_images(paths: Sequence[str | Path]) -> list[Path]:
+def find_images(paths: Sequence[str | Path]) -> Iterator[Path]:
     """Image files named by files, folders (searched through) and globs: each once, in the order given.
+
+    Folders are walked as the images are asked for, so that the first of a hundred thousand comes at once.
 
     Raises:
         SourceError: for a path where there is nothing, or a folder without images.
     """
-    found: dict[str, Path] = {}
+    seen: set[str] = set()
     for name in map(str, paths):
         matches = [Path(name)] if os.path.lexists(name) else sorted(map(Path, glob.glob(name, recursive=True)))
         if not matches:
             raise SourceError(f'{name}: there is no such file or folder, and as a pattern it matches nothing.')
-        images = [image for match in matches for image in _images_at(match)]
-        if not images:
+        images = itertools.chain.from_iterable(map(_images_at, matches))
+        first = next(images, None)
+        if first is None:
             raise SourceError(f'{name}: there are no images in this folder.')
-        for image in images:
-            found.setdefault(os.path.abspath(image), image)
-    return list(found.values())
+        images = itertools.chain([first], images)
+        yield from images if len(paths) == len(matches) == 1 else _unseen(images, seen)
 
 
-def _images_at(path: Path) -> list[Path]:
+def _unseen(images: Iterable[Path], seen: set[str]) -> Iterator[Path]:
+    for image in images:
+        place = os.path.abspath(image)
+        if place not in seen:
+            seen.add(place)
+            yield image
+
+
+def _images_at(path: Path) -> Iterator[Path]:
     if not path.is_dir():
-        return [path]
-    return sorted(p for p in path.rglob('*') if p.suffix.lower() in IMAGE_ENDINGS and p.is_file())
+        yield path
+        return
+    for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _images_at(Path(entry.path))
+        elif os.path.splitext(entry.name)[1].lower() in IMAGE_ENDINGS and entry.is_file():
+            yield Path(entry.path)
 
 
 def with_prompts(
-    images: Sequence[Path], paths: Sequence[str | Path], prompt: str | None, table: Path | str | None
-) -> list[Item]:
+    images: Iterable[Path], paths: Sequence[str | Path], prompt: str | None, table: Path | str | None
+) -> Iterator[Item]:
     """Give each image its prompt: one for all, or from a table with columns ``path`` and ``prompt``.
 
     A table's paths are relative to the table, or to a folder that is scored or that a scored file is in. Where a
@@ -63,11 +79,11 @@ def with_prompts(
     if prompt is not None and table is not None:
         raise SourceError('Prompts come from one place: give either --prompt TEXT for all images or --prompts FILE.')
     if table is None:
-        return [Item(path, prompt) for path in images]
+        return (Item(path, prompt) for path in images)
     folders = [Path(path) for path in paths if Path(path).is_dir()]
     prompts = PromptTable(table, [*folders, *(Path(path).parent for path in paths if not Path(path).is_dir())])
-    items = [Item(path, prompts.prompt_of(path)) for path in images]
-    return items + (prompts.rows_without_image(folders) if folders else [])
+    items = (Item(path, prompts.prompt_of(path)) for path in images)
+    return itertools.chain(items, prompts.rows_without_image(folders) if folders else [])
 
 
 class PromptTable:

@@ -15,8 +15,8 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 from tqdm import tqdm
 
+from pyiqa_moeagiqa.archs.hardware import fast_dtype
 from pyiqa_moeagiqa.archs.images import read_image
-from pyiqa_moeagiqa.archs.metric_arch import fast_dtype
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.archs.views import crop_positions, semantic_view, take_crops
 

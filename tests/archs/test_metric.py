@@ -1,12 +1,15 @@
 """The metric: a score is a pure function of its image and prompt, and says how it came about."""
 
+import shutil
+
 import numpy as np
 import pyiqa
 import pytest
 import torch
 from PIL import Image
 
-from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric, fast_dtype
+from pyiqa_moeagiqa.archs.hardware import fast_dtype, fused_attention_pays
+from pyiqa_moeagiqa.archs.metric_arch import PROMPTS_AT_HAND, MoEAGIQAMetric
 from pyiqa_moeagiqa.archs.views import crop_positions
 from pyiqa_moeagiqa.checkpoints import read, save
 from pyiqa_moeagiqa.options import OptionError
@@ -39,6 +42,91 @@ def test_the_same_answer_whatever_came_before_and_shares_the_batch(metric, image
     assert together[[2, 0, 1]].equal(alone)
     metric.train()
     assert metric(images, caption_list=prompts).equal(together)
+
+
+def counted(network, monkeypatch):
+    """Calls of the encoders: of images, and of prompts."""
+    calls = {'encode': 0, 'words': 0}
+
+    def count(owner, name):
+        real = getattr(owner, name)
+
+        def call(*args):
+            calls[name] += 1
+            return real(*args)
+
+        monkeypatch.setattr(owner, name, call)
+
+    count(network, 'encode')
+    count(network.semantic, 'words')
+    return calls
+
+
+@pytest.fixture
+def picture(tmp_path):
+    pixels = np.random.default_rng(3).integers(0, 256, (80, 90, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / 'picture.png')
+    return str(tmp_path / 'picture.png')
+
+
+def test_a_repeated_image_and_a_repeated_prompt_are_encoded_once(tiny_checkpoint, picture, images, monkeypatch):
+    metric = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(tiny_checkpoint))
+    fresh = torch.cat([
+        pyiqa.create_metric('moeagiqa', pretrained_model_path=str(tiny_checkpoint))(picture, caption_list=[prompt])
+        for prompt in (CAT, 'a dog')
+    ])  # fmt: skip
+    calls = counted(metric.net.network, monkeypatch)
+    matrix = metric([picture] * 4, caption_list=[CAT, 'a dog', CAT, 'a dog'])
+    assert calls == {'encode': 1, 'words': 2}
+    assert matrix[:2].equal(fresh)
+    assert matrix[2:].equal(fresh)
+    metric(images, caption_list=[CAT] * 3)
+    assert calls == {'encode': 4, 'words': 2}
+
+
+def test_the_users_own_tensor_may_change_between_calls(metric, images):
+    image = images[:1].clone()
+    before = metric(image, caption_list=[CAT])
+    image.zero_()
+    assert not metric(image, caption_list=[CAT]).equal(before)
+
+
+def test_prompts_at_hand_are_few(metric, picture):
+    metric(picture, caption_list=[CAT])
+    for number in range(PROMPTS_AT_HAND + 5):
+        metric(picture, caption_list=[f'prompt {number}'])
+    assert len(metric.net._words) == PROMPTS_AT_HAND
+
+
+@pytest.mark.parametrize('name', ['visual.blocks.0.mlp.fc1.bias', 'semantic.text.embeddings.LayerNorm.weight'])
+def test_other_weights_give_other_scores(tiny_checkpoint, picture, name):
+    metric = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(tiny_checkpoint))
+    before = metric(picture, caption_list=[CAT])
+    weights = metric.net.state_dict()
+    metric.net.load_state_dict(weights | {f'network.{name}': torch.rand_like(weights[f'network.{name}'])})
+    after = metric(picture, caption_list=[CAT])
+    assert not after.equal(before)
+    fresh = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(tiny_checkpoint))
+    fresh.net.load_state_dict(metric.net.state_dict())
+    assert fresh(picture, caption_list=[CAT]).equal(after)
+
+
+def test_a_batch_as_on_an_accelerator_gives_the_same(metric, images, picture, monkeypatch):
+    mixed, prompts = [*images, picture], [CAT, 'a dog', CAT, 'two birds']
+    alone, details = metric(mixed, caption_list=prompts, return_details=True)
+    monkeypatch.setattr('pyiqa_moeagiqa.archs.metric_arch.images_at_once', lambda device: 3)
+    together, more = metric(mixed, caption_list=prompts, return_details=True)
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+    torch.testing.assert_close(more.crop_scores, details.crop_scores, atol=1e-5, rtol=0)
+    assert more.chosen.equal(details.chosen)
+
+
+def test_fast_is_one_crop_and_the_fast_dtype_unless_other_is_said(tiny_checkpoint):
+    fast = MoEAGIQAMetric(pretrained_model_path=str(tiny_checkpoint), fast=True)
+    assert (fast.crops, fast.dtype) == (1, 'auto')
+    said = MoEAGIQAMetric(pretrained_model_path=str(tiny_checkpoint), fast=True, crops=2, dtype='float32')
+    assert (said.crops, said.dtype) == (2, 'float32')
+    assert said.made_by['dtype'] == 'float32'
 
 
 def test_unequal_sizes_in_one_call(metric, images):
@@ -143,9 +231,35 @@ def test_half_precision_is_close(tiny_checkpoint, images, metric, dtype, toleran
 def test_auto_takes_bfloat16_only_where_the_hardware_has_it(monkeypatch):
     for name in ('_is_amx_tile_supported', '_is_avx512_bf16_supported'):
         monkeypatch.setattr(torch.cpu, name, lambda: False)
-    assert fast_dtype(torch.device('cpu')) == torch.float32
+    cpu = torch.device('cpu')
+    assert fast_dtype(cpu) == torch.float32
+    assert fused_attention_pays(cpu, torch.float32)
+    assert not fused_attention_pays(cpu, torch.bfloat16)
+    monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: True)
+    assert fast_dtype(cpu) == torch.bfloat16
+    assert not fused_attention_pays(cpu, torch.bfloat16)
     monkeypatch.setattr(torch.cpu, '_is_amx_tile_supported', lambda: True)
-    assert fast_dtype(torch.device('cpu')) == torch.bfloat16
+    assert fast_dtype(cpu) == torch.bfloat16
+    assert fused_attention_pays(cpu, torch.bfloat16)
+
+
+def test_the_encoders_take_the_attention_that_pays(tiny_checkpoint, images, monkeypatch):
+    monkeypatch.setattr(torch.cpu, '_is_amx_tile_supported', lambda: False)
+    metric = MoEAGIQAMetric(pretrained_model_path=str(tiny_checkpoint), dtype='bfloat16')
+    metric(images, caption_list=[CAT] * 3)
+    assert not any(block.attn.fused_attn for block in metric.network.visual.blocks)
+    metric.dtype = 'float32'
+    metric(images, caption_list=[CAT] * 3)
+    assert all(block.attn.fused_attn for block in metric.network.visual.blocks)
+
+
+@pytest.mark.skipif(shutil.which('g++') is None, reason='torch.compile needs a C++ compiler')
+def test_compiled_encoders_give_the_same_scores(tiny_checkpoint, images, metric):
+    compiled = MoEAGIQAMetric(pretrained_model_path=str(tiny_checkpoint), compile=True)
+    prompts = [CAT, 'a dog', 'two birds']
+    torch.testing.assert_close(
+        compiled(images, caption_list=prompts), metric(images, caption_list=prompts), atol=1e-5, rtol=0
+    )
 
 
 @pytest.mark.parametrize(

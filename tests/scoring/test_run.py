@@ -5,7 +5,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
+from pyiqa_moeagiqa.archs.images import ImageError
 from pyiqa_moeagiqa.scoring.output import ScoreFile
 from pyiqa_moeagiqa.scoring.run import score_items, takes_prompts
 from pyiqa_moeagiqa.scoring.sources import Item
@@ -84,12 +86,12 @@ def test_what_was_said_about_an_image_is_noted_once():
     assert [result.notes for result in results] == [('the prompt was cut',)] * 2
 
 
-def test_finished_rows_are_not_computed_again_and_come_first(tmp_path):
+def test_finished_rows_are_not_computed_again(tmp_path):
     output = ScoreFile(tmp_path / 'scores.csv', {})
     list(score_items(FakeMetric(b=0.75), items('b.png'), output))
     metric = FakeMetric(b=0.1)
     results = list(score_items(metric, items('a.png', 'b.png'), output))
-    assert [(result.path, result.score) for result in results] == [('b.png', 0.75), ('a.png', 0.5)]
+    assert [(result.path, result.score) for result in results] == [('a.png', 0.5), ('b.png', 0.75)]
     assert [path for path, _ in metric.calls] == ['a.png']
 
 
@@ -105,6 +107,72 @@ def test_what_failed_is_tried_again(tmp_path):
     list(score_items(FakeMetric(a=OSError('no')), items('a.png'), output))
     (result,) = score_items(FakeMetric(), items('a.png'), output)
     assert result.score == 0.5
+
+
+class FakeReader(FakeMetric):
+    """As the metrics of this package: reads images itself, and takes many at once."""
+
+    device = torch.device('cuda')
+
+    def __init__(self, unreadable=(), **answers):
+        super().__init__(**answers)
+        self.unreadable = unreadable
+        self.net.read_images, self.net.network = self.read, SimpleNamespace(config=SimpleNamespace(prompt_tokens=35))
+
+    def read(self, path):
+        if Path(path).stem in self.unreadable:
+            raise ImageError(f'{path}: the image is damaged')
+        if Path(path).stem == 'film':
+            warnings.warn('only the first frame', stacklevel=2)
+        return [Path(path).stem]
+
+    def __call__(self, images, caption_list, return_details):
+        self.calls.append([*images])
+        answers = [self.answers.get(image, 0.5) for image in images]
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        if '' in caption_list:
+            warnings.warn('Prompt 0 is empty', stacklevel=2)
+        cut = [len(prompt.split()) // 35 for prompt in caption_list]
+        return torch.tensor(answers)[:, None], SimpleNamespace(cut_tokens=cut)
+
+
+NAMES = [f'{letter}.png' for letter in 'abcdefgh']
+
+
+def test_images_are_scored_together_where_that_is_faster():
+    metric = FakeReader(c=0.25)
+    results = list(score_items(metric, items(*NAMES)))
+    assert metric.calls == [list('abcdefgh')]
+    assert [result.score for result in results] == [0.5, 0.5, 0.25, 0.5, 0.5, 0.5, 0.5, 0.5]
+    metric.device = torch.device('cpu')
+    metric.calls.clear()
+    list(score_items(metric, items(*NAMES)))
+    assert metric.calls == [[letter] for letter in 'abcdefgh']
+
+
+def test_one_that_fails_in_a_batch_leaves_the_others_scored(tmp_path):
+    metric = FakeReader(unreadable='b', c=ValueError('no'), d=float('nan'))
+    output = ScoreFile(tmp_path / 'scores.csv', {})
+    results = list(score_items(metric, [*items(*NAMES[:5]), Item(Path('f.png'), None)], output))
+    assert [result.score for result in results] == [0.5, None, None, None, 0.5, None]
+    assert [result.reason for result in results[1:4]] == ['the image is damaged', 'no', 'its score is nan']
+    assert [row['path'] for row in output.rows] == ['a.png', 'e.png']
+
+
+def test_what_is_said_in_a_batch_is_noted_at_its_image():
+    prompts = {'a.png': 'a cat', 'b.png': '', 'film.png': 'a cat', 'd.png': 'word ' * 35}
+    metric = FakeReader()
+    results = list(score_items(metric, [Item(Path(path), prompt) for path, prompt in prompts.items()]))
+    notes = [(), ('Prompt 0 is empty',), ('only the first frame',), ('its prompt was cut by 1 tokens, to 35',)]
+    assert [result.notes for result in results] == notes
+
+
+def test_an_image_that_comes_twice_is_written_once(tmp_path):
+    output = ScoreFile(tmp_path / 'scores.csv', {})
+    assert len(list(score_items(FakeReader(), items('a.png', 'a.png'), output))) == 2
+    assert len(output.rows) == 1
 
 
 def test_a_key_press_is_not_taken_for_a_failed_image():

@@ -1,6 +1,7 @@
 """Images from files, folders and globs; prompts from one text or a table."""
 
 import os
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -50,6 +51,17 @@ def test_a_pattern_finds_what_a_shell_would_name(pictures, pattern, found):
     assert names(find_images([pictures / pattern]), pictures) == found
 
 
+def test_a_folder_is_walked_as_its_images_are_asked_for(pictures, monkeypatch):
+    entered = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, 'scandir', lambda path: entered.append(Path(path).name) or scandir(path))
+    found = find_images([pictures])
+    assert next(found).name == 'a.png'
+    assert entered == ['pictures']
+    assert [path.name for path in found] == ['b.jpg', 'c.webp']
+    assert entered == ['pictures', 'sub']
+
+
 def test_a_name_with_brackets_is_no_pattern(pictures):
     (pictures / 'a.png').rename(pictures / 'a[1].png')
     assert names(find_images([pictures / 'a[1].png']), pictures) == ['a[1].png']
@@ -72,12 +84,12 @@ def test_a_link_that_leads_nowhere_is_kept_to_be_reported(pictures):
 def test_a_path_with_nothing_there_is_named(pictures, name, words):
     (pictures / 'empty').mkdir()
     with pytest.raises(SourceError, match=words) as error:
-        find_images([pictures / 'a.png', pictures / name])
+        list(find_images([pictures / 'a.png', pictures / name]))
     assert str(error.value).startswith(f'{pictures / name}: ')
 
 
 def test_one_prompt_is_for_all_images(pictures):
-    assert with_prompts([pictures / 'a.png', pictures / 'b.jpg'], [], 'None', None) == [
+    assert list(with_prompts([pictures / 'a.png', pictures / 'b.jpg'], [], 'None', None)) == [
         Item(pictures / 'a.png', 'None'),
         Item(pictures / 'b.jpg', 'None'),
     ]
@@ -134,7 +146,7 @@ def test_an_image_without_a_row_has_no_prompt(pictures):
 def test_a_row_whose_image_is_nowhere_is_an_item_to_be_reported(pictures):
     table = prompts_file(pictures.parent / 'prompts.csv', [('pictures/a.png', 'A'), ('pictures/gone.png', 'G')])
     items = with_prompts([pictures / 'a.png'], [pictures], None, table)
-    assert items == [Item(pictures / 'a.png', 'A'), Item(pictures / 'gone.png', 'G')]
+    assert list(items) == [Item(pictures / 'a.png', 'A'), Item(pictures / 'gone.png', 'G')]
 
 
 def test_rows_for_other_images_do_not_matter_when_single_files_are_scored(pictures):
