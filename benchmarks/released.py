@@ -1,4 +1,4 @@
-"""One training step of MoE-AGIQA v2 as the released implementation takes it, in plain torch, from its description.
+"""MoE-AGIQA v2 as the released implementation scores and trains it, in plain torch, from its description.
 
 Only what decides cost and scores is here: no data loading, no validation. The description leaves two things open, which
 are arguments of ``Released``; everything else is as it says, down to what a step computes in vain: the last four blocks
@@ -164,7 +164,10 @@ class Released(nn.Module):
 
 def _vit(config: MoEAGIQAConfig) -> nn.Module:
     options = dict(num_classes=0, img_size=config.crop_size) | config.visual_options
-    return timm.create_model(config.visual, pretrained=False, **options)
+    vit = timm.create_model(config.visual, pretrained=False, **options)
+    for block in vit.blocks:
+        block.attn.fused_attn = False  # timm 0.6.13, which the released implementation has, writes attention out
+    return vit
 
 
 class ReleasedStep:

@@ -8,32 +8,37 @@ in a process of its own. Weights and pictures are random: the ways share them, a
 
 import argparse
 import json
-import math
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.data import default_collate
-from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / 'benchmarks'), str(ROOT / 'tests')]
 
+from measure import (  # noqa: E402
+    Step,
+    count_gmac,
+    fill,
+    machine,
+    measure_times,
+    over_rounds,
+    peak_gib,
+    share_trunk,
+    share_weights,
+)
 from released import Released, ReleasedStep  # noqa: E402
 from tiny import TINY, TINY_BLIP  # noqa: E402
 
@@ -41,7 +46,6 @@ from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig  # noqa: E402
 from pyiqa_moeagiqa.archs.hardware import fast_dtype  # noqa: E402
 from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA  # noqa: E402
 from pyiqa_moeagiqa.checkpoints.load import build_network  # noqa: E402
-from pyiqa_moeagiqa.checkpoints.names import from_released_regressor  # noqa: E402
 from pyiqa_moeagiqa.data.feature_cache import FeatureCache  # noqa: E402
 from pyiqa_moeagiqa.models.moeagiqa_model import MoEAGIQAModel  # noqa: E402
 from pyiqa_moeagiqa.models.precision import Precision  # noqa: E402
@@ -57,8 +61,6 @@ TRAIN = {
 }
 SAME = 1e-4
 BARS = 'Aims in fp32: time 1/4 or less, memory 1/2 or less, with frozen parts cached time 1/10 or less.'
-
-Step = Callable[[], Any]
 
 
 @dataclass(frozen=True)
@@ -186,35 +188,6 @@ def random_batch(config: MoEAGIQAConfig) -> dict[str, Any]:
     }
 
 
-def fill(module: nn.Module) -> None:
-    """Random weights for all that is on the meta device yet."""
-    weights = {name: _values(name, tensor.shape) for name, tensor in module.named_parameters() if tensor.is_meta}
-    module.load_state_dict(weights, strict=False, assign=True)
-
-
-def _values(name: str, shape: torch.Size) -> Tensor:
-    if len(shape) == 1:
-        return torch.full(shape, float(name.endswith('weight')))  # a norm's, else a bias
-    deviation = 0.5 if shape[0] == 1 else shape[1:].numel() ** -0.5
-    return torch.empty(shape).normal_(std=deviation)
-
-
-def share_trunk(network: MoEAGIQA) -> None:
-    """Let the two ViTs begin alike, as pre-training of the prior leaves them."""
-    network.visual.load_state_dict(network.prior.state_dict(), strict=False)
-    network.find_shared_trunk()
-    assert network.trunk
-
-
-def share_weights(released: Released, network: MoEAGIQA) -> None:
-    """Give both the same weights: ours gets the released regressor's, the released ViTs get ours."""
-    if next(network.prior.parameters()).is_meta:
-        return
-    for vit in (released.visual, released.prior):
-        vit.load_state_dict(network.prior.state_dict())
-    network.load_state_dict(from_released_regressor(released.regressor.state_dict()), strict=False)
-
-
 def start_training(network: MoEAGIQA) -> Trained:
     """Our training model of the network."""
     alone = {'num_gpu': 0, 'dist': False, 'rank': 0, 'world_size': 1}
@@ -228,29 +201,6 @@ def make_state(optimizer: Optimizer) -> None:
             tensor.grad = torch.zeros_like(tensor)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-
-
-def count_gmac(step: Step) -> float:
-    """Multiplications and additions of a step, in 1e9, as torch counts matrix products and convolutions."""
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # it does not know the CPU's own
-        step()
-    return counter.get_total_flops() / 2e9
-
-
-def measure_times(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each step in each round; the ways take turns."""
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step()
-            times[name].append(time.perf_counter() - start)
-    return times
-
-
-def peak_gib() -> float:
-    """This process's largest resident memory so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def own_memory(config: MoEAGIQAConfig, name: str) -> dict[str, float]:
@@ -270,36 +220,6 @@ def measure_memory(name: str, tiny: bool) -> dict[str, float]:
     return json.loads(answer.splitlines()[-1])
 
 
-def median_interval(values: list[float]) -> tuple[float, float, float]:
-    """Median, and between which two values it lies in 95 of 100 cases; with fewer than six, the lowest and the highest."""
-    ordered, count = sorted(values), len(values)
-    outside, tail = 0, 1 / 2**count
-    while tail <= 0.025:
-        outside += 1
-        tail += math.comb(count, outside) / 2**count
-    skipped = max(outside - 1, 0)
-    return statistics.median(ordered), ordered[skipped], ordered[count - 1 - skipped]
-
-
-def machine() -> dict[str, Any]:
-    """What the figures depend on."""
-    info = Path('/proc/cpuinfo').read_text() if Path('/proc/cpuinfo').is_file() else ''
-    lines = dict(line.split(':', 1) for line in info.split('\n\n')[0].splitlines() if ':' in line)
-    facts = {name.strip(): value.strip() for name, value in lines.items()}
-    flags = facts.get('flags', '').split()
-    return {
-        'processor': facts.get('model name', 'unknown'),
-        'amx': 'amx_tile' in flags,
-        'avx512_bf16': 'avx512_bf16' in flags,
-        'capability': torch.backends.cpu.get_cpu_capability(),
-        'fast_dtype': str(fast_dtype(torch.device('cpu'))),
-        'threads': torch.get_num_threads(),
-        'load': os.getloadavg()[0],
-        'torch': torch.__version__,
-        'date': datetime.now(timezone.utc).isoformat(timespec='seconds'),
-    }
-
-
 def ratios(name: str, times: dict[str, list[float]], peaks: dict[str, float]) -> dict[str, dict[str, Any]]:
     """What one of our ways costs over what each released way costs that is not faster for its bf16."""
     way = WAYS[name]
@@ -309,11 +229,6 @@ def ratios(name: str, times: dict[str, list[float]], peaks: dict[str, float]) ->
     return {
         base: {'time': over_rounds(times[name], times[base]), 'memory': peaks[name] / peaks[base]} for base in bases
     }
-
-
-def over_rounds(one: list[float], other: list[float]) -> tuple[float, float, float]:
-    """Median and interval of the ratios of steps in the same round."""
-    return median_interval([a / b for a, b in zip(one, other, strict=True)])
 
 
 def measure(tiny: bool, rounds: int, ways: Sequence[str] = tuple(WAYS)) -> dict[str, Any]:

@@ -199,6 +199,23 @@ def convert(
         fail(error)
 
 
+@app.command()
+def export(
+    output: Annotated[Path, typer.Argument(help='The .onnx file to write.')],
+    weights: Annotated[
+        str, typer.Option(help='A checkpoint: model name, file, https://... or hf://owner/repo/file.')
+    ] = 'moeagiqa',
+    crops: Annotated[int | None, typer.Option(min=1, help='Crops per image; default: as it was tested.')] = None,
+) -> None:
+    """Write a checkpoint's network as ONNX, for programs without torch."""
+    from .checkpoints import export as write_onnx
+
+    try:
+        typer.echo(write_onnx(output, weights, crops))
+    except (ValueError, OSError) as error:
+        fail(error)
+
+
 @weights_app.command('install')
 def install_weights(
     files: Annotated[list[Path], typer.Argument(help='Checkpoints of moeagiqa-v1 or moeagiqa-v2.')],

@@ -99,7 +99,10 @@ def class_token(vit: nn.Module, pixels: Tensor, tokens: Tensor | None = None, la
 
 
 def _is_plain(block: nn.Module) -> bool:
-    return type(block) is Block and type(block.attn) is Attention and getattr(block.attn, 'gate', None) is None
+    if type(block) is not Block or type(block.attn) is not Attention:
+        return False
+    quantized = type(block.attn.qkv.weight) is not nn.Parameter  # it cannot be split
+    return not quantized and getattr(block.attn, 'gate', None) is None
 
 
 def _first_token_after(block: Block, tokens: Tensor) -> Tensor:

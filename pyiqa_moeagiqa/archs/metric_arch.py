@@ -17,7 +17,12 @@ from .semantic import tokenize
 from .views import crop_positions, semantic_view, take_crops
 
 PROMPTS_AT_HAND = 64
-DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
+DTYPES = {
+    'float32': torch.float32,
+    'bfloat16': torch.bfloat16,
+    'float16': torch.float16,
+    'int8': torch.float32,  # of what is between the quantised layers
+}
 
 
 @dataclass
@@ -56,7 +61,8 @@ class MoEAGIQAMetric(nn.Module):
             itself which network it holds.
         crops: crops per image; by default what the checkpoint was tested with.
         crop_size: another crop size in pixels; position embeddings and w1, w2 are interpolated.
-        dtype: of the encoders: 'float32' (the default), 'bfloat16', 'float16', or 'auto': bfloat16 where the hardware has it.
+        dtype: of the encoders: 'float32' (the default), 'bfloat16', 'float16', 'auto' (bfloat16 where the hardware has it),
+            or 'int8' (needs torchao; for processors without bfloat16, scores differ more).
         target: 'quality' or another target that the checkpoint has.
         fast: what is not given is set for speed: one crop, dtype 'auto'. Scores differ a little; docs/performance.md
             says how much.
@@ -90,7 +96,7 @@ class MoEAGIQAMetric(nn.Module):
 
         dtype = dtype or ('auto' if fast else 'float32')
         if dtype != 'auto' and dtype not in DTYPES:
-            raise OptionError(f"dtype is {dtype!r}: it must be 'auto', {', '.join(map(repr, DTYPES))}.")
+            raise OptionError(f'dtype is {dtype!r}: it must be one of {", ".join(["auto", *DTYPES])}.')
         if crops is not None and (not isinstance(crops, int) or isinstance(crops, bool) or crops < 1):
             raise OptionError(f'crops is {crops!r}: it must be a whole number of at least 1.')
         self.checkpoint = find(pretrained_model_path or model_name)
@@ -101,6 +107,8 @@ class MoEAGIQAMetric(nn.Module):
         if self.target not in self.network.config.targets:
             known = ', '.join(self.network.config.targets)
             raise OptionError(f'target is {target!r}: this checkpoint scores {known}.')
+        if dtype == 'int8':
+            self.network.quantize_encoders()
         if compile:
             self.network.compile_encoders()
         self._cast_to: torch.dtype | None = None
@@ -123,7 +131,7 @@ class MoEAGIQAMetric(nn.Module):
     @property
     def made_by(self) -> dict[str, Any]:
         """What a score depends on besides image and prompt."""
-        dtype = str(self._wanted_dtype).removeprefix('torch.')
+        dtype = 'int8' if self.dtype == 'int8' else str(self._wanted_dtype).removeprefix('torch.')
         crop_size = self.network.config.crop_size
         return {
             'crops': self.crops,

@@ -304,6 +304,20 @@ class MoEAGIQA(nn.Module):
                     module.fused_attn = fused
         return self
 
+    def quantize_encoders(self) -> 'MoEAGIQA':
+        """Let the encoders' linear layers multiply 8-bit weights with activations rounded to 8 bits, token by token.
+
+        Raises:
+            OptionError: where torchao is not installed.
+        """
+        try:
+            from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+        except ImportError:
+            raise OptionError("dtype is 'int8': it needs torchao; install it with pip install torchao.") from None
+        for part in self.encoders:
+            quantize_(part, Int8DynamicActivationInt8WeightConfig())
+        return self
+
     def compile_encoders(self) -> 'MoEAGIQA':
         """Let torch.compile make eq. 1 and 3, where nearly all time is spent; on an accelerator with CUDA graphs."""
         mode = 'reduce-overhead' if torch.cuda.is_available() else 'default'

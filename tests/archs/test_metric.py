@@ -1,6 +1,7 @@
 """The metric: a score is a pure function of its image and prompt, and says how it came about."""
 
 import shutil
+import sys
 
 import numpy as np
 import pyiqa
@@ -251,6 +252,23 @@ def test_the_encoders_take_the_attention_that_pays(tiny_checkpoint, images, monk
     metric.dtype = 'float32'
     metric(images, caption_list=[CAT] * 3)
     assert all(block.attn.fused_attn for block in metric.network.visual.blocks)
+
+
+def test_int8_is_close(tiny_checkpoint, images, metric):
+    pytest.importorskip('torchao')
+    int8 = MoEAGIQAMetric(pretrained_model_path=str(tiny_checkpoint), dtype='int8')
+    prompts = [CAT, 'a dog', 'two birds']
+    scores, exact = int8(images, caption_list=prompts), metric(images, caption_list=prompts)
+    torch.testing.assert_close(scores, exact, atol=0.05, rtol=0)
+    assert not scores.equal(exact)
+    assert int8.made_by['dtype'] == 'int8'
+    assert int8(images[:1], caption_list=[CAT]).equal(scores[:1])
+
+
+def test_int8_without_torchao_says_what_to_install(tiny_checkpoint, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'torchao.quantization', None)
+    with pytest.raises(OptionError, match='pip install torchao'):
+        MoEAGIQAMetric(pretrained_model_path=str(tiny_checkpoint), dtype='int8')
 
 
 @pytest.mark.skipif(shutil.which('g++') is None, reason='torch.compile needs a C++ compiler')

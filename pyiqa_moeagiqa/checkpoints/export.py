@@ -1,0 +1,76 @@
+"""A checkpoint as an ONNX graph, for programs without torch."""
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..archs.moeagiqa_arch import MoEAGIQA
+from ..archs.semantic import tokenize
+from ..options import OptionError
+from ..whole_file import whole_file
+from .find import find
+from .network import load_network
+
+NAMES = ('crops', 'view', 'ids', 'mask')
+
+
+class Scores(nn.Module):
+    """The network's answer without its details.
+
+    Shape:
+        crops (N, n, 3, S, S), view (N, 3, V, V), ids and mask (N, L2) -> for each target (N,), the mean over crops
+    """
+
+    def __init__(self, network: MoEAGIQA):
+        super().__init__()
+        self.network = network
+
+    def forward(self, crops: Tensor, view: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        answer = self.network(crops, view, ids, mask)
+        return tuple(scores.score.mean(dim=1) for scores in answer.targets.values())
+
+
+def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = None) -> Path:
+    """Write a checkpoint's network as ONNX, weights included.
+
+    Its inputs are what ``archs/views.py`` and ``tokenize`` make of images and prompts: float ``crops`` (N, n, 3, S, S) and
+    ``view`` (N, 3, V, V) in [0, 1], int64 ``ids`` and ``mask`` (N, 35). N is free, n is fixed. Its outputs are named by
+    the targets: ``quality`` (N,), and so on.
+
+    Args:
+        output: the file, ``.onnx``.
+        weights: a model name or checkpoint, as ``create_metric`` takes them.
+        crops: n; by default what the checkpoint was tested with.
+
+    Raises:
+        OptionError: for another ending, or where onnxscript is not installed.
+        CheckpointError: for weights that cannot be had or used.
+    """
+    output = Path(output)
+    if output.suffix != '.onnx':
+        raise OptionError(f'{output}: the output must end in .onnx.')
+    try:
+        import onnxscript  # noqa: F401  (torch.onnx needs it)
+    except ImportError:
+        raise OptionError('The export needs onnxscript; install it with pip install onnxscript.') from None
+    network, _ = load_network(find(weights))
+    config = network.config
+    size, view = config.crop_size, network.view_size
+    ids, mask, _ = tokenize(['a cat in the snow', 'a dog'], config.prompt_tokens)
+    images = torch.rand(2, crops or config.crops, 3, size, size), torch.rand(2, 3, view, view)
+    for name in ('torch.onnx', 'onnxscript', 'onnx_ir'):
+        logging.getLogger(name).setLevel(logging.ERROR)  # what they could not simplify is no matter of the user's
+    with torch.no_grad(), whole_file(output) as part:
+        torch.onnx.export(
+            Scores(network).eval(),
+            (*images, ids, mask),
+            part,
+            input_names=NAMES,
+            output_names=config.targets,
+            dynamic_shapes=[{0: torch.export.Dim.DYNAMIC}] * len(NAMES),
+            external_data=False,
+            verbose=False,
+        )
+    return output
