@@ -87,6 +87,10 @@ setup(
     extras_require={
         # what AGIQA-1K's .mat and AIGCIQA2023's .xlsx are read with
         'data': ['h5py>=3.8', 'openpyxl>=3.1'],
+        # what "moeagiqa export" writes with
+        'onnx': ['onnx>=1.17', 'onnxscript>=0.5'],
+        # dtype='int8'
+        'int8': ['torchao>=0.14'],
     },
     entry_points={
         'console_scripts': ['moeagiqa = pyiqa_moeagiqa.cli:main'],

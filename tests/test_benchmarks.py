@@ -105,3 +105,75 @@ def test_ratios_are_of_steps_in_the_same_round():
     ratio = training.ratios('ours', times, {'released': 8.0, 'ours': 4.0})['released']
     assert ratio == {'time': (0.5, 0.25, 1), 'memory': 0.5}
     assert training.ratios('released', times, {}) == {}
+
+
+inference, throughput, startup, peers = map(load, ('inference', 'throughput', 'startup', 'peers'))
+
+
+def test_scoring_is_compared_only_where_both_ways_agree(capsys):
+    result = inference.measure(tiny=True, rounds=1)
+    assert result['difference'] < 1e-4
+    way = result['ways'][inference.Way('v2').title]
+    assert way['gmac'] < result['ways'][inference.Way('released').title]['gmac']
+    assert set(result['limit']) <= {'float32', 'bfloat16'}
+    inference.show(result)
+    assert 'v1' in capsys.readouterr().out
+
+
+def test_figures_are_ratios_of_the_same_round():
+    way, released = inference.Way('v2'), inference.Way('released')
+    times = {
+        way.title: [1.0, 2.0],
+        released.title: [4.0, 4.0],
+        'released, BLIP once a crop, float32, 15 crops, 512 px': [8.0, 8.0],
+    }
+    figures = inference.figures(way, 10.0, times, {'float32': [20.0, 10.0]})
+    assert figures['faster than']['released'] == (3, 2, 4)
+    assert figures['share of limit'] == 0.5
+
+
+@pytest.fixture
+def table(pictures, tmp_path):
+    rows = ['path,prompt', *(f'{path},a cat' for path in sorted(pictures.rglob('*.[pjw]*')))]
+    (tmp_path / 'table.csv').write_text('\n'.join(rows))
+    return tmp_path / 'table.csv'
+
+
+def test_both_ways_through_a_folder_are_timed(table, monkeypatch, tiny_checkpoint, capsys):
+    tiny = {'pretrained_model_path': str(tiny_checkpoint)}
+    monkeypatch.setattr(throughput, 'WAYS', {'loop': tiny, 'float32': tiny})
+    items = throughput.items_of(table, 3)
+    result = throughput.measure(items, ['loop', 'float32'], {'loop': 1.0, 'float32': 1.0})
+    assert result['images'] == 3
+    assert all(0 < way['network busy'] <= 1 for way in result['ways'].values())
+    assert result['ways']['loop']['faster than the loop'] == (1, 1, 1)
+    throughput.show(result)
+    assert 'float32' in capsys.readouterr().out
+
+
+def test_growth_scores_every_image(table, monkeypatch, capsys):
+    monkeypatch.setattr(throughput, 'GROWTH', (3, 7))
+    result = throughput.growth(table)
+    assert {count: figures['scored'] for count, figures in result['growth'].items()} == {3: 3, 7: 7}
+    throughput.show(result)
+    assert 'peak GiB' in capsys.readouterr().out
+
+
+def test_a_fresh_process_is_timed(capsys):
+    alone, with_plugin = (startup.WAYS[name] for name in ('import pyiqa, without the plugin', 'import pyiqa'))
+    assert startup.seconds(with_plugin) > 0
+    knows = "; assert 'moeagiqa' {} pyiqa.list_models()"
+    startup.seconds(with_plugin.rstrip() + knows.format('in'))
+    startup.seconds(alone.rstrip() + knows.format('not in'))
+    times = {name: [1.0, 1.0] for name in startup.WAYS}
+    startup.show({'machine': measure.machine(), 'seconds': times})
+    assert '0 ms' in capsys.readouterr().out
+
+
+def test_peers_are_made_without_a_download(capsys):
+    with peers.random_weights():
+        metric = peers.pyiqa.create_metric('topiq_nr', device=torch.device('cpu'))
+    assert metric(torch.rand(1, 3, 96, 96)).isfinite().all()
+    entry = {'seconds': [1.0], 'parameters': 2_000_000, 'times ours': (1.0, 1.0, 1.0)}
+    peers.show({'machine': measure.machine(), 'metrics': {'topiq_nr': entry}})
+    assert '2.0 M' in capsys.readouterr().out

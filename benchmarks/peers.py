@@ -1,0 +1,132 @@
+"""Time of one score: the compact default beside pyiqa's metrics, same image, same machine.
+
+    python benchmarks/peers.py [IMAGE] [--rounds 10] [--output FILE.json]
+
+The peers' networks have random weights: for time alone, nothing is downloaded. Without IMAGE a picture of 512 x 512 noise.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pyiqa
+import timm
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / 'benchmarks')]
+
+from measure import machine, measure_times, over_rounds  # noqa: E402
+
+PEERS = ['entropy', 'piqe', 'topiq_nr', 'musiq', 'liqe', 'clipiqa', 'maniqa']
+OURS = {'moeagiqa': {}, 'moeagiqa, auto': {'dtype': 'auto'}, 'moeagiqa, fast': {'fast': True}}
+PROMPT = 'a red fox in the snow, oil painting'
+# CLIP's sizes: embedding, pixels, vision layers, width and patch, then context, vocabulary, text width, heads and layers.
+CLIP_TEXT = (77, 49408, 512, 8, 12)
+CLIPS = {'RN50': (1024, 224, (3, 4, 6, 3), 64, None), 'ViT-B/32': (512, 224, 12, 768, 32)}
+
+
+@contextmanager
+def random_weights() -> Iterator[None]:
+    """Within, pyiqa's networks are made without their weights, which lie on a hub."""
+    from pyiqa.archs import clip_model, clipiqa_arch, liqe_arch, maniqa_arch, musiq_arch, topiq_arch
+
+    create = timm.create_model
+
+    def clip(name: str, device: Any = None) -> torch.nn.Module:
+        return clip_model.CLIP(*CLIPS[name], *CLIP_TEXT).float().eval()
+
+    with ExitStack() as stack:
+        for module in (clipiqa_arch, liqe_arch, maniqa_arch, musiq_arch, topiq_arch):
+            stack.enter_context(mock.patch.object(module, 'load_pretrained_network', return_value=None))
+        for module in (clipiqa_arch, liqe_arch):
+            stack.enter_context(mock.patch.object(module, 'load', clip))
+        stack.enter_context(
+            mock.patch.object(timm, 'create_model', lambda *args, **kw: create(*args, **kw | {'pretrained': False}))
+        )
+        yield
+
+
+def measure(image: Path, rounds: int) -> dict[str, Any]:
+    """Seconds and parameters of each."""
+    device = torch.device('cpu')
+    with random_weights():
+        metrics = {name: pyiqa.create_metric(name, device=device) for name in PEERS}
+    metrics |= {name: pyiqa.create_metric('moeagiqa', device=device, **options) for name, options in OURS.items()}
+
+    def step(name: str):
+        prompt = {'caption_list': [PROMPT]} if name in OURS else {}
+        metric = metrics[name]
+
+        def score() -> None:
+            if name in OURS:
+                metric.net._forget()  # the same image again would cost nothing
+            metric(str(image), **prompt)
+
+        return score
+
+    steps = {name: step(name) for name in metrics}
+    for once in steps.values():
+        once()
+    times = measure_times(steps, rounds)
+    return {
+        'machine': machine(),
+        'metrics': {
+            name: {
+                'seconds': times[name],
+                'parameters': sum(part.numel() for part in _network(metrics[name]).parameters()),
+                'times ours': over_rounds(times[name], times['moeagiqa']),
+            }
+            for name in metrics
+        },
+    }
+
+
+def _network(metric: Any) -> torch.nn.Module:
+    hidden = getattr(metric.net, 'clip_model', None)  # pyiqa keeps CLIP-IQA's in a list, so that it is not saved
+    return hidden[0] if isinstance(hidden, list) else metric.net
+
+
+def show(result: dict[str, Any]) -> None:
+    """One table."""
+    caption = ', '.join(f'{name} {value}' for name, value in result['machine'].items())
+    table = Table('metric', 'parameters', 'seconds', "times moeagiqa's", title='One score', caption=caption)
+    for name, figures in sorted(result['metrics'].items(), key=lambda item: statistics.median(item[1]['seconds'])):
+        ratio = '{:.2f} ({:.2f} to {:.2f})'.format(*figures['times ours'])
+        table.add_row(
+            name, f'{figures["parameters"] / 1e6:.1f} M', f'{statistics.median(figures["seconds"]):.3g}', ratio
+        )
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('image', type=Path, nargs='?')
+    parser.add_argument('--rounds', type=int, default=10)
+    parser.add_argument('--output', type=Path, help='JSON file for all figures')
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
+        picture = options.image or Path(folder) / 'noise.png'
+        if options.image is None:
+            Image.fromarray(noise).save(picture)
+        result = measure(picture, options.rounds)
+    show(result)
+    if options.output:
+        options.output.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+
+
+if __name__ == '__main__':
+    main()
