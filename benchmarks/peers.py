@@ -3,15 +3,17 @@
     python benchmarks/peers.py [IMAGE] [--rounds 10] [--output FILE.json]
 
 The peers' networks have random weights: for time alone, nothing is downloaded. Without IMAGE a picture of 512 x 512 noise.
+clipiqa and liqe import clip, which imports pkg_resources: they need setuptools < 81.
 """
 
 import argparse
+import importlib
 import json
 import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -40,29 +42,46 @@ CLIPS = {'RN50': (1024, 224, (3, 4, 6, 3), 64, None), 'ViT-B/32': (512, 224, 12,
 @contextmanager
 def random_weights() -> Iterator[None]:
     """Within, pyiqa's networks are made without their weights, which lie on a hub."""
-    from pyiqa.archs import clip_model, clipiqa_arch, liqe_arch, maniqa_arch, musiq_arch, topiq_arch
-
     create = timm.create_model
 
     def clip(name: str, device: Any = None) -> torch.nn.Module:
-        return clip_model.CLIP(*CLIPS[name], *CLIP_TEXT).float().eval()
+        from pyiqa.archs.clip_model import CLIP
+
+        return CLIP(*CLIPS[name], *CLIP_TEXT).float().eval()
+
+    def without(*args: Any, **options: Any) -> torch.nn.Module:
+        return create(*args, **options | {'pretrained': False})
 
     with ExitStack() as stack:
-        for module in (clipiqa_arch, liqe_arch, maniqa_arch, musiq_arch, topiq_arch):
-            stack.enter_context(mock.patch.object(module, 'load_pretrained_network', return_value=None))
-        for module in (clipiqa_arch, liqe_arch):
-            stack.enter_context(mock.patch.object(module, 'load', clip))
-        stack.enter_context(
-            mock.patch.object(timm, 'create_model', lambda *args, **kw: create(*args, **kw | {'pretrained': False}))
-        )
+        stack.enter_context(mock.patch.object(timm, 'create_model', without))
+        for name in ('clipiqa', 'liqe', 'maniqa', 'musiq', 'topiq'):
+            with suppress(ImportError):  # of clip, see above; create_metric says it again
+                module = importlib.import_module(f'pyiqa.archs.{name}_arch')
+                stack.enter_context(mock.patch.object(module, 'load_pretrained_network', return_value=None))
+                if hasattr(module, 'load'):
+                    stack.enter_context(mock.patch.object(module, 'load', clip))
+                if hasattr(
+                    module, 'DEFAULT_CACHE_DIR'
+                ):  # LIQE keeps texts as its CLIP reads them: not those of a random one
+                    cache = stack.enter_context(tempfile.TemporaryDirectory())
+                    stack.enter_context(mock.patch.object(module, 'DEFAULT_CACHE_DIR', cache))
         yield
+
+
+def make(name: str, device: torch.device) -> Any:
+    """The metric, or None where it cannot be made, which is said."""
+    try:
+        with random_weights():
+            return pyiqa.create_metric(name, device=device)
+    except Exception as error:  # pyiqa's metrics fail in ways of their own
+        print(f'{name}: left out ({type(error).__name__}: {error})', file=sys.stderr)
+        return None
 
 
 def measure(image: Path, rounds: int) -> dict[str, Any]:
     """Seconds and parameters of each."""
     device = torch.device('cpu')
-    with random_weights():
-        metrics = {name: pyiqa.create_metric(name, device=device) for name in PEERS}
+    metrics = {name: metric for name in PEERS if (metric := make(name, device)) is not None}
     metrics |= {name: pyiqa.create_metric('moeagiqa', device=device, **options) for name, options in OURS.items()}
 
     def step(name: str):

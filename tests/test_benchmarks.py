@@ -171,9 +171,10 @@ def test_a_fresh_process_is_timed(capsys):
 
 
 def test_peers_are_made_without_a_download(capsys):
-    with peers.random_weights():
-        metric = peers.pyiqa.create_metric('topiq_nr', device=torch.device('cpu'))
+    metric = peers.make('topiq_nr', torch.device('cpu'))
     assert metric(torch.rand(1, 3, 96, 96)).isfinite().all()
+    assert peers.make('no such metric', torch.device('cpu')) is None
+    assert 'no such metric: left out' in capsys.readouterr().err
     entry = {'seconds': [1.0], 'parameters': 2_000_000, 'times ours': (1.0, 1.0, 1.0)}
     peers.show({'machine': measure.machine(), 'metrics': {'topiq_nr': entry}})
     assert '2.0 M' in capsys.readouterr().out

@@ -90,11 +90,11 @@ def class_token(vit: nn.Module, pixels: Tensor, tokens: Tensor | None = None, la
     Going on from ``tokens``, those after the first ``layers`` layers, where they are given. Of the last layer only what
     the class token needs is computed: all keys and values, but one query and one token's MLP.
     """
+    if tokens is None:
+        layers, tokens = 1, tokens_after(vit, pixels, [1])[1]
     last = len(vit.blocks) - 1
-    if vit.training or last < 1 or not (type(vit) is VisionTransformer and _is_plain(vit.blocks[last])):
-        return vit.forward_features(pixels)[:, 0]
-    if tokens is None or not 0 < layers <= last:
-        layers, tokens = last, tokens_after(vit, pixels, [last])[last]
+    if vit.training or layers > last or type(vit) is not VisionTransformer or not _is_plain(vit.blocks[last]):
+        return last_tokens(vit, pixels, tokens, layers)[:, 0]
     return vit.norm(_first_token_after(vit.blocks[last], vit.blocks[layers:last](tokens)))
 
 
