@@ -1,6 +1,7 @@
 """From what a user has (a path, a PIL image, a tensor, a list of them) to RGB tensors, as a person sees the picture."""
 
 import io
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -76,11 +77,10 @@ def _read_file(file: Any, name: str) -> Tensor:
 
 @contextmanager
 def _errors_named(name: str) -> Iterator[None]:
-    """Pillow's errors as one sentence, and none kept silent: a data set of pyiqa's lets Pillow fill up truncated files."""
-    fill_up = ImageFile.LOAD_TRUNCATED_IMAGES
-    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    """Pillow's errors as one sentence."""
     try:
-        yield
+        with _strict:
+            yield
     except UnidentifiedImageError:
         raise ImageError(f'{name}: no image that Pillow can read; convert it to PNG or JPEG.') from None
     except Image.DecompressionBombError as error:
@@ -89,8 +89,31 @@ def _errors_named(name: str) -> Iterator[None]:
         if isinstance(error, ImageError):
             raise
         raise ImageError(f'{name}: the image is damaged or truncated ({error}); save it again.') from None
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = fill_up
+
+
+class _Strict:
+    """While any thread reads, truncated files are errors: a data set of pyiqa's lets Pillow fill them up with grey.
+
+    Pillow has one switch for the whole process, so the first reader turns it and the last one turns it back.
+    """
+
+    def __init__(self):
+        self._lock, self._readers, self._fill_up = threading.Lock(), 0, False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._readers:
+                self._fill_up, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+            self._readers += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            if not self._readers:
+                ImageFile.LOAD_TRUNCATED_IMAGES = self._fill_up
+
+
+_strict = _Strict()
 
 
 def _pil_to_rgb(image: Image.Image, name: str) -> Tensor:

@@ -1,6 +1,7 @@
 """Whatever a picture is stored as, it is scored as a person sees it, or refused in one sentence."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -114,6 +115,23 @@ def test_a_truncated_file_is_refused(picture, kind, tmp_path, monkeypatch):
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(ImageError, match=str(path)):
         read_image(path)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+def test_threads_refuse_truncated_files_while_others_read(picture, tmp_path, monkeypatch):
+    monkeypatch.setattr(ImageFile, 'LOAD_TRUNCATED_IMAGES', True)
+    data = file_bytes(picture.resize((300, 300)), 'JPEG')
+    (tmp_path / 'whole.jpg').write_bytes(data)
+    (tmp_path / 'cut.jpg').write_bytes(data[: len(data) // 2])
+
+    def read(number):
+        try:
+            return read_image(tmp_path / ('cut.jpg' if number % 2 else 'whole.jpg')) is not None
+        except ImageError:
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(read, range(400))) == [True, False] * 200
     assert ImageFile.LOAD_TRUNCATED_IMAGES
 
 
