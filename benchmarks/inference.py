@@ -13,7 +13,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ SAME = 1e-4
 FULL_SIZE = MoEAGIQAConfig()
 SMALL = MoEAGIQAConfig.from_options(TINY | TINY_BLIP | {'prior': True, 'targets': ('quality',)})
 DTYPES = ['float32', 'bfloat16', 'int8']
+NETWORKS = ('released', 'released, BLIP once a crop', 'v2', 'v1', 'compact')
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,8 @@ def available() -> list[str]:
     return [dtype for dtype in DTYPES if there.get(dtype, True)]
 
 
-def measure(tiny: bool, rounds: int) -> dict[str, Any]:
-    """All figures."""
+def measure(tiny: bool, rounds: int, networks: Sequence[str] = NETWORKS) -> dict[str, Any]:
+    """All figures of these networks."""
     dtypes = available()
     compact = build_network(SMALL) if tiny else load_network(find('moeagiqa'))[0]
     if tiny:
@@ -148,7 +149,7 @@ def measure(tiny: bool, rounds: int) -> dict[str, Any]:
     difference = (bench.step(Way('released'))() - bench.step(Way('v2'))()).abs().max().item()
     if difference > SAME:
         raise SystemExit(f'The two ways differ by {difference:g} in their scores: nothing was measured.')
-    chosen = ways(dtypes, compact.config.crops)
+    chosen = [way for way in ways(dtypes, compact.config.crops) if way.network in networks]
     steps = {way.title: bench.step(way) for way in chosen}
     gmac = {way.title: count_gmac(steps[way.title]) for way in chosen if way.dtype == 'float32'}
     limits = {dtype: lambda dtype=dtype: limit(getattr(torch, dtype)) for dtype in dtypes if dtype != 'int8'}
@@ -177,7 +178,9 @@ def figures(way: Way, gmac: float, times: dict[str, list[float]], speeds: dict[s
     return {
         'seconds': seconds,
         'gmac': gmac,
-        'faster than': {name: over_rounds(times[other.title], seconds) for name, other in others.items()},
+        'faster than': {
+            name: over_rounds(times[other.title], seconds) for name, other in others.items() if other.title in times
+        },
         'share of limit': statistics.median(share) if share else None,
     }
 
@@ -210,8 +213,9 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--output', type=Path, help='JSON file for all figures')
     parser.add_argument('--tiny', action='store_true', help='the same on tiny networks, in seconds')
+    parser.add_argument('--networks', nargs='+', choices=NETWORKS, default=NETWORKS, help='only these')
     options = parser.parse_args()
-    result = measure(options.tiny, options.rounds)
+    result = measure(options.tiny, options.rounds, options.networks)
     show(result)
     if options.output:
         options.output.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')

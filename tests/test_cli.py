@@ -254,9 +254,32 @@ def test_wrong_usage_is_said_in_one_sentence(score, pictures, name):
     assert (pictures / 'mine.csv').read_text() == 'path,prompt\na.png,x\n'
 
 
+@pytest.mark.parametrize('options', [['--dtype', 'auto'], ['--fast'], ['--dtype', 'float16', '--crops', 3]])
+def test_faster_ways_give_about_the_same_scores(score, pictures, tmp_path, options):
+    exact, fast = tmp_path / 'exact.csv', tmp_path / 'fast.csv'
+    score(pictures, '--prompt', 'a cat', '--output', exact, '--crops', 3 if '--crops' in options else 2)
+    result = score(pictures, '--prompt', 'a cat', '--output', fast, *options)
+    assert result.exit_code == 0, result.output
+    away = (read(exact)['score'] - read(fast)['score']).abs()
+    assert away.max() < (0.5 if '--fast' in options else 0.02)
+
+
+def test_scores_of_two_dtypes_are_not_mixed(score, pictures, tmp_path):
+    arguments = [pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv']
+    assert score(*arguments).exit_code == 0
+    assert "made with dtype 'float32', now it is 'float16'" in refused(score(*arguments, '--dtype', 'float16'))
+    assert score(*arguments, '--dtype', 'float32').exit_code == 0
+
+
+def test_an_unknown_dtype_is_named(score, pictures):
+    words = refused(score(pictures, '--prompt', 'a cat', '--dtype', 'int4'))
+    assert "dtype is 'int4': it must be one of auto, float32" in words
+
+
 def test_crops_are_not_for_other_metrics(pictures):
     words = refused(run('score', pictures, '--metric', 'piqe', '--crops', 2))
     assert '--metric piqe takes no --crops' in words
+    assert 'piqe takes no --fast' in refused(run('score', pictures, '--metric', 'piqe', '--fast'))
 
 
 def test_a_metric_that_pyiqa_cannot_make_is_said(pictures, monkeypatch):
