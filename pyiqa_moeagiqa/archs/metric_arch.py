@@ -107,6 +107,8 @@ class MoEAGIQAMetric(nn.Module):
         if self.target not in self.network.config.targets:
             known = ', '.join(self.network.config.targets)
             raise OptionError(f'target is {target!r}: this checkpoint scores {known}.')
+        if self.network.config.branches != 'visual':
+            self.network.semantic.freeze(1.0)  # nothing is trained here: all that an image alone decides is done once
         if dtype == 'int8':
             self.network.quantize_encoders()
         if compile:

@@ -1,13 +1,12 @@
 """Image files of a data set, decoded side by side: are they whole, and what is in them?"""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from PIL import Image, ImageFile
+from PIL import Image
 from tqdm import tqdm
 
 from ..archs.images import ImageError, read_image
@@ -50,15 +49,5 @@ def look_at(path: Path | str) -> Picture | str:
 
 def for_each(paths: Sequence[Path | str], ask: Callable[[Path | str], Answer]) -> list[Answer]:
     """The answers for all paths, in their order; progress is shown where standard error is a terminal."""
-    with _no_filling_up(), ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         return list(tqdm(pool.map(ask, paths), total=len(paths), unit='image', disable=None))
-
-
-@contextmanager
-def _no_filling_up() -> Iterator[None]:
-    """Truncated images are refused by every thread: read_image restores this global setting as it found it."""
-    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
-    try:
-        yield
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = before

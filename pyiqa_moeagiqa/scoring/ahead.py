@@ -52,6 +52,7 @@ class Notes:
 
     def __enter__(self) -> 'Notes':
         self._catch.__enter__()
+        self._shown_before = warnings.showwarning
         warnings.simplefilter('always', UserWarning)
         warnings.showwarning = self._show
         return self
@@ -71,5 +72,7 @@ class Notes:
 
     def _show(self, message: Warning | str, *where) -> None:
         said = getattr(self._own, 'said', None)
-        if said is not None and isinstance(message, UserWarning):
+        if said is None:
+            self._shown_before(message, *where)
+        elif isinstance(message, UserWarning):
             said.append(str(message))

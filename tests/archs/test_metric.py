@@ -8,11 +8,13 @@ import pyiqa
 import pytest
 import torch
 from PIL import Image
+from tiny import TINY_BLIP, config
 
 from pyiqa_moeagiqa.archs.hardware import fast_dtype, fused_attention_pays
 from pyiqa_moeagiqa.archs.metric_arch import PROMPTS_AT_HAND, MoEAGIQAMetric
+from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.archs.views import crop_positions
-from pyiqa_moeagiqa.checkpoints import read, save
+from pyiqa_moeagiqa.checkpoints import Checkpoint, read, save
 from pyiqa_moeagiqa.options import OptionError
 
 CAT = 'a cat in the snow'
@@ -83,6 +85,21 @@ def test_a_repeated_image_and_a_repeated_prompt_are_encoded_once(tiny_checkpoint
     assert matrix[2:].equal(fresh)
     metric(images, caption_list=[CAT] * 3)
     assert calls == {'encode': 4, 'words': 2}
+
+
+def test_a_repeated_image_passes_blip_once(tmp_path, picture):
+    network = MoEAGIQA(config(**TINY_BLIP))
+    path = save(
+        Checkpoint(network.config, network.state_dict(), {'model_name': 'moeagiqa-v1'}), tmp_path / 'v1.safetensors'
+    )
+    metric = MoEAGIQAMetric(pretrained_model_path=str(path))
+    fresh = MoEAGIQAMetric(pretrained_model_path=str(path))(picture, caption_list=['a dog'])
+    calls = []
+    for layer in metric.network.semantic.vision.encoder.layers:
+        layer.register_forward_hook(lambda *call: calls.append(1))
+    metric(picture, caption_list=[CAT])
+    assert metric(picture, caption_list=['a dog']).equal(fresh)
+    assert len(calls) == 2
 
 
 def test_the_users_own_tensor_may_change_between_calls(metric, images):

@@ -66,7 +66,12 @@ def test_each_thread_hears_its_own_warnings():
             thread.start()
         for thread in threads:
             thread.join()
-        warnings.warn('of nobody', stacklevel=2)
     assert heard == {'a': ['from a'], 'b': ['from b']}
-    with pytest.warns(UserWarning, match='as before'):
-        warnings.warn('as before', stacklevel=2)
+
+
+def test_what_nobody_takes_is_shown_as_before():
+    with pytest.warns(UserWarning, match='of nobody'), Notes() as notes, notes.taken() as said:
+        threading.Thread(target=warnings.warn, args=('of nobody',)).start()
+    assert said == []
+    with pytest.warns(UserWarning, match='afterwards'):
+        warnings.warn('afterwards', stacklevel=2)

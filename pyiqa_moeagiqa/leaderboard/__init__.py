@@ -1,0 +1,1 @@
+"""Metrics beside each other on data sets with MOS: figures, intervals, tests."""

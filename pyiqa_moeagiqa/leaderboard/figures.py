@@ -1,0 +1,136 @@
+"""How well scores agree with people: the field's figures, with intervals and tests that respect prompts.
+
+Scores are such that higher is better: a metric whose lower scores are better is to be negated by its declared direction,
+never by the sign of its correlation. Images of one prompt are not independent, so resampling draws prompts, not images.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from pyiqa.metrics.correlation_coefficient import (
+    calculate_krcc,
+    calculate_plcc,
+    calculate_rmse,
+    calculate_srcc,
+)
+
+DIFFERENT = 0.06  # of the MOS range (0.3 of 5): pairs closer than that are not told apart by raters either
+RESAMPLES = 1000
+FIT = 'logistic_4params'
+
+Statistic = Callable[[pd.DataFrame], float]
+
+
+def agreement(table: pd.DataFrame) -> dict[str, float]:
+    """SRCC, PLCC (raw, and after VQEG's four-parameter logistic fit), KRCC, RMSE after the fit, and the main score.
+
+    Args:
+        table: columns ``score`` and ``mos``, at least three rows.
+
+    Returns:
+        ``srcc``, ``plcc``, ``plcc_fit``, ``krcc``, ``rmse_fit`` (in MOS), ``main`` (mean of SRCC and raw PLCC); the two of the
+        fit are NaN where it does not converge.
+    """
+    score, mos = table['score'].to_numpy(float), table['mos'].to_numpy(float)
+    srcc, plcc = calculate_srcc(score, mos), calculate_plcc(score, mos)
+    scaled = (score - score.mean()) / (score.std() or 1)  # correlations stay, and the fit starts near its goal
+    fitted = {'plcc_fit': calculate_plcc, 'rmse_fit': calculate_rmse}
+    return {
+        'srcc': float(srcc),
+        'plcc': float(plcc),
+        'krcc': float(calculate_krcc(score, mos)),
+        'main': float(srcc + plcc) / 2,
+    } | {name: _fitted(figure, scaled, mos) for name, figure in fitted.items()}
+
+
+def _fitted(figure: Callable[..., float], score: np.ndarray, mos: np.ndarray) -> float:
+    try:
+        with np.errstate(over='ignore'):
+            return float(figure(score, mos, FIT))
+    except (RuntimeError, TypeError):  # scipy's, where it does not converge or has too few rows
+        return float('nan')
+
+
+def srcc(table: pd.DataFrame) -> float:
+    """Spearman's correlation of columns ``score`` and ``mos``."""
+    return float(calculate_srcc(table['score'], table['mos']))
+
+
+def within(table: pd.DataFrame, group: str = 'generator') -> float:
+    """Mean over groups of SRCC within each; pooled SRCC flatters, as generators differ more than their pictures do."""
+    each = [srcc(part) for _, part in table.groupby(group) if part['mos'].nunique() > 1 and len(part) > 2]
+    return float(np.nanmean(each)) if each else float('nan')
+
+
+def pair_accuracy(table: pd.DataFrame, different: float) -> float:
+    """Share of pairs of one prompt's images, at least ``different`` apart in MOS, that scores put in the right order.
+
+    A tie in scores counts half. NaN where there is no such pair.
+    """
+    right = total = 0.0
+    for _, part in table.groupby('prompt'):
+        score, mos = part['score'].to_numpy(), part['mos'].to_numpy()
+        ordered = (score[:, None] - score)[mos[:, None] - mos > different]
+        right += (ordered > 0).sum() + (ordered == 0).sum() / 2
+        total += ordered.size
+    return float(right / total) if total else float('nan')
+
+
+def regret(table: pd.DataFrame) -> float:
+    """Best of N: how much MOS the user loses, on average over prompts, who takes the best-scored image of each.
+
+    Prompts with one image do not count; of equally scored images the mean is taken.
+    """
+    lost = []
+    for _, part in table.groupby('prompt'):
+        if len(part) > 1:
+            chosen = part.loc[part['score'] == part['score'].max(), 'mos'].mean()
+            lost.append(part['mos'].max() - chosen)
+    return float(np.mean(lost)) if lost else float('nan')
+
+
+def resampled(
+    tables: Mapping[str, pd.DataFrame], statistic: Statistic, count: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """A statistic on ``count`` resamples of the prompts, the same resamples for every table.
+
+    Args:
+        tables: of the same images, by metric.
+        statistic: of one table.
+        count, seed: how many, and which.
+
+    Returns:
+        one row for each resample, one column for each table.
+    """
+    random = np.random.default_rng(seed)
+    rows = _rows_of_prompts(next(iter(tables.values())))
+    draws = [np.concatenate([rows[n] for n in random.integers(len(rows), size=len(rows))]) for _ in range(count)]
+    return pd.DataFrame({name: [statistic(table.iloc[draw]) for draw in draws] for name, table in tables.items()})
+
+
+def _rows_of_prompts(table: pd.DataFrame) -> list[np.ndarray]:
+    return list(table.reset_index(drop=True).groupby('prompt').indices.values())
+
+
+def interval(values: pd.Series, share: float = 0.95) -> tuple[float, float]:
+    """From where to where ``share`` of the resampled values lie."""
+    low, high = np.nanquantile(values, [(1 - share) / 2, (1 + share) / 2])
+    return float(low), float(high)
+
+
+def p_value(one: pd.Series, other: pd.Series) -> float:
+    """Two-sided, of the hypothesis that two metrics are equal, from the same resamples of both."""
+    difference, count = (one - other).to_numpy(), len(one)
+    tail = min((difference <= 0).sum(), (difference >= 0).sum())
+    return min(1.0, 2 * (tail + 1) / (count + 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's correction: p-values that may be compared with the level as if each were the only one."""
+    order = np.argsort(p_values)
+    corrected, highest = np.empty(len(p_values)), 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = highest
+    return corrected.tolist()
