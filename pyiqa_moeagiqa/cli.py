@@ -180,6 +180,33 @@ def train(
 
 
 @app.command()
+def leaderboard(
+    metrics: Annotated[str, typer.Option(help="pyiqa's no-reference metrics, as in moeagiqa,piqe,musiq.")],
+    data: Annotated[
+        list[Path], typer.Option(help='CSV, JSONL or Parquet with columns path, prompt and MOS; repeatable.')
+    ],
+    target: Annotated[str, typer.Option(help='The MOS column.')] = 'quality',
+    split: Annotated[str | None, typer.Option(help='Some of the rows only: COLUMN=VALUE, as in prompt_0=test.')] = None,
+    output: Annotated[Path, typer.Option(help='Folder for tables and scores; a second run goes on there.')] = Path(
+        'leaderboard'
+    ),
+) -> None:
+    """Compare metrics on data sets with MOS: correlations with intervals, pairs within a prompt, ties.
+
+    Exit code: 0 all rows have figures, 1 some have not, 2 usage.
+    """
+    from .leaderboard import command
+
+    try:
+        missing = command.make(_listed(metrics), data, target, split, output)
+    except (ValueError, OSError) as error:
+        fail(error)
+    except KeyboardInterrupt:
+        fail(f'stopped; the scores in {output} are kept, the same command goes on from there.', 130)
+    raise typer.Exit(SOME_FAILED if missing else 0)
+
+
+@app.command()
 def convert(
     finetuned: Annotated[Path, typer.Option(help='The released fine-tuned best.pth.')],
     output: Annotated[Path, typer.Option(help='The checkpoint to write.')],

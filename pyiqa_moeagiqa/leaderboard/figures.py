@@ -4,6 +4,7 @@ Scores are such that higher is better: a metric whose lower scores are better is
 never by the sign of its correlation. Images of one prompt are not independent, so resampling draws prompts, not images.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from pyiqa.metrics.correlation_coefficient import (
     calculate_rmse,
     calculate_srcc,
 )
+from scipy.optimize import OptimizeWarning
 
 DIFFERENT = 0.06  # of the MOS range (0.3 of 5): pairs closer than that are not told apart by raters either
 RESAMPLES = 1000
@@ -46,7 +48,8 @@ def agreement(table: pd.DataFrame) -> dict[str, float]:
 
 def _fitted(figure: Callable[..., float], score: np.ndarray, mos: np.ndarray) -> float:
     try:
-        with np.errstate(over='ignore'):
+        with np.errstate(over='ignore'), warnings.catch_warnings():
+            warnings.simplefilter('ignore', OptimizeWarning)  # of how sure the parameters are, which nobody asks
             return float(figure(score, mos, FIT))
     except (RuntimeError, TypeError):  # scipy's, where it does not converge or has too few rows
         return float('nan')

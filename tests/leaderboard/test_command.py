@@ -1,0 +1,140 @@
+"""``moeagiqa leaderboard`` on small pictures: what it computes, keeps, and says."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageFilter
+from typer.testing import CliRunner
+
+from pyiqa_moeagiqa.cli import app
+from pyiqa_moeagiqa.leaderboard import run as leaderboard_run
+from pyiqa_moeagiqa.leaderboard.figures import srcc
+from pyiqa_moeagiqa.scoring.command import make_metric
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """Twelve pictures of four prompts, the more blurred the worse, and their table."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('COLUMNS', '200')
+    random, rows = np.random.default_rng(0), []
+    for number in range(12):
+        pixels = Image.fromarray(random.integers(0, 256, (96, 96, 3), dtype=np.uint8))
+        pixels.filter(ImageFilter.GaussianBlur(number / 4)).save(tmp_path / f'{number}.png')
+        rows.append((f'{number}.png', f'prompt {number % 4}', 'ab'[number % 2], 5 - number / 3, number % 3))
+    table = pd.DataFrame(rows, columns=['path', 'prompt', 'generator', 'quality', 'split'])
+    table.to_csv(tmp_path / 'set.csv', index=False)
+    return tmp_path / 'set.csv'
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ['leaderboard', *map(str, arguments)])
+
+
+def board(folder='leaderboard'):
+    return pd.read_csv(f'{folder}/leaderboard.csv', keep_default_na=False).set_index('metric')
+
+
+def test_metrics_stand_beside_each_other(data):
+    result = run('--metrics', 'entropy,piqe', '--data', data)
+    assert result.exit_code == 0, result.output
+    table = board()
+    assert set(table.index) == {'entropy', 'piqe'}
+    assert table['srcc'].astype(float).is_monotonic_decreasing
+    assert table['against_best'].iloc[0] == 'best'
+    assert (table['how'] == 'zero-shot').all()
+    assert (table['seconds'].astype(float) > 0).all()
+    metric = make_metric('piqe', {})
+    scores = [-float(metric(str(data.parent / f'{number}.png'))) for number in range(12)]  # lower is better
+    own = pd.DataFrame({'score': scores, 'mos': pd.read_csv(data)['quality']})
+    assert float(table.loc['piqe', 'srcc']) == pytest.approx(srcc(own))
+    assert '| piqe |' in (data.parent / 'leaderboard' / 'leaderboard.md').read_text()
+    generators = pd.read_csv('leaderboard/generators.csv')
+    assert list(generators.columns) == ['data', 'metric', 'a', 'b']
+
+
+def test_our_metric_is_given_prompts_and_says_what_it_was_trained_on(data, tiny_checkpoint, monkeypatch):
+    make = leaderboard_run.make_metric
+    tiny = {'pretrained_model_path': str(tiny_checkpoint)}
+    monkeypatch.setattr(leaderboard_run, 'make_metric', lambda name, options: make(name, tiny))
+    result = run('--metrics', 'moeagiqa', '--data', data)
+    assert result.exit_code == 0, result.output
+    metric = make('moeagiqa', tiny)
+    rows = pd.read_csv(data)
+    scores = [
+        float(metric(path, caption_list=[prompt])) for path, prompt in zip(rows['path'], rows['prompt'], strict=True)
+    ]
+    own = pd.DataFrame({'score': scores, 'mos': rows['quality']})
+    assert float(board().loc['moeagiqa', 'srcc']) == pytest.approx(srcc(own))
+    metric.net.info['dataset'] = 'AGIQA-3K'
+    assert leaderboard_run._how(metric) == 'trained on AGIQA-3K'
+
+
+def test_what_was_scored_is_not_scored_again(data, monkeypatch):
+    assert run('--metrics', 'entropy', '--data', data).exit_code == 0
+    before = board()
+    scored, score_items = [], leaderboard_run.score_items
+
+    def spy(metric, items):
+        items = list(items)
+        scored.append(len(items))
+        return score_items(metric, items)
+
+    monkeypatch.setattr(leaderboard_run, 'score_items', spy)
+    (data.parent / '0.png').rename(data.parent / 'renamed.png')  # content counts, not names
+    data.write_text(data.read_text().replace('\n0.png', '\nrenamed.png'))
+    assert run('--metrics', 'entropy,piqe', '--data', data).exit_code == 0
+    assert scored == [0, 12]
+    assert board().loc['entropy', 'srcc'] == before.loc['entropy', 'srcc']
+    assert board().loc['entropy', 'seconds'] == before.loc['entropy', 'seconds']
+
+
+def test_a_metric_that_cannot_be_had_is_a_row_that_says_why(data, monkeypatch):
+    def make(name, options):
+        if name == 'musiq':
+            raise ValueError('--metric musiq: pyiqa cannot make it (no network).')
+        return make_metric(name, options)
+
+    monkeypatch.setattr(leaderboard_run, 'make_metric', make)
+    result = run('--metrics', 'musiq,entropy', '--data', data)
+    assert result.exit_code == 1
+    assert board().loc['musiq', 'reason'] == 'pyiqa cannot make it (no network).'
+    assert board().loc['musiq', 'srcc'] == ''
+    assert list(board().index) == ['entropy', 'musiq']
+
+
+def test_an_image_without_score_leaves_the_row_without_figures(data):
+    (data.parent / '3.png').write_bytes(b'no image')
+    result = run('--metrics', 'entropy', '--data', data)
+    assert result.exit_code == 1
+    assert '1 of 12 images have no score; the first is' in board().loc['entropy', 'reason']
+    assert '3.png' in board().loc['entropy', 'reason']
+
+
+def test_only_a_split_and_several_sets(data):
+    other = data.with_name('other.csv')
+    other.write_text(data.read_text())
+    result = run('--metrics', 'entropy', '--data', data, '--data', other, '--split', 'split=1')
+    assert result.exit_code == 0, result.output
+    assert board()['data'].tolist() == ['set', 'other']
+    assert len(pd.read_parquet(next(data.parent.glob('leaderboard/scores/set-entropy-*.parquet')))) == 4
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['--metrics', 'entropi'], 'entropi: pyiqa has no such no-reference metric'),
+        (['--metrics', ','], 'names no metric'),
+        (['--metrics', 'entropy', '--target', 'beauty'], "column 'beauty' is missing"),
+        (['--metrics', 'entropy', '--split', 'part=test'], 'must be COLUMN=VALUE'),
+        (['--metrics', 'entropy', '--split', 'split=9'], '0 images are left'),
+        (['--metrics', 'entropy', '--data', 'set.csv'], "two tables are called 'set'"),
+        (['--metrics', 'entropy', '--data', 'gone.csv'], 'gone.csv: there is no such file'),
+    ],
+)
+def test_misuse_is_one_sentence(data, arguments, words):
+    result = run('--data', data, *arguments)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert words in line
+    assert not (data.parent / 'leaderboard').exists()
