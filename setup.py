@@ -87,8 +87,8 @@ setup(
     extras_require={
         # what AGIQA-1K's .mat and AIGCIQA2023's .xlsx are read with
         'data': ['h5py>=3.8', 'openpyxl>=3.1'],
-        # what "moeagiqa export" writes with
-        'onnx': ['onnx>=1.17', 'onnxscript>=0.5'],
+        # what "moeagiqa export" writes with, and what runs it
+        'onnx': ['onnx>=1.17', 'onnxscript>=0.5', 'onnxruntime>=1.20'],
         # dtype='int8'
         'int8': ['torchao>=0.14'],
     },

@@ -28,11 +28,11 @@ def register_archs() -> None:
 
 
 def register_datasets() -> None:
-    """Teach ``build_dataset`` the prompt-aware data set."""
+    """Teach ``build_dataset`` the prompt-aware data sets, for training and for pyiqa's benchmark."""
     from pyiqa.utils.registry import DATASET_REGISTRY
 
-    path = 'pyiqa_moeagiqa.data.prompt_nr_dataset:PromptNRDataset'
-    DATASET_REGISTRY.register_lazy('PromptNRDataset', path, override=True)
+    for name, module in (('PromptNRDataset', 'prompt_nr_dataset'), ('PromptBenchmarkDataset', 'benchmark_dataset')):
+        DATASET_REGISTRY.register_lazy(name, f'pyiqa_moeagiqa.data.{module}:{name}', override=True)
 
 
 def register_models() -> None:
@@ -79,6 +79,10 @@ def _let_network_read_images(module) -> None:
     def _prepare_inputs(self, target, ref=None):
         if hasattr(self.net, 'read_images'):
             return self.net.read_images(target), ref
+        if hasattr(target, 'prompts'):  # an image that carries its prompt; this metric is to see a plain tensor
+            from torch import Tensor
+
+            target = target.as_subclass(Tensor)
         return upstream(self, target, ref)
 
     module.InferenceModel._prepare_inputs = _prepare_inputs

@@ -22,11 +22,19 @@ class ImageError(ValueError):
 
 
 class ImageBatch(list):
-    """Images (3, H, W) of any sizes: uint8 in [0, 255] as read from files, or float in [0, 1] as given."""
+    """Images (3, H, W) of any sizes: uint8 in [0, 255] as read from files, or float in [0, 1] as given.
+
+    Attributes:
+        prompts: where the images brought theirs.
+    """
+
+    prompts: list[str] | None = None
 
     def to(self, *args, **kwargs) -> 'ImageBatch':
         """All images moved as ``Tensor.to`` does; pyiqa calls this with the metric's device."""
-        return ImageBatch(image.to(*args, **kwargs) for image in self)
+        moved = ImageBatch(image.to(*args, **kwargs) for image in self)
+        moved.prompts = self.prompts
+        return moved
 
     def __getitem__(self, rows: int | slice) -> 'Tensor | ImageBatch':
         chosen = super().__getitem__(rows)
@@ -45,6 +53,10 @@ def read_images(source: Any) -> ImageBatch:
     """
     if isinstance(source, ImageBatch):
         return source
+    if isinstance(source, Tensor) and hasattr(source, 'prompts'):
+        batch = read_images(source.as_subclass(Tensor))
+        batch.prompts = source.prompts
+        return batch
     if isinstance(source, Tensor) and source.dim() == 4:
         source = list(source)
     if not isinstance(source, list | tuple):

@@ -12,7 +12,7 @@ from ..options import OptionError
 from .experts import ExpertScores
 from .hardware import fast_dtype, images_at_once
 from .images import ImageBatch, check_prompts, read_images
-from .moeagiqa_arch import Features
+from .moeagiqa_arch import Features, MoEAGIQA
 from .semantic import tokenize
 from .views import crop_positions, semantic_view, take_crops
 
@@ -58,7 +58,7 @@ class MoEAGIQAMetric(nn.Module):
     Args:
         model_name: 'moeagiqa' (the embedded compact model), 'moeagiqa-v1' or 'moeagiqa-v2' (the paper's networks).
         pretrained_model_path: a checkpoint to use instead: a file, https://... or hf://owner/repo/file. It says
-            itself which network it holds.
+            itself which network it holds. A graph that ``moeagiqa export`` wrote (.onnx) is run by ONNX Runtime.
         crops: crops per image; by default what the checkpoint was tested with.
         crop_size: another crop size in pixels; position embeddings and w1, w2 are interpolated.
         dtype: of the encoders: 'float32' (the default), 'bfloat16', 'float16', 'auto' (bfloat16 where the hardware has it),
@@ -102,12 +102,15 @@ class MoEAGIQAMetric(nn.Module):
         self.checkpoint = find(pretrained_model_path or model_name)
         self.network, self.info = load_network(self.checkpoint, crop_size=crop_size)
         self.crops = crops or (1 if fast else self.network.config.crops)
+        self._is_graph = not isinstance(self.network, MoEAGIQA)
+        if self._is_graph:
+            self._check_graph(dtype, compile)
         self.dtype = dtype
         self.target = target or self.network.config.targets[0]
         if self.target not in self.network.config.targets:
             known = ', '.join(self.network.config.targets)
             raise OptionError(f'target is {target!r}: this checkpoint scores {known}.')
-        if self.network.config.branches != 'visual':
+        if not self._is_graph and self.network.config.branches != 'visual':
             self.network.semantic.freeze(1.0)  # nothing is trained here: all that an image alone decides is done once
         if dtype == 'int8':
             self.network.quantize_encoders()
@@ -116,6 +119,17 @@ class MoEAGIQAMetric(nn.Module):
         self._cast_to: torch.dtype | None = None
         self._forget()
         self.requires_grad_(False).eval()
+
+    def _check_graph(self, dtype: str, compile: bool) -> None:
+        """An exported graph is float32 and has a fixed number of crops."""
+        fixed = self.network.config.crops
+        if self.crops != fixed:
+            raise OptionError(
+                f'crops is {self.crops}: the graph {self.checkpoint} was exported with {fixed}; export it again.'
+            )
+        if dtype != 'float32' or compile:
+            option = f'dtype is {dtype!r}' if dtype != 'float32' else 'compile is True'
+            raise OptionError(f'{option}: an ONNX graph is computed in float32; take the checkpoint it was made from.')
 
     def train(self, mode: bool = True) -> 'MoEAGIQAMetric':
         """A score does not depend on a mode: the metric stays in evaluation mode."""
@@ -154,7 +168,7 @@ class MoEAGIQAMetric(nn.Module):
 
         Args:
             x: tensor (N, 3, H, W) in [0, 1], a path, a PIL image, or a list of these, of any sizes.
-            caption_list: one prompt per image.
+            caption_list: one prompt per image; not needed for images that bring theirs (``data.prompted_image``).
             crop_positions: integer tensor (n, 2) of (y, x), for all images; default: spread evenly, first the centre.
             return_details: also return ``Details``.
 
@@ -165,7 +179,7 @@ class MoEAGIQAMetric(nn.Module):
             ImageError, ValueError: for images or prompts that cannot be scored.
         """
         images = read_images(x)
-        prompts = check_prompts(caption_list, len(images))
+        prompts = check_prompts(images.prompts if caption_list is None else caption_list, len(images))
         device = next(self.network.parameters()).device
         self._cast_encoders()
         if self._weights() != self._remembered:
@@ -223,7 +237,7 @@ class MoEAGIQAMetric(nn.Module):
     ) -> dict[str, ExpertScores]:
         """The network's answers, (N, n) each."""
         features = self._look_at(images, positions)
-        if self.network.config.reads_image_with_visual:
+        if self.network.config.reads_image_with_visual and not self._is_graph:
             features = features._replace(words=self._read(prompts, ids, mask))
         return self.network.assess(features, ids, mask).targets
 
@@ -267,6 +281,6 @@ class MoEAGIQAMetric(nn.Module):
         return fast_dtype(next(self.network.parameters()).device) if self.dtype == 'auto' else DTYPES[self.dtype]
 
     def _cast_encoders(self) -> None:
-        if self._cast_to != self._wanted_dtype:
+        if self._cast_to != self._wanted_dtype and not self._is_graph:
             self._cast_to = self._wanted_dtype
             self.network.cast_encoders(self._cast_to)

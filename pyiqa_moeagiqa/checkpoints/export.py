@@ -1,6 +1,7 @@
 """A checkpoint as an ONNX graph, for programs without torch."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from ..archs.moeagiqa_arch import MoEAGIQA
 from ..archs.semantic import tokenize
 from ..options import OptionError
 from ..whole_file import whole_file
+from .file import header
 from .find import find
 from .network import load_network
 
@@ -17,19 +19,15 @@ NAMES = ('crops', 'view', 'ids', 'mask')
 
 
 class Scores(nn.Module):
-    """The network's answer without its details.
-
-    Shape:
-        crops (N, n, 3, S, S), view (N, 3, V, V), ids and mask (N, L2) -> for each target (N,), the mean over crops
-    """
+    """The network's answer as plain tensors: for each target score (N, n), gate (N, n, experts) and chosen (N, n, k)."""
 
     def __init__(self, network: MoEAGIQA):
         super().__init__()
         self.network = network
 
     def forward(self, crops: Tensor, view: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-        answer = self.network(crops, view, ids, mask)
-        return tuple(scores.score.mean(dim=1) for scores in answer.targets.values())
+        targets = self.network(crops, view, ids, mask).targets
+        return tuple(tensor for scores in targets.values() for tensor in scores)
 
 
 def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = None) -> Path:
@@ -37,7 +35,8 @@ def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = No
 
     Its inputs are what ``archs/views.py`` and ``tokenize`` make of images and prompts: float ``crops`` (N, n, 3, S, S) and
     ``view`` (N, 3, V, V) in [0, 1], int64 ``ids`` and ``mask`` (N, 35). N is free, n is fixed. Its outputs are named by
-    the targets: ``quality`` (N,), and so on.
+    the targets: ``quality`` (N, n), whose mean over n is the score, ``quality_gate``, ``quality_chosen``, and so on. It says
+    itself what it is, as checkpoints do: ``create_metric(..., pretrained_model_path='model.onnx')`` runs it.
 
     Args:
         output: the file, ``.onnx``.
@@ -55,22 +54,24 @@ def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = No
         import onnxscript  # noqa: F401  (torch.onnx needs it)
     except ImportError:
         raise OptionError('The export needs onnxscript; install it with pip install onnxscript.') from None
-    network, _ = load_network(find(weights))
-    config = network.config
+    network, info = load_network(find(weights))
+    if not isinstance(network, MoEAGIQA):
+        raise OptionError(f'{weights}: it is exported already; copy it.')
+    config = replace(network.config, crops=crops or network.config.crops)
     size, view = config.crop_size, network.view_size
     ids, mask, _ = tokenize(['a cat in the snow', 'a dog'], config.prompt_tokens)
-    images = torch.rand(2, crops or config.crops, 3, size, size), torch.rand(2, 3, view, view)
+    images = torch.rand(2, config.crops, 3, size, size), torch.rand(2, 3, view, view)
     for name in ('torch.onnx', 'onnxscript', 'onnx_ir'):
         logging.getLogger(name).setLevel(logging.ERROR)  # what they could not simplify is no matter of the user's
     with torch.no_grad(), whole_file(output) as part:
-        torch.onnx.export(
+        program = torch.onnx.export(
             Scores(network).eval(),
             (*images, ids, mask),
-            part,
             input_names=NAMES,
-            output_names=config.targets,
+            output_names=[f'{target}{ending}' for target in config.targets for ending in ('', '_gate', '_chosen')],
             dynamic_shapes=[{0: torch.export.Dim.DYNAMIC}] * len(NAMES),
-            external_data=False,
             verbose=False,
         )
+        program.model.metadata_props.update(header(config, info))
+        program.save(part, external_data=False)
     return output

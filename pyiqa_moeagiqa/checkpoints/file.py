@@ -6,6 +6,7 @@ are float32 again after reading. Nothing in such a file can run.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -68,13 +69,13 @@ def save(checkpoint: Checkpoint, path: Path | str, half: bool = False, int8_part
             raise CheckpointError(
                 f'{path}: not written, because {name} has NaN, infinite values or values too large for {tensor.dtype}.'
             )
-    metadata = {
-        'format': FORMAT,
-        'config': json.dumps(checkpoint.config.to_dict()),
-        'info': json.dumps(checkpoint.info),
-    }
-    write_whole(tensors, path, metadata)
+    write_whole(tensors, path, header(checkpoint.config, checkpoint.info))
     return path
+
+
+def header(config: MoEAGIQAConfig, info: dict[str, Any]) -> dict[str, str]:
+    """What a file says about itself."""
+    return {'format': FORMAT, 'config': json.dumps(config.to_dict()), 'info': json.dumps(info)}
 
 
 def _encode(name: str, tensor: Tensor, half: bool, as_int8: bool) -> dict[str, Tensor]:
@@ -139,11 +140,15 @@ def _decode(name: str, stored: dict[str, Tensor], path: Path) -> Tensor:
 
 def read_header(path: Path | str) -> tuple[MoEAGIQAConfig, dict[str, Any]]:
     """Configuration and info alone, without reading the weights; raises as ``read`` does."""
-    path = Path(path)
-    metadata = _metadata(path)
+    return parse_header(_metadata(Path(path)), Path(path))
+
+
+def parse_header(metadata: Mapping[str, str], path: Path) -> tuple[MoEAGIQAConfig, dict[str, Any]]:
+    """Configuration and info from what ``header`` made, in whatever kind of file."""
     if not metadata.get('format', '').startswith('moeagiqa-'):
+        kind = 'an ONNX graph' if path.suffix == '.onnx' else 'a safetensors file'
         raise CheckpointError(
-            f'{path}: a safetensors file, but no MoE-AGIQA checkpoint (its header lacks format {FORMAT!r}); give one '
+            f'{path}: {kind}, but no MoE-AGIQA checkpoint (its header lacks format {FORMAT!r}); give one '
             'that this package wrote.'
         )
     try:

@@ -9,11 +9,12 @@ from ..archs.moeagiqa_arch import MoEAGIQA
 from .file import CheckpointError, read
 from .find import find
 from .load import build_network, load_weights
+from .onnx_network import OnnxNetwork, load_graph
 from .start import complete
 
 
-def load_network(source: str | Path, crop_size: int | None = None) -> tuple[MoEAGIQA, dict[str, Any]]:
-    """The network of a checkpoint, in evaluation mode, and what its header says about it.
+def load_network(source: str | Path, crop_size: int | None = None) -> tuple[MoEAGIQA | OnnxNetwork, dict[str, Any]]:
+    """The network of a checkpoint or of an exported graph, in evaluation mode, and what its header says about it.
 
     Args:
         source: 'moeagiqa', 'moeagiqa-v1', 'moeagiqa-v2', a file, ``https://...`` or ``hf://owner/repo/file``.
@@ -24,6 +25,10 @@ def load_network(source: str | Path, crop_size: int | None = None) -> tuple[MoEA
         ValueError: for a crop size that the network cannot have.
     """
     path = find(source)
+    if path.suffix == '.onnx':
+        if crop_size is not None:
+            raise CheckpointError(f'{path}: crop_size is {crop_size}, but a graph has its own; export it again.')
+        return load_graph(path)
     checkpoint = complete(read(path))
     if crop_size is None:
         network = _build_from_header(checkpoint.config, path)

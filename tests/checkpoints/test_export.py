@@ -3,13 +3,16 @@
 import sys
 
 import numpy as np
+import onnx
 import onnxruntime
+import pyiqa
 import pytest
 import torch
+from PIL import Image
 from tiny import inputs
 from typer.testing import CliRunner
 
-from pyiqa_moeagiqa.checkpoints import export, load_network
+from pyiqa_moeagiqa.checkpoints import CheckpointError, export, load_network
 from pyiqa_moeagiqa.checkpoints.export import NAMES
 from pyiqa_moeagiqa.cli import app
 from pyiqa_moeagiqa.options import OptionError
@@ -28,9 +31,70 @@ def test_the_graph_gives_the_scores_of_torch(graph, tiny_checkpoint, images):
     answers = session.run(None, {name: tensor.numpy() for name, tensor in zip(NAMES, given, strict=True)})
     with torch.no_grad():
         targets = network(*given).targets
-    assert [output.name for output in session.get_outputs()] == list(targets)
-    for scores, answer in zip(targets.values(), answers, strict=True):
-        np.testing.assert_allclose(answer, scores.score.mean(dim=1).numpy(), atol=1e-5, rtol=0)
+    names = [f'{target}{ending}' for target in targets for ending in ('', '_gate', '_chosen')]
+    assert [output.name for output in session.get_outputs()] == names
+    for expected, answer in zip((part for scores in targets.values() for part in scores), answers, strict=True):
+        np.testing.assert_allclose(answer, expected.numpy(), atol=1e-5, rtol=0)
+
+
+def test_a_graph_is_a_checkpoint_of_the_metric(graph, tiny_checkpoint, tmp_path):
+    metric = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(graph))
+    exact = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(tiny_checkpoint))
+    images, prompts = torch.rand(2, 3, 90, 80), ['a cat', 'a dog']
+    scores, details = metric(images, caption_list=prompts, return_details=True)
+    expected, same = exact(images, caption_list=prompts, return_details=True)
+    torch.testing.assert_close(scores, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(details.scores['alignment'], same.scores['alignment'], atol=1e-5, rtol=0)
+    torch.testing.assert_close(details.gate, same.gate, atol=1e-5, rtol=0)
+    assert details.chosen.equal(same.chosen)
+    Image.new('RGB', (70, 70)).save(tmp_path / 'a.png')
+    both = [str(tmp_path / 'a.png')] * 2
+    matrix = metric(both, caption_list=prompts)
+    torch.testing.assert_close(matrix, exact(both, caption_list=prompts), atol=1e-5, rtol=0)
+    assert metric.net.made_by['weights'] != exact.net.made_by['weights']
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        ({'crops': 7}, 'was exported with 2'),
+        ({'fast': True}, 'was exported with 2'),
+        ({'dtype': 'bfloat16'}, "dtype is 'bfloat16': an ONNX graph"),
+        ({'compile': True}, 'compile is True'),
+        ({'crop_size': 80}, 'crop_size is 80'),
+        ({'target': 'beauty'}, 'scores quality, alignment'),
+    ],
+)
+def test_what_a_graph_cannot_do_is_said(graph, options, words):
+    with pytest.raises(ValueError, match=words):
+        pyiqa.create_metric('moeagiqa', pretrained_model_path=str(graph), **options)
+
+
+def test_a_graph_gives_no_gradient(graph):
+    metric = pyiqa.create_metric('moeagiqa', as_loss=True, pretrained_model_path=str(graph))
+    with pytest.raises(CheckpointError, match='no gradient'):
+        metric(torch.rand(1, 3, 70, 70, requires_grad=True), caption_list=['a cat'])
+
+
+def test_other_graphs_are_refused(graph, tmp_path):
+    (tmp_path / 'torn.onnx').write_bytes(graph.read_bytes()[:1000])
+    foreign = onnx.load(graph)
+    del foreign.metadata_props[:]
+    onnx.save(foreign, tmp_path / 'foreign.onnx')
+    for name, words in (('torn', 'no ONNX graph that can be run'), ('foreign', 'an ONNX graph, but no MoE-AGIQA'), ('gone', 'no such file')):  # fmt: skip
+        with pytest.raises(CheckpointError, match=words):
+            load_network(tmp_path / f'{name}.onnx')
+
+
+def test_without_onnxruntime_it_is_said_what_to_install(graph, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    with pytest.raises(CheckpointError, match='pip install onnxruntime'):
+        load_network(graph)
+
+
+def test_a_graph_is_not_exported_again(graph, tmp_path):
+    with pytest.raises(OptionError, match='exported already'):
+        export(tmp_path / 'b.onnx', str(graph))
 
 
 def test_the_number_of_crops_is_the_graphs_own(tiny_checkpoint, tmp_path):

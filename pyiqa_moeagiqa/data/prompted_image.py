@@ -1,0 +1,84 @@
+"""Images that carry their prompts, for code that hands on ``data['img']`` and nothing else, as pyiqa's benchmark does."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data._utils.collate import default_collate_fn_map
+
+KEPT_BY = {
+    Tensor.to, Tensor.cpu, Tensor.cuda, Tensor.clone, Tensor.detach, Tensor.contiguous, Tensor.float, Tensor.pin_memory,
+    Tensor.share_memory_, Tensor.requires_grad_,
+}  # fmt: skip
+
+
+class PromptedImage(Tensor):
+    """A float image (3, H, W) with its prompt, or a batch (N, 3, H, W) with N.
+
+    Prompts stay through loaders and their workers, ``.to()`` and the like, and slices of a batch. Whatever else is done with
+    it gives a plain tensor.
+
+    Attributes:
+        prompts: a list of strings, one for each image.
+
+    Example:
+        >>> image = prompted(torch.rand(2, 3, 8, 8), ['a cat', 'a dog'])
+        >>> image[1:].to('cpu').prompts
+        ['a dog']
+    """
+
+    prompts: list[str]
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Callable, types: Sequence[type], args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        answer = super().__torch_function__(function, types, args, kwargs or {})
+        if not isinstance(answer, PromptedImage):
+            return answer
+        prompts = getattr(args[0], 'prompts', None) if args else None
+        if prompts is not None and function is Tensor.__getitem__ and args[0].dim() == 4:
+            prompts = _sliced(prompts, args[1])
+        elif function not in KEPT_BY:
+            prompts = None
+        return answer.as_subclass(Tensor) if prompts is None else prompted(answer, prompts)
+
+    def __deepcopy__(self, memo: dict) -> 'PromptedImage':
+        return prompted(self.as_subclass(Tensor).clone(), self.prompts)
+
+    def __reduce_ex__(self, protocol: int) -> tuple:
+        return prompted, (self.as_subclass(Tensor), self.prompts)
+
+
+def prompted(image: Tensor, prompts: Sequence[str]) -> PromptedImage:
+    """The image, or batch of images, with its prompts.
+
+    Raises:
+        ValueError: for another number of prompts than images.
+    """
+    images = 1 if image.dim() == 3 else len(image)
+    if len(prompts) != images:
+        raise ValueError(f'{len(prompts)} prompts were given for {images} images: pass one prompt per image.')
+    image = image.as_subclass(PromptedImage)
+    image.prompts = list(prompts)
+    return image
+
+
+def _sliced(prompts: list[str], index: Any) -> list[str] | None:
+    """The prompts of the images that an index of a batch chooses; None where it does not choose whole images."""
+    if isinstance(index, slice):
+        return prompts[index]
+    if isinstance(index, int):
+        return [prompts[index]]
+    if isinstance(index, list) and all(isinstance(place, int) and not isinstance(place, bool) for place in index):
+        return [prompts[place] for place in index]
+    return None
+
+
+def _collate(batch: list[PromptedImage], *, collate_fn_map: dict | None = None) -> PromptedImage:
+    images = torch.stack([image.as_subclass(Tensor) for image in batch])
+    return prompted(images, [prompt for image in batch for prompt in image.prompts])
+
+
+default_collate_fn_map[PromptedImage] = _collate
