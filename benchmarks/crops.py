@@ -3,7 +3,7 @@
     python benchmarks/crops.py TABLE --weights FILE --split prompt_0 [--images 200] [--figure FILE.png] [--output FILE.json]
 
 TABLE is what ``moeagiqa prepare`` writes; images are those that the split tests. One pass over each image looks at all crops,
-as an image's score is the mean of its crops' scores.
+as an image's score is a mean of its crops' scores.
 """
 
 import argparse
@@ -28,7 +28,9 @@ sys.path[:0] = [str(ROOT / 'benchmarks')]
 
 from measure import machine, measure_times  # noqa: E402
 
+from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig  # noqa: E402
 from pyiqa_moeagiqa.archs.images import read_image  # noqa: E402
+from pyiqa_moeagiqa.archs.moeagiqa_arch import mean_over_crops  # noqa: E402
 from pyiqa_moeagiqa.archs.views import crop_positions  # noqa: E402
 
 COUNTS = (1, 2, 3, 5, 10, 15)
@@ -60,11 +62,11 @@ def grid(height: int, width: int, size: int, seed: int) -> Tensor:
 PLACEMENTS: dict[str, Callable[[int, int, int, int], Tensor]] = {'spread': spread, 'random': random, 'grid': grid}
 
 
-def means(crop_scores: Tensor, count: int, placement: str, view_first: bool) -> Tensor:
-    """(N,) scores by ``count`` of the crops (N, n) that were looked at, with the view where the network scores it, too."""
-    view, crops = crop_scores[:, :view_first], crop_scores[:, view_first:]
-    first = sum(COUNTS[: COUNTS.index(count)]) if placement == 'grid' else 0
-    return torch.cat([view, crops[:, first : first + count]], dim=1).mean(dim=1)
+def chosen(crop_scores: Tensor, count: int, placement: str, config: MoEAGIQAConfig) -> Tensor:
+    """(N, 1) scores by ``count`` of the crops that were looked at, and by the view where the network scores it."""
+    first = config.view_is_crop + (sum(COUNTS[: COUNTS.index(count)]) if placement == 'grid' else 0)
+    parts = [crop_scores[:, : config.view_is_crop], crop_scores[:, first : first + count]]
+    return mean_over_crops(torch.cat(parts, dim=1), config)
 
 
 def srcc(metric: Any, table: pd.DataFrame, folder: Path) -> dict[str, dict[int, float]]:
@@ -80,9 +82,9 @@ def srcc(metric: Any, table: pd.DataFrame, folder: Path) -> dict[str, dict[int, 
                 folder / row.path, caption_list=[row.prompt], crop_positions=positions, return_details=True
             )
             scores.append(details.crop_scores)
-        every, view_first = torch.cat(scores), metric.net.network.config.view_is_crop
+        every, config = torch.cat(scores), metric.net.network.config
         result[name] = {
-            count: float(spearmanr(means(every, count, name, view_first), table['quality']).statistic)
+            count: float(spearmanr(chosen(every, count, name, config).flatten(), table['quality']).statistic)
             for count in COUNTS
         }
     return result

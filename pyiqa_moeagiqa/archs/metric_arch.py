@@ -12,7 +12,7 @@ from ..options import OptionError
 from .experts import ExpertScores
 from .hardware import fast_dtype, images_at_once
 from .images import ImageBatch, check_prompts, read_images
-from .moeagiqa_arch import Features, MoEAGIQA
+from .moeagiqa_arch import Features, MoEAGIQA, mean_over_crops
 from .semantic import tokenize
 from .views import crop_positions, semantic_view, take_crops
 
@@ -33,7 +33,7 @@ class Details:
         scores: one (N, 1) tensor per target that the checkpoint has.
         interval: (N, 2) per target, from where to where the MOS of 80 % of images lie that get such a score; empty for a
             checkpoint that was not calibrated.
-        crop_scores: (N, n), before the mean.
+        crop_scores: (N, n), before the mean; with ``view_is_crop`` (N, 1 + n), the view's first.
         crop_positions: (N, n, 2) of (y, x).
         gate: (N, n, experts) weights of all experts.
         chosen: (N, n, k) experts that scored, best-weighted first.
@@ -197,10 +197,10 @@ class MoEAGIQAMetric(nn.Module):
             for rows in (slice(start, start + at_once) for start in range(0, len(images), at_once))
         ]
         scores = {name: torch.cat([part[name].score for part in parts]) for name in parts[0]}
-        score = scores[self.target].mean(dim=1, keepdim=True)
+        score = mean_over_crops(scores[self.target], self.network.config)
         if not return_details:
             return score
-        means = {name: value.mean(dim=1, keepdim=True) for name, value in scores.items()}
+        means = {name: mean_over_crops(value, self.network.config) for name, value in scores.items()}
         errors = self.info.get('interval', {})
         details = Details(
             scores=means,

@@ -330,5 +330,17 @@ class MoEAGIQA(nn.Module):
         return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
 
 
+def mean_over_crops(scores: Tensor, config: MoEAGIQAConfig) -> Tensor:
+    """An image's score from its crops' scores: (N, n) -> (N, 1).
+
+    With ``view_is_crop`` the first of them is the view's. It weighs as much as with ``config.crops`` crops, however many there
+    are: a view's score by itself is lower than a crop's, as training fits their mean alone.
+    """
+    crops = scores.shape[1] - 1
+    if not config.view_is_crop or crops == config.crops:
+        return scores.mean(dim=1, keepdim=True)
+    return (scores[:, :1] + config.crops * scores[:, 1:].mean(dim=1, keepdim=True)) / (1 + config.crops)
+
+
 def _dtype(module: nn.Module) -> torch.dtype:
     return next(module.parameters()).dtype

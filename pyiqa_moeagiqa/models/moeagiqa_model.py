@@ -11,7 +11,7 @@ from pyiqa.utils import get_root_logger
 from torch import Tensor, nn
 
 from ..archs.experts import ExpertScores
-from ..archs.moeagiqa_arch import Assessment, Features, MoEAGIQA
+from ..archs.moeagiqa_arch import Assessment, Features, MoEAGIQA, mean_over_crops
 from ..checkpoints.file import Checkpoint, save
 from ..checkpoints.partial import fingerprint, portable
 from ..checkpoints.start import start_network
@@ -116,7 +116,7 @@ class MoEAGIQAModel(TrainingModel):
         answer, losses = self._assess(), {}
         all_mos, all_weights = gather(self.batch['mos_label']), gather(self.batch['mos_weight'])
         for place, (target, part) in enumerate(answer.targets.items()):
-            score = gather(part.score.float().mean(dim=1, keepdim=True))
+            score = gather(self.mean_over_crops(part.score.float()))
             mos, weight = all_mos[:, place : place + 1], all_weights[:, place : place + 1]
             losses[f'l_{target}'] = self.mos_loss(score, mos, weight=weight)
             if self.metric_loss is not None:
@@ -127,6 +127,9 @@ class MoEAGIQAModel(TrainingModel):
             image, prompt = map(gather, answer.matching)
             losses['l_matching'] = self.matching_weight * matching_loss(image, prompt, gather(self.batch['ids']))
         return losses
+
+    def mean_over_crops(self, scores: Tensor) -> Tensor:
+        return mean_over_crops(scores, self.network.config)
 
     def write_checkpoint(self, path: Path) -> None:
         """Write what ``create_metric(..., pretrained_model_path=)`` takes as it is."""

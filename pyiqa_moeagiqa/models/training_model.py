@@ -196,8 +196,12 @@ class TrainingModel(BaseModel, ABC):
         self.net.eval()
         with torch.no_grad():
             self.answer = self.assess()
-        self.output_score = torch.stack([part.score.mean(dim=1) for part in self.answer.values()], dim=1)
+        self.output_score = torch.cat([self.mean_over_crops(part.score) for part in self.answer.values()], dim=1)
         self.net.train(self.is_train)
+
+    def mean_over_crops(self, scores: Tensor) -> Tensor:
+        """An image's score from its crops' scores: (N, n) -> (N, 1)."""
+        return scores.mean(dim=1, keepdim=True)
 
     def validation(self, dataloader, current_iter: int, tb_logger, save_img: bool = False) -> None:
         """Score a data set, log the metrics of ``val:``, and keep the best network.

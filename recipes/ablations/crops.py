@@ -10,7 +10,8 @@ from scipy.stats import pearsonr, spearmanr
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
+from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
+from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA, mean_over_crops
 from pyiqa_moeagiqa.checkpoints import load_network
 from pyiqa_moeagiqa.data.feature_cache import as_features
 from pyiqa_moeagiqa.data.prompt_nr_dataset import PromptNRDataset
@@ -42,8 +43,8 @@ class ManyCrops:
         """SRCC and PLCC of quality, and SRCC of alignment, by the number of crops."""
         data = self._images(split)
         data.cache = self.cache
-        scores = scores_by_crop(load_network(network)[0], DataLoader(data, batch_size=32))
-        return by_count(scores, data.mos)
+        network, _ = load_network(network)
+        return by_count(scores_by_crop(network, DataLoader(data, batch_size=32)), data.mos, network.config)
 
 
 @torch.no_grad()
@@ -56,11 +57,11 @@ def scores_by_crop(network: MoEAGIQA, loader: DataLoader) -> Tensor:
     return torch.cat(scores)
 
 
-def by_count(scores: Tensor, mos: Tensor) -> pd.DataFrame:
-    """One row per count of crops; ``mos`` is (N, targets). A score is the mean of the view's and the crops' scores."""
+def by_count(scores: Tensor, mos: Tensor, config: MoEAGIQAConfig) -> pd.DataFrame:
+    """One row per count of crops, from scores (N, 1 + n, targets) and ``mos`` (N, targets)."""
     rows = []
     for count in COUNTS:
-        mean = scores[:, : 1 + count].mean(dim=1)
+        mean = torch.cat([mean_over_crops(part[:, : 1 + count], config) for part in scores.unbind(-1)], dim=1)
         rows.append(
             {
                 'crops': count,

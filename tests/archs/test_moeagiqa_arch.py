@@ -5,7 +5,7 @@ import torch
 from tiny import TINY, TINY_BLIP, config, inputs
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
-from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
+from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA, mean_over_crops
 from pyiqa_moeagiqa.checkpoints.load import build_network, load_weights
 from pyiqa_moeagiqa.options import OptionError
 
@@ -202,3 +202,13 @@ def test_a_prior_that_differs_in_one_tensor_shares_the_layers_before_it(with_pri
     together, blocks = scores_and_blocks(with_prior)
     torch.testing.assert_close(together, apart, atol=1e-6, rtol=0)
     assert blocks == 3 + 3 - shared
+
+
+def test_the_view_weighs_the_same_however_many_crops_there_are():
+    view_first = config(view_is_crop=True, crops=3)
+    scores = torch.tensor([[0.2, 0.6, 0.5, 0.4]])
+    torch.testing.assert_close(mean_over_crops(scores, view_first), scores.mean(dim=1, keepdim=True))
+    alike = torch.tensor([[0.2, *[0.5] * 15]])
+    for crops in (1, 3, 15):
+        torch.testing.assert_close(mean_over_crops(alike[:, : 1 + crops], view_first), torch.tensor([[0.425]]))
+    torch.testing.assert_close(mean_over_crops(scores[:, :2], config(crops=3)), torch.tensor([[0.4]]))

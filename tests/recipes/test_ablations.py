@@ -103,6 +103,6 @@ def test_more_crops_are_the_mean_of_the_view_and_more_of_them():
     scores = torch.zeros(4, 16, 2)
     scores[:, 15] = mos  # only the last crop knows
     scores[:, 0] = mos.flip(0) / 100
-    found = by_count(scores, mos).set_index('crops')
+    found = by_count(scores, mos, config(view_is_crop=True)).set_index('crops')
     assert found['srcc'].round(6).tolist() == [-1, -1, -1, -1, -1, 1]
     assert found.index.tolist() == [1, 2, 3, 5, 10, 15]
