@@ -101,8 +101,8 @@ class MoEAGIQAMetric(nn.Module):
             raise OptionError(f'crops is {crops!r}: it must be a whole number of at least 1.')
         self.checkpoint = find(pretrained_model_path or model_name)
         self.network, self.info = load_network(self.checkpoint, crop_size=crop_size)
-        self.crops = crops or (1 if fast else self.network.config.crops)
         self._is_graph = not isinstance(self.network, MoEAGIQA)
+        self.crops = crops or (1 if fast else (self.network if self._is_graph else self.network.config).crops)
         if self._is_graph:
             self._check_graph(dtype, compile)
         self.dtype = dtype
@@ -122,7 +122,7 @@ class MoEAGIQAMetric(nn.Module):
 
     def _check_graph(self, dtype: str, compile: bool) -> None:
         """An exported graph is float32 and has a fixed number of crops."""
-        fixed = self.network.config.crops
+        fixed = self.network.crops
         if self.crops != fixed:
             raise OptionError(
                 f'crops is {self.crops}: the graph {self.checkpoint} was exported with {fixed}; export it again.'

@@ -1,13 +1,12 @@
 """A checkpoint as an ONNX graph, for programs without torch."""
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from ..archs.moeagiqa_arch import MoEAGIQA
+from ..archs.moeagiqa_arch import MoEAGIQA, mean_over_crops
 from ..archs.semantic import tokenize
 from ..options import OptionError
 from ..whole_file import whole_file
@@ -18,16 +17,24 @@ from .network import load_network
 NAMES = ('crops', 'view', 'ids', 'mask')
 
 
+PARTS = ('', '_crops', '_gate', '_chosen')
+
+
 class Scores(nn.Module):
-    """The network's answer as plain tensors: for each target score (N, n), gate (N, n, experts) and chosen (N, n, k)."""
+    """The network's answer as plain tensors.
+
+    For each target the score (N, 1), and how it came about: crops' scores (N, n), gate (N, n, experts) and chosen (N, n, k).
+    """
 
     def __init__(self, network: MoEAGIQA):
         super().__init__()
         self.network = network
 
     def forward(self, crops: Tensor, view: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-        targets = self.network(crops, view, ids, mask).targets
-        return tuple(tensor for scores in targets.values() for tensor in scores)
+        answers = []
+        for scores in self.network(crops, view, ids, mask).targets.values():
+            answers += [mean_over_crops(scores.score, self.network.config), *scores]
+        return tuple(answers)
 
 
 def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = None) -> Path:
@@ -35,8 +42,8 @@ def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = No
 
     Its inputs are what ``archs/views.py`` and ``tokenize`` make of images and prompts: float ``crops`` (N, n, 3, S, S) and
     ``view`` (N, 3, V, V) in [0, 1], int64 ``ids`` and ``mask`` (N, 35). N is free, n is fixed. Its outputs are named by
-    the targets: ``quality`` (N, n), whose mean over n is the score, ``quality_gate``, ``quality_chosen``, and so on. It says
-    itself what it is, as checkpoints do: ``create_metric(..., pretrained_model_path='model.onnx')`` runs it.
+    the targets: ``quality`` (N, 1), and its crops' scores, gate and chosen experts as ``quality_crops`` and so on. It says itself
+    what it is, as checkpoints do: ``create_metric(..., pretrained_model_path='model.onnx')`` runs it.
 
     Args:
         output: the file, ``.onnx``.
@@ -57,10 +64,10 @@ def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = No
     network, info = load_network(find(weights))
     if not isinstance(network, MoEAGIQA):
         raise OptionError(f'{weights}: it is exported already; copy it.')
-    config = replace(network.config, crops=crops or network.config.crops)
+    config = network.config
     size, view = config.crop_size, network.view_size
     ids, mask, _ = tokenize(['a cat in the snow', 'a dog'], config.prompt_tokens)
-    images = torch.rand(2, config.crops, 3, size, size), torch.rand(2, 3, view, view)
+    images = torch.rand(2, crops or config.crops, 3, size, size), torch.rand(2, 3, view, view)
     for name in ('torch.onnx', 'onnxscript', 'onnx_ir'):
         logging.getLogger(name).setLevel(logging.ERROR)  # what they could not simplify is no matter of the user's
     with torch.no_grad(), whole_file(output) as part:
@@ -68,7 +75,7 @@ def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = No
             Scores(network).eval(),
             (*images, ids, mask),
             input_names=NAMES,
-            output_names=[f'{target}{ending}' for target in config.targets for ending in ('', '_gate', '_chosen')],
+            output_names=[f'{target}{ending}' for target in config.targets for ending in PARTS],
             dynamic_shapes=[{0: torch.export.Dim.DYNAMIC}] * len(NAMES),
             verbose=False,
         )

@@ -44,7 +44,8 @@ class OnnxNetwork(nn.Module):
             reason = str(error).splitlines()[0].rstrip('.')
             raise CheckpointError(f'{path}: no ONNX graph that can be run ({reason}); export it again.') from None
         self.config, self.info = parse_header(self.session.get_modelmeta().custom_metadata_map, path)
-        self.view_size = self.session.get_inputs()[1].shape[-1]
+        crops, view, *_ = self.session.get_inputs()
+        self.crops, self.view_size = crops.shape[1], view.shape[-1]
         self.place = nn.Parameter(torch.empty(0), requires_grad=False)  # so that it has a device, as other networks do
 
     def encode(self, crops: Tensor, view: Tensor) -> Pixels:
@@ -62,11 +63,11 @@ class OnnxNetwork(nn.Module):
     def assess(self, pixels: Pixels, ids: Tensor, mask: Tensor) -> Assessment:
         """As ``MoEAGIQA.assess``, without the embeddings of the matching."""
         given = {'crops': pixels.crops, 'view': pixels.view, 'ids': ids, 'mask': mask}
-        answers = self.session.run(None, {name: tensor.cpu().numpy() for name, tensor in given.items()})
+        wanted = [f'{target}_{part}' for target in self.config.targets for part in ('crops', 'gate', 'chosen')]
+        answers = self.session.run(wanted, {name: tensor.cpu().numpy() for name, tensor in given.items()})
         tensors = iter(torch.from_numpy(answer).to(ids.device) for answer in answers)
-        parts = len(ExpertScores._fields)
         return Assessment(
-            {target: ExpertScores(*(next(tensors) for _ in range(parts))) for target in self.config.targets}, None
+            {target: ExpertScores(next(tensors), next(tensors), next(tensors)) for target in self.config.targets}, None
         )
 
 

@@ -9,10 +9,11 @@ import pyiqa
 import pytest
 import torch
 from PIL import Image
-from tiny import inputs
+from tiny import config, inputs
 from typer.testing import CliRunner
 
-from pyiqa_moeagiqa.checkpoints import CheckpointError, export, load_network
+from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
+from pyiqa_moeagiqa.checkpoints import Checkpoint, CheckpointError, export, load_network, save
 from pyiqa_moeagiqa.checkpoints.export import NAMES
 from pyiqa_moeagiqa.cli import app
 from pyiqa_moeagiqa.options import OptionError
@@ -31,9 +32,10 @@ def test_the_graph_gives_the_scores_of_torch(graph, tiny_checkpoint, images):
     answers = session.run(None, {name: tensor.numpy() for name, tensor in zip(NAMES, given, strict=True)})
     with torch.no_grad():
         targets = network(*given).targets
-    names = [f'{target}{ending}' for target in targets for ending in ('', '_gate', '_chosen')]
+    names = [f'{target}{ending}' for target in targets for ending in ('', '_crops', '_gate', '_chosen')]
     assert [output.name for output in session.get_outputs()] == names
-    for expected, answer in zip((part for scores in targets.values() for part in scores), answers, strict=True):
+    parts = [part for scores in targets.values() for part in (scores.score.mean(dim=1, keepdim=True), *scores)]
+    for expected, answer in zip(parts, answers, strict=True):
         np.testing.assert_allclose(answer, expected.numpy(), atol=1e-5, rtol=0)
 
 
@@ -97,10 +99,17 @@ def test_a_graph_is_not_exported_again(graph, tmp_path):
         export(tmp_path / 'b.onnx', str(graph))
 
 
-def test_the_number_of_crops_is_the_graphs_own(tiny_checkpoint, tmp_path):
-    graph = export(tmp_path / 'five.onnx', str(tiny_checkpoint), crops=5)
-    session = onnxruntime.InferenceSession(graph, providers=['CPUExecutionProvider'])
-    assert session.get_inputs()[0].shape[1] == 5
+def test_the_number_of_crops_is_the_graphs_own_and_the_view_weighs_as_before(tmp_path):
+    torch.manual_seed(0)
+    network = MoEAGIQA(config(view_is_crop=True))
+    path = save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), tmp_path / 'tiny.safetensors')
+    graph = export(tmp_path / 'five.onnx', str(path), crops=5)
+    metric = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(graph))
+    assert metric.net.crops == 5
+    exact = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(path), crops=5)
+    image = torch.rand(1, 3, 90, 80)
+    expected = exact(image, caption_list=['a cat'])
+    torch.testing.assert_close(metric(image, caption_list=['a cat']), expected, atol=1e-5, rtol=0)
 
 
 def test_the_command_writes_one_file(tiny_checkpoint, tmp_path):
