@@ -68,7 +68,7 @@ setup(
     package_data={'pyiqa_moeagiqa': ['py.typed', '**/*.txt', '**/*.safetensors', '**/*.yml']},
     install_requires=[
         'pyiqa>=0.1.16,<0.2',
-        'torch>=2.6',
+        'torch>=2.7',
         'torchvision>=0.21',
         'timm>=1.0.20',
         'transformers>=5.0',

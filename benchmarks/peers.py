@@ -90,7 +90,7 @@ def measure(image: Path, rounds: int) -> dict[str, Any]:
 
         def score() -> None:
             if name in OURS:
-                metric.net._forget()  # the same image again would cost nothing
+                metric.net.forget()  # the same image again would cost nothing
             metric(str(image), **prompt)
 
         return score

@@ -1,6 +1,7 @@
 """The ``moeagiqa`` command as a user meets it: answers, files, one sentence for what is wrong, exit codes."""
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from pyiqa_moeagiqa.archs.hardware import fast_dtype
 from pyiqa_moeagiqa.cli import app
 from pyiqa_moeagiqa.scoring.command import make_metric
 
@@ -260,6 +262,10 @@ def test_faster_ways_give_about_the_same_scores(score, pictures, tmp_path, optio
     score(pictures, '--prompt', 'a cat', '--output', exact, '--crops', 3 if '--crops' in options else 2)
     result = score(pictures, '--prompt', 'a cat', '--output', fast, *options)
     assert result.exit_code == 0, result.output
+    made_by = json.loads((tmp_path / 'fast.csv.run.json').read_text())
+    expected = 'float16' if 'float16' in options else str(fast_dtype(torch.device('cpu'))).removeprefix('torch.')
+    assert made_by['dtype'] == expected
+    assert made_by['crops'] == (1 if '--fast' in options else 3 if '--crops' in options else 2)
     away = (read(exact)['score'] - read(fast)['score']).abs()
     assert away.max() < (0.5 if '--fast' in options else 0.02)
 

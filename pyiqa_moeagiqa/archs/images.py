@@ -61,7 +61,10 @@ def read_images(source: Any) -> ImageBatch:
         source = list(source)
     if not isinstance(source, list | tuple):
         return ImageBatch([read_image(source)])
-    return ImageBatch(read_image(image, f'image {index}') for index, image in enumerate(source))
+    batch = ImageBatch(read_image(image, f'image {index}') for index, image in enumerate(source))
+    if source and all(hasattr(image, 'prompts') for image in source):
+        batch.prompts = [prompt for image in source for prompt in image.prompts]
+    return batch
 
 
 def read_image(source: Any, name: str = 'image') -> Tensor:
@@ -74,6 +77,8 @@ def read_image(source: Any, name: str = 'image') -> Tensor:
     if isinstance(source, bytes | bytearray):
         return _read_file(io.BytesIO(source), name)
     if isinstance(source, str | Path):
+        if Path(source).is_dir():
+            raise ImageError(f'{source}: it is a folder, and its images cannot be listed; name an image.')
         if not Path(source).is_file():
             raise ImageError(f'{source}: there is no such image file.')
         return _read_file(source, str(source))

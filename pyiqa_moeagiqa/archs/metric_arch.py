@@ -17,6 +17,7 @@ from .semantic import tokenize
 from .views import crop_positions, semantic_view, take_crops
 
 PROMPTS_AT_HAND = 64
+REVISION = 2  # of the way from image and weights to the score: to be raised with each change of scores
 DTYPES = {
     'float32': torch.float32,
     'bfloat16': torch.bfloat16,
@@ -104,7 +105,7 @@ class MoEAGIQAMetric(nn.Module):
         self._is_graph = not isinstance(self.network, MoEAGIQA)
         self.crops = crops or (1 if fast else (self.network if self._is_graph else self.network.config).crops)
         if self._is_graph:
-            self._check_graph(dtype, compile)
+            self._check_graph(dtype, fast, compile)
         self.dtype = dtype
         self.target = target or self.network.config.targets[0]
         if self.target not in self.network.config.targets:
@@ -116,13 +117,15 @@ class MoEAGIQAMetric(nn.Module):
             self.network.quantize_encoders()
         if compile:
             self.network.compile_encoders()
-        self._cast_to: torch.dtype | None = None
-        self._forget()
+        self._cast_to: tuple[torch.dtype, torch.device] | None = None
+        self.forget()
         self.requires_grad_(False).eval()
 
-    def _check_graph(self, dtype: str, compile: bool) -> None:
+    def _check_graph(self, dtype: str, fast: bool, compile: bool) -> None:
         """An exported graph is float32 and has a fixed number of crops."""
         fixed = self.network.crops
+        if fast:
+            raise OptionError('fast is True: an ONNX graph is computed as it was exported; export it with --crops 1.')
         if self.crops != fixed:
             raise OptionError(
                 f'crops is {self.crops}: the graph {self.checkpoint} was exported with {fixed}; export it again.'
@@ -150,6 +153,7 @@ class MoEAGIQAMetric(nn.Module):
         dtype = 'int8' if self.dtype == 'int8' else str(self._wanted_dtype).removeprefix('torch.')
         crop_size = self.network.config.crop_size
         return {
+            'revision': REVISION,
             'crops': self.crops,
             'weights': self.fingerprint,
             'dtype': dtype,
@@ -183,7 +187,7 @@ class MoEAGIQAMetric(nn.Module):
         device = next(self.network.parameters()).device
         self._cast_encoders()
         if self._weights() != self._remembered:
-            self._forget()
+            self.forget()
         ids, mask, cut = tokenize(prompts, self.network.config.prompt_tokens)
         if any(cut) and not return_details:
             warnings.warn(f'{sum(map(bool, cut))} of {len(cut)} prompts were cut (by {max(cut)} tokens at most) to '
@@ -224,6 +228,8 @@ class MoEAGIQAMetric(nn.Module):
                 f'crop_positions has shape {tuple(given.shape)} and type {given.dtype}: it must be a whole-number '
                 'tensor (n, 2) of (y, x).'
             )
+        if self._is_graph and len(given) != self.crops:
+            raise ValueError(f'crop_positions has {len(given)} crops: this ONNX graph takes {self.crops}.')
         last = torch.tensor([max(height - size, 0), max(width - size, 0)])
         if (given < 0).any() or (given > last).any():
             raise ValueError(
@@ -243,28 +249,35 @@ class MoEAGIQAMetric(nn.Module):
 
     def _look_at(self, images: ImageBatch, positions: list[Tensor]) -> Features:
         """The encoders' features; those of the image that was looked at last are at hand for its next prompt."""
-        alone = len(images) == 1 and images[0].dtype == torch.uint8  # floats are the user's own, and may change
-        if alone and self._last is not None and all(map(torch.equal, self._last[0], (images[0], positions[0]))):
-            return self._last[1]
+        alone = len(images) == 1 and images[0].dtype == torch.uint8  # as files are read; others are hardly seen twice
+        last = self._last  # another thread may change it
+        if alone and last is not None and all(map(torch.equal, last[0], (images[0], positions[0]))):
+            return last[1]
         network = self.network
         cut = zip(images, positions, strict=True)
         crops = torch.stack([take_crops(image, place, network.config.crop_size) for image, place in cut])
         features = network.encode(crops, torch.stack([semantic_view(image, network.view_size) for image in images]))
         if alone:
-            self._last = (images[0], positions[0]), features
+            self._last = (images[0].clone(), positions[0]), features
         return features
 
     def _read(self, prompts: list[str], ids: Tensor, mask: Tensor) -> Tensor:
         """The prompts' words (N, L2, E), each read by itself; those of prompts that were read lately are at hand."""
+        known, words = self._words, []  # another thread may take new ones
         for row, prompt in enumerate(prompts):
-            if prompt not in self._words:
-                self._words[prompt] = self.network.semantic.words(ids[row : row + 1], mask[row : row + 1])
-        words = torch.cat([self._words[prompt] for prompt in prompts])
-        for prompt in list(self._words)[:-PROMPTS_AT_HAND]:
-            del self._words[prompt]
-        return words
+            read = known.get(prompt)
+            if read is None:
+                read = known[prompt] = self.network.semantic.words(ids[row : row + 1], mask[row : row + 1])
+            words.append(read)
+        for prompt in list(known)[:-PROMPTS_AT_HAND]:
+            known.pop(prompt, None)
+        return torch.cat(words)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Drop what is at hand of the last image and prompts.
+
+        Done by itself when weights change, but where they are changed through ``.data``, which leaves no trace.
+        """
         self._words: dict[str, Tensor] = {}
         self._last: tuple[tuple[Tensor, Tensor], Features] | None = None
         self._remembered = self._weights()
@@ -273,7 +286,7 @@ class MoEAGIQAMetric(nn.Module):
         """What changes with the weights, their place and type, or whether gradients are kept."""
         graph = torch.is_grad_enabled()
         return [
-            (id(tensor), tensor._version, tensor.device, tensor.dtype, graph) for tensor in self.network.parameters()
+            (id(tensor), _version(tensor), tensor.device, tensor.dtype, graph) for tensor in self.network.parameters()
         ]
 
     @property
@@ -281,6 +294,12 @@ class MoEAGIQAMetric(nn.Module):
         return fast_dtype(next(self.network.parameters()).device) if self.dtype == 'auto' else DTYPES[self.dtype]
 
     def _cast_encoders(self) -> None:
-        if self._cast_to != self._wanted_dtype and not self._is_graph:
-            self._cast_to = self._wanted_dtype
-            self.network.cast_encoders(self._cast_to)
+        wanted = self._wanted_dtype, next(self.network.parameters()).device
+        if self._cast_to != wanted and not self._is_graph:
+            self.network.cast_encoders(wanted[0])
+            self._cast_to = wanted
+
+
+def _version(tensor: Tensor) -> int:
+    """How often a tensor was changed in place; one made in inference mode does not count it."""
+    return 0 if tensor.is_inference() else tensor._version

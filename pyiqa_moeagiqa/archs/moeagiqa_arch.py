@@ -321,7 +321,13 @@ class MoEAGIQA(nn.Module):
     def compile_encoders(self) -> 'MoEAGIQA':
         """Let torch.compile make eq. 1 and 3, where nearly all time is spent; on an accelerator with CUDA graphs."""
         mode = 'reduce-overhead' if torch.cuda.is_available() else 'default'
-        self._encode_crops = torch.compile(self._encode_crops, mode=mode)
+        compiled = torch.compile(self._encode_crops, mode=mode)
+
+        def encode(crops: Tensor) -> tuple[Tensor | None, ...]:
+            # A CUDA graph answers in the same memory each time, and the next chunk must not overwrite this one's answer.
+            return tuple(None if part is None else part.clone() for part in compiled(crops))
+
+        self._encode_crops = encode
         return self
 
     @property

@@ -18,6 +18,7 @@ NAMES = ('crops', 'view', 'ids', 'mask')
 
 
 PARTS = ('', '_crops', '_gate', '_chosen')
+LARGEST = 1536 * 2**20  # bytes; beyond it weights would go to a second file, as an ONNX file ends at 2 GiB
 
 
 class Scores(nn.Module):
@@ -52,6 +53,7 @@ def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = No
 
     Raises:
         OptionError: for another ending, or where onnxscript is not installed.
+        OptionError: for a network that is too large for one file, as the full-size ones are.
         CheckpointError: for weights that cannot be had or used.
     """
     output = Path(output)
@@ -64,6 +66,11 @@ def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = No
     network, info = load_network(find(weights))
     if not isinstance(network, MoEAGIQA):
         raise OptionError(f'{weights}: it is exported already; copy it.')
+    size = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+    if size > LARGEST:
+        raise OptionError(
+            f'{weights}: its weights are {size / 2**30:.1f} GiB, and an ONNX file holds less than 2; export a smaller network.'
+        )
     config = network.config
     size, view = config.crop_size, network.view_size
     ids, mask, _ = tokenize(['a cat in the snow', 'a dog'], config.prompt_tokens)

@@ -33,6 +33,8 @@ def find(source: str | Path) -> Path:
         return Path(str(resources.files(__package__) / 'moeagiqa.safetensors'))
     if source in FULL_SIZE:
         return _find_full_size(source)
+    if source.endswith('.onnx') and '://' in source:
+        raise CheckpointError(f'{source}: an ONNX graph is read from a file alone; download it, then give its path.')
     if source.startswith('hf://'):
         return _from_hub(source)
     if source.startswith('https://'):

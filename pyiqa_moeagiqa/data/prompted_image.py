@@ -35,7 +35,9 @@ class PromptedImage(Tensor):
         cls, function: Callable, types: Sequence[type], args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         answer = super().__torch_function__(function, types, args, kwargs or {})
-        if not isinstance(answer, PromptedImage):
+        if isinstance(answer, tuple | list):
+            return type(answer)(map(_plain, answer)) if type(answer) in (tuple, list) else answer
+        if not isinstance(answer, PromptedImage) or (args and answer is args[0]):
             return answer
         prompts = getattr(args[0], 'prompts', None) if args else None
         if prompts is not None and function is Tensor.__getitem__ and args[0].dim() == 4:
@@ -57,12 +59,17 @@ def prompted(image: Tensor, prompts: Sequence[str]) -> PromptedImage:
     Raises:
         ValueError: for another number of prompts than images.
     """
+    prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     images = 1 if image.dim() == 3 else len(image)
     if len(prompts) != images:
         raise ValueError(f'{len(prompts)} prompts were given for {images} images: pass one prompt per image.')
     image = image.as_subclass(PromptedImage)
-    image.prompts = list(prompts)
+    image.prompts = prompts
     return image
+
+
+def _plain(part: Any) -> Any:
+    return part.as_subclass(Tensor) if isinstance(part, PromptedImage) else part
 
 
 def _sliced(prompts: list[str], index: Any) -> list[str] | None:

@@ -28,12 +28,13 @@ def make(metrics: Sequence[str], data: Sequence[Path], target: str, split: str |
         raise SourceError(f'--data: two tables are called {max(names, key=names.count)!r}; rename one.')
     tables = {name: read_rated(path, target, split) for name, path in zip(names, data, strict=True)}
     check_names(metrics)
-    entries = run(list(dict.fromkeys(metrics)), tables, output)
+    entries = run(list(dict.fromkeys(metrics)), tables, target, output)
     board = leaderboard(entries)
     _write(board, output / 'leaderboard.csv')
     with whole_file(output / 'leaderboard.md') as part:
         part.write_text(markdown(board), encoding='utf-8')
     generators = by_generator(entries)
+    (output / 'generators.csv').unlink(missing_ok=True)
     if not generators.empty:
         _write(generators.rename_axis(['data', 'metric']).reset_index(), output / 'generators.csv')
     _show(board)

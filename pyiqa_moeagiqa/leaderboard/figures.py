@@ -14,10 +14,11 @@ from pyiqa.metrics.correlation_coefficient import (
     calculate_plcc,
     calculate_rmse,
     calculate_srcc,
+    fit_curve,
 )
 from scipy.optimize import OptimizeWarning
 
-DIFFERENT = 0.06  # of the MOS range (0.3 of 5): pairs closer than that are not told apart by raters either
+DIFFERENT = 0.06  # of the MOS range, as 0.3 of 5: pairs closer than that are not told apart by raters either
 RESAMPLES = 1000
 FIT = 'logistic_4params'
 
@@ -37,22 +38,25 @@ def agreement(table: pd.DataFrame) -> dict[str, float]:
     score, mos = table['score'].to_numpy(float), table['mos'].to_numpy(float)
     srcc, plcc = calculate_srcc(score, mos), calculate_plcc(score, mos)
     scaled = (score - score.mean()) / (score.std() or 1)  # correlations stay, and the fit starts near its goal
-    fitted = {'plcc_fit': calculate_plcc, 'rmse_fit': calculate_rmse}
+    fitted = _fitted(scaled, mos)
     return {
         'srcc': float(srcc),
         'plcc': float(plcc),
         'krcc': float(calculate_krcc(score, mos)),
         'main': float(srcc + plcc) / 2,
-    } | {name: _fitted(figure, scaled, mos) for name, figure in fitted.items()}
+        'plcc_fit': float(calculate_plcc(fitted, mos)),
+        'rmse_fit': float(calculate_rmse(fitted, mos)),
+    }
 
 
-def _fitted(figure: Callable[..., float], score: np.ndarray, mos: np.ndarray) -> float:
+def _fitted(score: np.ndarray, mos: np.ndarray) -> np.ndarray:
+    """The scores on the scale of MOS; NaN where the fit does not converge."""
     try:
         with np.errstate(over='ignore'), warnings.catch_warnings():
             warnings.simplefilter('ignore', OptimizeWarning)  # of how sure the parameters are, which nobody asks
-            return float(figure(score, mos, FIT))
+            return fit_curve(score, mos, FIT)
     except (RuntimeError, TypeError):  # scipy's, where it does not converge or has too few rows
-        return float('nan')
+        return np.full(len(mos), np.nan)
 
 
 def srcc(table: pd.DataFrame) -> float:
@@ -123,17 +127,24 @@ def interval(values: pd.Series, share: float = 0.95) -> tuple[float, float]:
 
 
 def p_value(one: pd.Series, other: pd.Series) -> float:
-    """Two-sided, of the hypothesis that two metrics are equal, from the same resamples of both."""
-    difference, count = (one - other).to_numpy(), len(one)
+    """Two-sided, of the hypothesis that two metrics are equal, from the same resamples of both; NaN without any.
+
+    Resamples in which either has no figure, as of equal scores, do not count.
+    """
+    difference = (one - other).dropna().to_numpy()
+    count = len(difference)
+    if not count:
+        return float('nan')
     tail = min((difference <= 0).sum(), (difference >= 0).sum())
     return min(1.0, 2 * (tail + 1) / (count + 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction: p-values that may be compared with the level as if each were the only one."""
-    order = np.argsort(p_values)
-    corrected, highest = np.empty(len(p_values)), 0.0
+    """Holm's correction: p-values that may be compared with the level as if each were the only one. NaN stays, and does not count."""
+    values = np.asarray(p_values, dtype=float)
+    order = [place for place in np.argsort(values) if not np.isnan(values[place])]
+    corrected, highest = np.full(len(values), np.nan), 0.0
     for rank, place in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        highest = max(highest, min(1.0, (len(order) - rank) * values[place]))
         corrected[place] = highest
     return corrected.tolist()

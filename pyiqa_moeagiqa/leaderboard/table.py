@@ -26,6 +26,9 @@ FIGURES = ('srcc', 'srcc_low', 'srcc_high', 'plcc', 'plcc_fit', 'krcc', 'rmse_fi
 COLUMNS = ('data', 'metric', 'how', *FIGURES, 'against_best', 'seconds', 'parameters', 'reason')
 
 
+RESAMPLES_A_METRIC = 100  # so that the smallest p-value there can be stays below LEVEL once it is corrected
+
+
 def leaderboard(entries: Sequence[Entry], resamples: int = RESAMPLES) -> pd.DataFrame:
     """Columns ``COLUMNS``; within each data set the highest SRCC first, and last the rows that could not be computed.
 
@@ -35,7 +38,7 @@ def leaderboard(entries: Sequence[Entry], resamples: int = RESAMPLES) -> pd.Data
     parts = []
     for data in dict.fromkeys(entry.data for entry in entries):
         there = [entry for entry in entries if entry.data == data]
-        parts.append(_of_one_set(there, resamples))
+        parts.append(_of_one_set(there, max(resamples, RESAMPLES_A_METRIC * len(there))))
     return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
 
 
@@ -59,17 +62,18 @@ def _row(entry: Entry, values: pd.DataFrame) -> dict[str, Any]:
     if table is None:
         return row | dict.fromkeys(FIGURES, math.nan)
     low, high = interval(values[entry.metric])
-    different = DIFFERENT * (table['mos'].max() - table['mos'].min())
     return row | agreement(table) | {
         'srcc_low': low,
         'srcc_high': high,
         'within': within(table) if 'generator' in table else math.nan,
-        'pairs': pair_accuracy(table, different),
+        'pairs': pair_accuracy(table, DIFFERENT * (entry.mos_range[1] - entry.mos_range[0])),
         'regret': regret(table),
     }  # fmt: skip
 
 
 def _against(p: float) -> str:
+    if math.isnan(p):
+        return ''
     return 'tie' if p >= LEVEL else f'p = {p:.3f}'
 
 

@@ -72,7 +72,7 @@ class Notes:
 
     def _show(self, message: Warning | str, *where) -> None:
         said = getattr(self._own, 'said', None)
-        if said is None:
-            self._shown_before(message, *where)
-        elif isinstance(message, UserWarning):
+        if said is not None and isinstance(message, UserWarning | RuntimeWarning):
             said.append(str(message))
+        else:
+            self._shown_before(message, *where)

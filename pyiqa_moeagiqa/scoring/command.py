@@ -67,7 +67,9 @@ def _check_prompts(needs_prompts: bool, has_prompts: bool) -> None:
 
 def made_by(metric_name: str, metric: Any) -> dict[str, Any]:
     """What a metric's scores depend on besides image and prompt."""
-    return {'metric': metric_name} | getattr(metric.net, 'made_by', {})
+    import pyiqa
+
+    return {'metric': metric_name} | getattr(metric.net, 'made_by', {'pyiqa': pyiqa.__version__})
 
 
 def _score_all(metric: Any, items: Iterable[Item], count: int, file: ScoreFile | None) -> Iterator[Result]:

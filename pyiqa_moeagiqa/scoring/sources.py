@@ -28,7 +28,7 @@ class Item(NamedTuple):
 def find_images(paths: Sequence[str | Path]) -> Iterator[Path]:
     """Image files named by files, folders (searched through) and globs: each once, in the order given.
 
-    Folders are walked as the images are asked for, so that the first of a hundred thousand comes at once.
+    Folders are walked as the images are asked for: no list of a hundred thousand is made.
 
     Raises:
         SourceError: for a path where there is nothing, or a folder without images.
@@ -58,7 +58,12 @@ def _images_at(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
+    try:
+        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+    except OSError:
+        yield path  # an item that cannot be scored, so that it is reported
+        return
+    for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield from _images_at(Path(entry.path))
         elif os.path.splitext(entry.name)[1].lower() in IMAGE_ENDINGS and entry.is_file():

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyiqa
@@ -107,6 +108,24 @@ def test_the_users_own_tensor_may_change_between_calls(metric, images):
     before = metric(image, caption_list=[CAT])
     image.zero_()
     assert not metric(image, caption_list=[CAT]).equal(before)
+
+
+def test_threads_that_share_a_metric_get_their_own_scores(metric, tmp_path):
+    random, paths = np.random.default_rng(5), []
+    for number in range(12):
+        path = tmp_path / f'{number}.png'
+        Image.fromarray(random.integers(0, 256, (70, 70, 3), dtype=np.uint8)).save(path)
+        paths.append(str(path))
+    expected = [float(metric(path, caption_list=[f'prompt {path}'])) for path in paths]
+    with ThreadPoolExecutor(6) as pool:
+        scores = list(pool.map(lambda path: float(metric(path, caption_list=[f'prompt {path}'])), paths * 3))
+    assert scores == expected * 3
+
+
+def test_a_metric_made_in_inference_mode_works(tiny_checkpoint, picture, metric):
+    with torch.inference_mode():
+        other = MoEAGIQAMetric(pretrained_model_path=str(tiny_checkpoint))
+        assert other(picture, caption_list=[CAT]).equal(metric(picture, caption_list=[CAT]))
 
 
 def test_prompts_at_hand_are_few(metric, picture):
@@ -290,11 +309,13 @@ def test_int8_without_torchao_says_what_to_install(tiny_checkpoint, monkeypatch)
 
 @pytest.mark.skipif(shutil.which('g++') is None, reason='torch.compile needs a C++ compiler')
 def test_compiled_encoders_give_the_same_scores(tiny_checkpoint, images, metric):
+    torch.compiler.reset()
     compiled = MoEAGIQAMetric(pretrained_model_path=str(tiny_checkpoint), compile=True)
-    prompts = [CAT, 'a dog', 'two birds']
+    prompts, before = [CAT, 'a dog', 'two birds'], torch._dynamo.utils.counters['stats']['unique_graphs']
     torch.testing.assert_close(
         compiled(images, caption_list=prompts), metric(images, caption_list=prompts), atol=1e-5, rtol=0
     )
+    assert torch._dynamo.utils.counters['stats']['unique_graphs'] > before
 
 
 @pytest.mark.parametrize(

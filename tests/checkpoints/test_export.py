@@ -60,7 +60,7 @@ def test_a_graph_is_a_checkpoint_of_the_metric(graph, tiny_checkpoint, tmp_path)
     ('options', 'words'),
     [
         ({'crops': 7}, 'was exported with 2'),
-        ({'fast': True}, 'was exported with 2'),
+        ({'fast': True}, 'fast is True: an ONNX graph'),
         ({'dtype': 'bfloat16'}, "dtype is 'bfloat16': an ONNX graph"),
         ({'compile': True}, 'compile is True'),
         ({'crop_size': 80}, 'crop_size is 80'),
@@ -70,6 +70,25 @@ def test_a_graph_is_a_checkpoint_of_the_metric(graph, tiny_checkpoint, tmp_path)
 def test_what_a_graph_cannot_do_is_said(graph, options, words):
     with pytest.raises(ValueError, match=words):
         pyiqa.create_metric('moeagiqa', pretrained_model_path=str(graph), **options)
+
+
+def test_other_numbers_of_crop_positions_are_refused(graph):
+    metric = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(graph))
+    places = torch.zeros(3, 2, dtype=torch.long)
+    with pytest.raises(ValueError, match='has 3 crops: this ONNX graph takes 2'):
+        metric(torch.rand(1, 3, 90, 80), caption_list=['a cat'], crop_positions=places)
+
+
+def test_a_network_too_large_for_one_file_is_refused(tiny_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[export.__module__], 'LARGEST', 1000)
+    with pytest.raises(OptionError, match='an ONNX file holds less than 2'):
+        export(tmp_path / 'a.onnx', str(tiny_checkpoint))
+
+
+@pytest.mark.parametrize('address', ['https://example.org/a.onnx', 'hf://one/two/a.onnx'])
+def test_graphs_are_not_downloaded(address):
+    with pytest.raises(CheckpointError, match='download it, then give its path'):
+        load_network(address)
 
 
 def test_a_graph_gives_no_gradient(graph):

@@ -64,6 +64,13 @@ def test_our_metric_gets_the_prompts_and_others_plain_tensors(options, tiny_chec
     assert scores[0] == pytest.approx(float(piqe(paths[0])), abs=1e-4)
 
 
+def test_a_list_of_images_of_unequal_sizes_brings_its_prompts(options, tiny_checkpoint):
+    ours = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(tiny_checkpoint))
+    images = [item['img'] for item in build_dataset(options)][:2]
+    own = ours([image.as_subclass(torch.Tensor) for image in images], caption_list=['prompt 0', 'prompt 1'])
+    assert ours(images).equal(own)
+
+
 def test_a_part_of_the_rows(options):
     dataset = build_dataset(options | {'split_column': 'part', 'split': 'train'})
     assert [item['mos_label'].item() for item in dataset] == [0, 1, 2, 3]

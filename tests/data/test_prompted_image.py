@@ -71,11 +71,26 @@ def test_a_slice_has_the_prompts_of_its_images(batch, index, prompts):
         lambda batch: batch.permute(1, 0, 2, 3),
         lambda batch: torch.stack([batch, batch]),
         lambda batch: torch.nn.functional.avg_pool2d(batch, 2),
+        lambda batch: list(batch)[1],
+        lambda batch: batch.split(2)[0],
+        lambda batch: batch.unbind()[2],
     ],
 )
 def test_what_is_computed_is_a_plain_tensor(batch, use):
     assert type(use(batch)) is torch.Tensor
     assert use(batch).equal(use(batch.as_subclass(torch.Tensor)))
+
+
+def test_a_gradient_reaches_the_image_itself(batch):
+    image = batch.requires_grad_()
+    assert image.is_leaf
+    image.sum().backward()
+    assert image.grad.shape == (3, 3, 8, 8)
+    assert image.prompts == ['a', 'b', 'c']
+
+
+def test_a_single_prompt_may_be_a_string():
+    assert prompted(torch.rand(3, 4, 4), 'cat').prompts == ['cat']
 
 
 def test_another_number_of_prompts_is_refused():

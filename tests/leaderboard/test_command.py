@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from huggingface_hub import constants
 from PIL import Image, ImageFilter
 from typer.testing import CliRunner
 
@@ -56,7 +58,7 @@ def test_metrics_stand_beside_each_other(data):
 def test_our_metric_is_given_prompts_and_says_what_it_was_trained_on(data, tiny_checkpoint, monkeypatch):
     make = leaderboard_run.make_metric
     tiny = {'pretrained_model_path': str(tiny_checkpoint)}
-    monkeypatch.setattr(leaderboard_run, 'make_metric', lambda name, options: make(name, tiny))
+    monkeypatch.setattr(leaderboard_run, 'make_metric', lambda name, options: make(name, tiny | options))
     result = run('--metrics', 'moeagiqa', '--data', data)
     assert result.exit_code == 0, result.output
     metric = make('moeagiqa', tiny)
@@ -66,6 +68,17 @@ def test_our_metric_is_given_prompts_and_says_what_it_was_trained_on(data, tiny_
     ]
     own = pd.DataFrame({'score': scores, 'mos': rows['quality']})
     assert float(board().loc['moeagiqa', 'srcc']) == pytest.approx(srcc(own))
+    data.write_text(data.read_text().replace('quality', 'alignment'))
+    assert run('--metrics', 'moeagiqa', '--data', data, '--target', 'alignment', '--output', 'other').exit_code == 0
+    second = make('moeagiqa', tiny | {'target': 'alignment'})
+    scores = [
+        float(second(path, caption_list=[prompt])) for path, prompt in zip(rows['path'], rows['prompt'], strict=True)
+    ]
+    own = pd.DataFrame({'score': scores, 'mos': rows['quality']})
+    assert float(board('other').loc['moeagiqa', 'srcc']) == pytest.approx(srcc(own))
+    data.write_text(data.read_text().replace('alignment', 'beauty'))
+    assert run('--metrics', 'moeagiqa', '--data', data, '--target', 'beauty').exit_code == 1
+    assert "target is 'beauty'" in board().loc['moeagiqa', 'reason']
     metric.net.info['dataset'] = 'AGIQA-3K'
     assert leaderboard_run._how(metric) == 'trained on AGIQA-3K'
 
@@ -109,6 +122,27 @@ def test_an_image_without_score_leaves_the_row_without_figures(data):
     assert result.exit_code == 1
     assert '1 of 12 images have no score; the first is' in board().loc['entropy', 'reason']
     assert '3.png' in board().loc['entropy', 'reason']
+
+
+def test_a_column_of_the_tables_own_called_mos_is_not_taken_for_the_target(data):
+    table = pd.read_csv(data)
+    table.assign(mos=1).to_csv(data, index=False)
+    assert run('--metrics', 'entropy', '--data', data).exit_code == 0
+    assert abs(float(board().loc['entropy', 'srcc'])) > 0
+
+
+def test_without_a_way_to_the_hub_nobody_waits_for_it(monkeypatch):
+    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', False)
+    monkeypatch.setattr(constants, 'ENDPOINT', 'http://127.0.0.1:1')
+    with leaderboard_run._no_waiting_for_the_hub():
+        assert constants.HF_HUB_OFFLINE
+    assert not constants.HF_HUB_OFFLINE
+
+
+def test_parameters_that_pyiqa_hides_count():
+    network = torch.nn.Linear(2, 3)
+    network.clip_model = [torch.nn.Linear(4, 5)]
+    assert leaderboard_run._parameters(network) == 9 + 25
 
 
 def test_only_a_split_and_several_sets(data):

@@ -16,6 +16,8 @@ from pyiqa_moeagiqa.leaderboard.figures import (
     srcc,
     within,
 )
+from pyiqa_moeagiqa.leaderboard.run import Entry
+from pyiqa_moeagiqa.leaderboard.table import leaderboard
 
 
 def rated(noise: float, seed: int = 0, prompts: int = 30, each: int = 8) -> pd.DataFrame:
@@ -110,6 +112,23 @@ def test_a_better_metric_is_told_from_a_worse_one_and_equals_are_a_tie():
     assert p_value(values['good'], values['bad']) < 0.01
     assert p_value(values['good'], values['same']) == 1
     assert p_value(values['bad'], values['good']) == p_value(values['good'], values['bad'])
+
+
+def test_resamples_without_a_figure_are_no_evidence():
+    one, other = pd.Series([0.1, 0.2, np.nan, np.nan]), pd.Series([0.2, 0.1, 0.5, np.nan])
+    assert p_value(one, other) == 1
+    assert np.isnan(p_value(one, pd.Series([np.nan] * 4)))
+    assert holm([0.01, float('nan'), 0.02])[::2] == pytest.approx([0.02, 0.02])
+
+
+def test_many_metrics_can_be_told_apart():
+    table = rated(0.1)
+    entries = [
+        Entry(f'bad {n}', 'set', rated(3, seed=0).assign(score=-table['score']), mos_range=(0, 5)) for n in range(30)
+    ]
+    board = leaderboard([*entries, Entry('good', 'set', table, mos_range=(0, 5))], resamples=10)
+    assert board['against_best'].tolist()[0] == 'best'
+    assert all(text.startswith('p = ') for text in board['against_best'][1:])
 
 
 def test_holm_corrects_step_by_step():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pyiqa_moeagiqa.archs.images import ImageError, read_image
 from pyiqa_moeagiqa.data.table import TableError
 from pyiqa_moeagiqa.scoring.sources import Item, SourceError, find_images, with_prompts
 
@@ -60,6 +61,20 @@ def test_a_folder_is_walked_as_its_images_are_asked_for(pictures, monkeypatch):
     assert entered == ['pictures']
     assert [path.name for path in found] == ['b.jpg', 'c.webp']
     assert entered == ['pictures', 'sub']
+
+
+def test_a_folder_that_cannot_be_listed_is_an_item_to_be_reported(pictures, monkeypatch):
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path).name == 'sub':
+            raise PermissionError(13, 'Permission denied', str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, 'scandir', refuse)
+    assert names(find_images([pictures]), pictures) == ['a.png', 'b.jpg', 'sub']
+    with pytest.raises(ImageError, match='its images cannot be listed'):
+        read_image(pictures / 'sub')
 
 
 def test_a_name_with_brackets_is_no_pattern(pictures):
