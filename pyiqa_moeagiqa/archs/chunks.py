@@ -6,11 +6,14 @@ import torch
 from torch import Tensor
 
 TOKENS_AT_ONCE = 1024  # on a processor: their widest activations, 12 MiB of a ViT-B's, still lie in its cache
+TOKENS_IN_AUTOCAST = 16 * TOKENS_AT_ONCE  # there each pass casts all weights anew, which are to be cast seldom
 
 
 def crops_at_once(tokens: int, device: torch.device) -> int:
     """How many crops of so many tokens go through a ViT together: on an accelerator as many as there are."""
-    return max(1, TOKENS_AT_ONCE // tokens) if device.type == 'cpu' else 2**31
+    if device.type != 'cpu':
+        return 2**31
+    return max(1, (TOKENS_IN_AUTOCAST if torch.is_autocast_enabled('cpu') else TOKENS_AT_ONCE) // tokens)
 
 
 def in_chunks(

@@ -14,6 +14,8 @@ def test_a_processor_takes_a_few_crops_at_a_time_and_an_accelerator_all():
     assert crops_at_once(197, CPU) == TOKENS_AT_ONCE // 197
     assert crops_at_once(10 * TOKENS_AT_ONCE, CPU) == 1
     assert crops_at_once(197, CUDA) > 10**6
+    with torch.autocast('cpu', torch.bfloat16):
+        assert crops_at_once(197, CPU) > 4 * TOKENS_AT_ONCE // 197
 
 
 @pytest.mark.parametrize('size', [1, 2, 3, 7, 100])
