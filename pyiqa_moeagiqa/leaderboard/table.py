@@ -26,7 +26,7 @@ FIGURES = ('srcc', 'srcc_low', 'srcc_high', 'plcc', 'plcc_fit', 'krcc', 'rmse_fi
 COLUMNS = ('data', 'metric', 'how', *FIGURES, 'against_best', 'seconds', 'parameters', 'reason')
 
 
-RESAMPLES_A_METRIC = 100  # so that the smallest p-value there can be stays below LEVEL once it is corrected
+RESAMPLES_A_METRIC = 50  # so that the smallest p-value there can be stays below LEVEL once it is corrected
 
 
 def leaderboard(entries: Sequence[Entry], resamples: int = RESAMPLES) -> pd.DataFrame:

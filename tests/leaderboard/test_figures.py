@@ -122,10 +122,8 @@ def test_resamples_without_a_figure_are_no_evidence():
 
 
 def test_many_metrics_can_be_told_apart():
-    table = rated(0.1)
-    entries = [
-        Entry(f'bad {n}', 'set', rated(3, seed=0).assign(score=-table['score']), mos_range=(0, 5)) for n in range(30)
-    ]
+    table = rated(0.1, prompts=10, each=4)
+    entries = [Entry(f'bad {n}', 'set', table.assign(score=-table['score']), mos_range=(0, 5)) for n in range(30)]
     board = leaderboard([*entries, Entry('good', 'set', table, mos_range=(0, 5))], resamples=10)
     assert board['against_best'].tolist()[0] == 'best'
     assert all(text.startswith('p = ') for text in board['against_best'][1:])
