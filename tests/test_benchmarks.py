@@ -107,7 +107,7 @@ def test_ratios_are_of_steps_in_the_same_round():
     assert training.ratios('released', times, {}) == {}
 
 
-inference, throughput, startup, peers = map(load, ('inference', 'throughput', 'startup', 'peers'))
+inference, throughput, startup, peers, crops = map(load, ('inference', 'throughput', 'startup', 'peers', 'crops'))
 
 
 def test_scoring_is_compared_only_where_both_ways_agree(capsys):
@@ -178,3 +178,23 @@ def test_peers_are_made_without_a_download(capsys):
     entry = {'seconds': [1.0], 'parameters': 2_000_000, 'times ours': (1.0, 1.0, 1.0)}
     peers.show({'machine': measure.machine(), 'metrics': {'topiq_nr': entry}})
     assert '2.0 M' in capsys.readouterr().out
+
+
+def test_crops_of_each_count_are_those_of_its_placement():
+    config = MoEAGIQAConfig()
+    scores = torch.arange(36.0)[None]
+    assert crops.chosen(scores, 3, 'spread', config).item() == 1  # the first three
+    assert crops.chosen(scores, 3, 'grid', config).item() == 4  # after those of the grids of one and of two
+    for place in crops.PLACEMENTS.values():
+        positions = place(512, 400, 224, seed=1)
+        assert (positions >= 0).all()
+        assert (positions <= torch.tensor([512 - 224, 400 - 224])).all()
+        assert len(positions) in (15, 36)
+    assert crops.grid(512, 512, 224, 0)[1:3].tolist() == [[144, 0], [144, 288]]
+
+
+def test_the_crops_are_drawn(tmp_path):
+    figures = {name: dict.fromkeys(crops.COUNTS, 0.8) for name in crops.PLACEMENTS}
+    result = {'images': 9, 'seconds': {count: count / 10 for count in crops.COUNTS}, 'srcc': figures}
+    crops.draw(result, tmp_path / 'crops.png')
+    assert (tmp_path / 'crops.png').stat().st_size > 5000
