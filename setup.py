@@ -65,7 +65,7 @@ setup(
     license_files=['LICENSE', 'NOTICE'],
     python_requires='>=3.10',
     packages=find_packages(include=['pyiqa_moeagiqa', 'pyiqa_moeagiqa.*']),
-    package_data={'pyiqa_moeagiqa': ['py.typed', '**/*.txt', '**/*.safetensors', '**/*.yml']},
+    package_data={'pyiqa_moeagiqa': ['py.typed', '**/*.html', '**/*.txt', '**/*.safetensors', '**/*.yml']},
     install_requires=[
         'pyiqa>=0.1.16,<0.2',
         'torch>=2.7',
@@ -80,6 +80,7 @@ setup(
         'scipy>=1.10',
         'pillow>=10',
         'pyyaml>=6',
+        'jinja2>=3.1',
         'tqdm>=4.60',
         'typer>=0.12',
         'rich>=13',

@@ -23,6 +23,18 @@ app.add_typer(weights_app, name='weights')
 
 USAGE, SOME_FAILED = 2, 1
 
+# What several commands ask for.
+Paths = Annotated[list[str], typer.Argument(help='Images, folders, or patterns such as "out/*.png".')]
+Prompt = Annotated[str | None, typer.Option(help='One prompt for all images.')]
+Prompts = Annotated[
+    Path | None,
+    typer.Option(
+        help='CSV, JSONL or Parquet with columns path (relative to it, or to the folder of the images) and prompt.'
+    ),
+]
+Metric = Annotated[str, typer.Option(help='Any no-reference metric of pyiqa.')]
+Weights = Annotated[str | None, typer.Option(help='A checkpoint: file, https://... or hf://owner/repo/file.')]
+
 
 class Prepared(str, Enum):
     """Data sets that ``prepare`` knows."""
@@ -44,24 +56,17 @@ def fail(error: Exception | str, code: int = USAGE) -> NoReturn:
 
 @app.command()
 def score(
-    paths: Annotated[list[str], typer.Argument(help='Images, folders, or patterns such as "out/*.png".')],
-    prompt: Annotated[str | None, typer.Option(help='One prompt for all images.')] = None,
-    prompts: Annotated[
-        Path | None,
-        typer.Option(
-            help='CSV, JSONL or Parquet with columns path (relative to it, or to the folder of the images) and prompt.'
-        ),
-    ] = None,
+    paths: Paths,
+    prompt: Prompt = None,
+    prompts: Prompts = None,
     output: Annotated[
         Path | None, typer.Option(help='.csv, .jsonl or .parquet; a second run goes on where the first stopped.')
     ] = None,
-    metric: Annotated[str, typer.Option(help='Any no-reference metric of pyiqa.')] = 'moeagiqa',
+    metric: Metric = 'moeagiqa',
     crops: Annotated[
         int | None, typer.Option(min=1, help='Crops per image; default: as the checkpoint was tested.')
     ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help='A checkpoint: file, https://... or hf://owner/repo/file.')
-    ] = None,
+    weights: Weights = None,
     dtype: Annotated[
         str | None, typer.Option(help='float32 (the default), bfloat16, float16, or auto: bfloat16 where it is fast.')
     ] = None,

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from ..plugin import METRICS
 from .output import ScoreFile, check_ending
 from .run import Result, score_items, takes_prompts
-from .sources import Item, SourceError, find_images, with_prompts
+from .sources import Item, SourceError, find_items
 
 OPTION_NAMES = {'pretrained_model_path': 'weights'}  # of create_metric's options, where the command has another
 
@@ -35,8 +35,8 @@ def score(
     """
     if output:
         check_ending(output)
-    count = sum(1 for _ in with_prompts(find_images(paths), paths, prompt, prompts))  # says what is wrong, too
-    items = with_prompts(find_images(paths), paths, prompt, prompts)
+    count = sum(1 for _ in find_items(paths, prompt, prompts))  # says what is wrong, too
+    items = find_items(paths, prompt, prompts)
     has_prompts = prompt is not None or prompts is not None
     _check_prompts(metric_name in METRICS, has_prompts)  # before a large network is loaded
     options = {name: value for name, value in options.items() if value is not None}

@@ -70,19 +70,20 @@ def _images_at(path: Path) -> Iterator[Path]:
             yield Path(entry.path)
 
 
-def with_prompts(
-    images: Iterable[Path], paths: Sequence[str | Path], prompt: str | None, table: Path | str | None
+def find_items(
+    paths: Sequence[str | Path], prompt: str | None = None, table: Path | str | None = None
 ) -> Iterator[Item]:
-    """Give each image its prompt: one for all, or from a table with columns ``path`` and ``prompt``.
+    """Images as ``find_images`` finds them, each with its prompt: one for all, or from a table of ``path`` and ``prompt``.
 
     A table's paths are relative to the table, or to a folder that is scored or that a scored file is in. Where a
     folder is scored, rows of the table whose image is nowhere are items too, so that they are reported.
 
     Raises:
-        SourceError, TableError: for both kinds of prompts, or a table that cannot be used.
+        SourceError, TableError: for paths or prompts that cannot be used, both kinds of prompts, or a table that cannot be.
     """
     if prompt is not None and table is not None:
         raise SourceError('Prompts come from one place: give either --prompt TEXT for all images or --prompts FILE.')
+    images = find_images(paths)
     if table is None:
         return (Item(path, prompt) for path in images)
     folders = [Path(path) for path in paths if Path(path).is_dir()]

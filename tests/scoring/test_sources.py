@@ -8,7 +8,7 @@ import pytest
 
 from pyiqa_moeagiqa.archs.images import ImageError, read_image
 from pyiqa_moeagiqa.data.table import TableError
-from pyiqa_moeagiqa.scoring.sources import Item, SourceError, find_images, with_prompts
+from pyiqa_moeagiqa.scoring.sources import Item, SourceError, find_images, find_items
 
 
 def names(paths, folder):
@@ -29,7 +29,7 @@ def prompts_file(path, rows):
 def prompted(paths, table):
     """File name -> prompt, of all items."""
     paths = [str(path) for path in paths]
-    return {item.path.name: item.prompt for item in with_prompts(find_images(paths), paths, None, table)}
+    return {item.path.name: item.prompt for item in find_items(paths, None, table)}
 
 
 def test_a_folder_is_searched_through_for_images_only(pictures):
@@ -104,7 +104,7 @@ def test_a_path_with_nothing_there_is_named(pictures, name, words):
 
 
 def test_one_prompt_is_for_all_images(pictures):
-    assert list(with_prompts([pictures / 'a.png', pictures / 'b.jpg'], [], 'None', None)) == [
+    assert list(find_items([pictures / 'a.png', pictures / 'b.jpg'], 'None')) == [
         Item(pictures / 'a.png', 'None'),
         Item(pictures / 'b.jpg', 'None'),
     ]
@@ -112,7 +112,7 @@ def test_one_prompt_is_for_all_images(pictures):
 
 def test_both_kinds_of_prompts_are_refused(pictures):
     with pytest.raises(SourceError, match='either --prompt TEXT for all images or --prompts FILE'):
-        with_prompts([], [], 'a cat', pictures / 'prompts.csv')
+        find_items([], 'a cat', pictures / 'prompts.csv')
 
 
 @pytest.mark.parametrize('ending', ['csv', 'jsonl', 'parquet'])
@@ -160,8 +160,9 @@ def test_an_image_without_a_row_has_no_prompt(pictures):
 
 def test_a_row_whose_image_is_nowhere_is_an_item_to_be_reported(pictures):
     table = prompts_file(pictures.parent / 'prompts.csv', [('pictures/a.png', 'A'), ('pictures/gone.png', 'G')])
-    items = with_prompts([pictures / 'a.png'], [pictures], None, table)
-    assert list(items) == [Item(pictures / 'a.png', 'A'), Item(pictures / 'gone.png', 'G')]
+    items = find_items([pictures], None, table)
+    assert list(items)[0] == Item(pictures / 'a.png', 'A')
+    assert list(find_items([pictures], None, table))[-1] == Item(pictures / 'gone.png', 'G')
 
 
 def test_rows_for_other_images_do_not_matter_when_single_files_are_scored(pictures):
@@ -196,5 +197,5 @@ def test_files_from_many_folders_find_their_own_prompts(tmp_path):
     rows = [(os.path.join(f'folder{place % 100}', f'{place}.png'), str(place)) for place in range(400)]
     table = prompts_file(tmp_path / 'prompts.csv', rows)
     images = [tmp_path / path for path, _ in rows]
-    items = with_prompts(images, images, None, table)
+    items = find_items(images, None, table)
     assert [item.prompt for item in items] == [prompt for _, prompt in rows]

@@ -1,0 +1,59 @@
+"""HTML pages that are one file: no network, light and dark, tables that sort.
+
+``base.html`` holds the style and the sorting; each page is a template that extends it.
+"""
+
+import base64
+import io
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from torchvision.transforms.v2.functional import resize, to_dtype, to_pil_image
+
+from ..archs.images import read_image
+from ..whole_file import whole_file
+
+LONGEST_SIDE = 256  # pixels of a picture on a page
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader(__name__, ''),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def write_page(path: Path, template: str, **values: Any) -> None:
+    """Fill a template of this folder, such as ``leaderboard.html``, and write it whole; all values are escaped."""
+    text = _templates().get_template(template).render(**values)
+    with whole_file(path) as part:
+        part.write_text(text, encoding='utf-8')
+
+
+def thumbnail(image: Path | str) -> str:
+    """An image file as a ``data:`` address of a small JPEG, as it is scored: upright, on white where it is transparent.
+
+    Raises:
+        ImageError: for an image that cannot be read.
+    """
+    pixels = to_dtype(read_image(image), torch.uint8, scale=True)
+    scale = LONGEST_SIDE / max(pixels.shape[-2:])
+    if scale < 1:
+        pixels = resize(pixels, [max(1, round(side * scale)) for side in pixels.shape[-2:]])
+    file = io.BytesIO()
+    to_pil_image(pixels).save(file, 'JPEG', quality=85)
+    return 'data:image/jpeg;base64,' + base64.b64encode(file.getvalue()).decode()
+
+
+def svg(figure: Any) -> str:
+    """A matplotlib figure as a ``data:`` address of an SVG."""
+    file = io.BytesIO()
+    figure.savefig(file, format='svg', bbox_inches='tight', transparent=True, metadata={'Date': None})
+    return 'data:image/svg+xml;base64,' + base64.b64encode(file.getvalue()).decode()
