@@ -81,6 +81,7 @@ setup(
         'pillow>=10',
         'pyyaml>=6',
         'jinja2>=3.1',
+        'matplotlib>=3.8',
         'tqdm>=4.60',
         'typer>=0.12',
         'rich>=13',

@@ -186,24 +186,36 @@ def train(
 
 @app.command()
 def leaderboard(
-    metrics: Annotated[str, typer.Option(help="pyiqa's no-reference metrics, as in moeagiqa,piqe,musiq.")],
+    metrics: Annotated[
+        str,
+        typer.Option(
+            help="pyiqa's no-reference metrics, METRIC:WEIGHTS or LABEL=METRIC:WEIGHTS, and the baselines "
+            'generator-mean and ridge; as in moeagiqa,piqe,ridge.'
+        ),
+    ],
     data: Annotated[
         list[Path], typer.Option(help='CSV, JSONL or Parquet with columns path, prompt and MOS; repeatable.')
     ],
-    target: Annotated[str, typer.Option(help='The MOS column.')] = 'quality',
-    split: Annotated[str | None, typer.Option(help='Some of the rows only: COLUMN=VALUE, as in prompt_0=test.')] = None,
-    output: Annotated[Path, typer.Option(help='Folder for tables and scores; a second run goes on there.')] = Path(
-        'leaderboard'
-    ),
+    target: Annotated[str, typer.Option(help='MOS columns, as in quality,alignment.')] = 'quality',
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help='Some of the rows only: COLUMN=VALUE, as in prompt_0=test; baselines learn from COLUMN=train.'
+        ),
+    ] = None,
+    published: Annotated[bool, typer.Option('--published', help="Show others' published figures below.")] = False,
+    output: Annotated[
+        Path, typer.Option(help='Folder for tables, page and scores; a second run goes on there.')
+    ] = Path('leaderboard'),
 ) -> None:
-    """Compare metrics on data sets with MOS: correlations with intervals, pairs within a prompt, ties.
+    """Compare metrics on data sets with MOS: correlations with intervals, pairs within a prompt, ties, a report.
 
     Exit code: 0 all rows have figures, 1 some have not, 2 usage.
     """
     from .leaderboard import command
 
     try:
-        missing = command.make(_listed(metrics), data, target, split, output)
+        missing = command.make(_listed(metrics), data, _listed(target), split, published, output)
     except (ValueError, OSError) as error:
         fail(error)
     except KeyboardInterrupt:

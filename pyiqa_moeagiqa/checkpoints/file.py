@@ -32,7 +32,7 @@ class CheckpointError(ValueError):
 class Checkpoint:
     """A network's configuration and weights, and what is known about them.
 
-    ``info`` holds ``model_name`` ('moeagiqa', 'moeagiqa-v1', 'moeagiqa-v2'), ``dataset``, ``mos_range``, ``licence``,
+    ``info`` holds ``model_name`` ('moeagiqa', 'moeagiqa-v1', 'moeagiqa-v2'), ``dataset``, perhaps ``split`` (its column), ``mos_range``, ``licence``,
     ``figures`` (what was reached where) and ``sources``, and perhaps ``interval``: per target the 10 % and 90 % quantiles of
     MOS less score (both in [0, 1]) on prompts that training had not seen; ``weights`` are float32 tensors under the network's names.
     """

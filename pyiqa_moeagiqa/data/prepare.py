@@ -150,7 +150,8 @@ def _as_table(official: pd.DataFrame, paths: pd.Series, folder: Path, targets: l
     deviations = [f'{target}_std' for target in targets if f'{target}_std' in official]
     numbers = {column: as_numbers(official[column]) for column in [*targets, *deviations]}
     relative = [os.path.relpath(path.resolve(), folder) for path in paths]
-    return pd.DataFrame({'path': relative, 'prompt': official['prompt'], 'generator': official['generator'], **numbers})
+    texts = {column: official[column] for column in ('prompt', 'generator', 'style') if column in official}
+    return pd.DataFrame({'path': relative, **texts, **numbers})
 
 
 def _write(table: pd.DataFrame, output: Path) -> None:

@@ -9,49 +9,67 @@ from rich.table import Table
 from ..scoring.command import console
 from ..scoring.sources import SourceError
 from ..whole_file import whole_file
-from .run import check_names, read_rated, run
-from .table import by_generator, cells, leaderboard, markdown
+from .contestants import parse_all
+from .rated import read_rated
+from .report import latex, markdown, write_figures, write_html
+from .run import Entry, run
+from .table import Board, across, by_group, groups_there, leaderboard, shown
 
-SHOWN = ('metric', 'SRCC', '95 %', 'PLCC', 'fitted', 'KRCC', 'within', 'pairs', 'regret', 'best?', 'ms', 'how')
+SHOWN = ('metric', 'SRCC', '95 %', 'best?', 'PLCC', 'within', 'pairs', 'regret', 'ms', 'how')
 
 
-def make(metrics: Sequence[str], data: Sequence[Path], target: str, split: str | None, output: Path) -> int:
-    """Score, print, write ``leaderboard.csv``, ``leaderboard.md`` and ``generators.csv``; returns how many rows have no figures.
+def make(
+    metrics: Sequence[str],
+    data: Sequence[Path],
+    targets: Sequence[str],
+    split: str | None,
+    with_published: bool,
+    output: Path,
+) -> int:
+    """Score, print, write the tables, the page and the figures into ``output``; returns how many rows have no figures.
 
     Raises:
         ValueError: for metrics, tables or an output that cannot be used.
     """
-    if not metrics:
-        raise SourceError('--metrics names no metric; give names such as moeagiqa,piqe.')
+    if not targets:
+        raise SourceError('--target names no MOS column; give names such as quality,alignment.')
     names = [path.stem for path in data]
     if len(set(names)) < len(names):
         raise SourceError(f'--data: two tables are called {max(names, key=names.count)!r}; rename one.')
-    tables = {name: read_rated(path, target, split) for name, path in zip(names, data, strict=True)}
-    check_names(metrics)
-    entries = run(list(dict.fromkeys(metrics)), tables, target, output)
+    contestants = parse_all(list(metrics))
+    rated = {name: read_rated(path, targets, split) for name, path in zip(names, data, strict=True)}
+    entries = run(contestants, rated, list(dict.fromkeys(targets)), output)
     board = leaderboard(entries)
-    _write(board, output / 'leaderboard.csv')
-    with whole_file(output / 'leaderboard.md') as part:
-        part.write_text(markdown(board), encoding='utf-8')
-    generators = by_generator(entries)
-    (output / 'generators.csv').unlink(missing_ok=True)
-    if not generators.empty:
-        _write(generators.rename_axis(['data', 'metric']).reset_index(), output / 'generators.csv')
-    _show(board)
-    console().print(f'{output / "leaderboard.csv"}, leaderboard.md and the scores beside it', soft_wrap=True)
-    return int((board['reason'] != '').sum())
+    _write_tables(output, entries, board)
+    _write_text(output / 'leaderboard.md', markdown(board, with_published))
+    _write_text(output / 'leaderboard.tex', latex(board, with_published))
+    write_figures(output / 'figures', entries, board)
+    write_html(output / 'leaderboard.html', entries, board, with_published)
+    _show(board.rows)
+    console().print(f'{output / "leaderboard.html"}, and beside it .csv, .md, .tex, figures and scores', soft_wrap=True)
+    return int((board.rows['reason'] != '').sum())
 
 
-def _write(table: pd.DataFrame, path: Path) -> None:
+def _write_tables(output: Path, entries: Sequence[Entry], board: Board) -> None:
+    tables = {'leaderboard': board.rows, 'tests': board.tests, 'across': across(board.rows)}
+    tables |= {f'{group}s': by_group(entries, group) for group in groups_there(entries)}
+    for name, table in tables.items():
+        if table.empty:
+            continue
+        with whole_file(output / f'{name}.csv') as part:
+            table.to_csv(part, index=False)
+
+
+def _write_text(path: Path, text: str) -> None:
     with whole_file(path) as part:
-        table.to_csv(part, index=False)
+        part.write_text(text, encoding='utf-8')
 
 
-def _show(board: pd.DataFrame) -> None:
-    for data, rows in board.groupby('data', sort=False):
-        table = Table(title=f'{data} (within: mean SRCC within generators; pairs: of one prompt)')
+def _show(rows: pd.DataFrame) -> None:
+    for (data, target), part in rows.groupby(['data', 'target'], sort=False):
+        table = Table(title=f'{data}, {target} (within: mean SRCC within generators; pairs: of one prompt)')
         for name in SHOWN:
             table.add_column(name, overflow='fold')
-        for row in rows.to_dict('records'):
-            table.add_row(*cells(row))
+        for row in shown(part)[list(SHOWN)].itertuples(index=False):
+            table.add_row(*row)
         console().print(table)

@@ -17,7 +17,7 @@ from pyiqa.metrics.correlation_coefficient import (
     fit_curve,
 )
 from scipy.optimize import OptimizeWarning
-from scipy.stats import rankdata
+from scipy.stats import norm, rankdata
 
 DIFFERENT = 0.06  # of the MOS range, as 0.3 of 5: pairs closer than that are not told apart by raters either
 RESAMPLES = 1000
@@ -34,24 +34,26 @@ def agreement(table: pd.DataFrame) -> dict[str, float]:
 
     Returns:
         ``srcc``, ``plcc``, ``plcc_fit``, ``krcc``, ``rmse_fit`` (in MOS), ``main`` (mean of SRCC and raw PLCC); the two of the
-        fit are NaN where it does not converge.
+        fit are NaN where it does not converge, and all where scores or MOS are constant.
     """
     score, mos = table['score'].to_numpy(float), table['mos'].to_numpy(float)
+    if not np.ptp(score) or not np.ptp(mos):
+        return dict.fromkeys(('srcc', 'plcc', 'krcc', 'main', 'plcc_fit', 'rmse_fit'), float('nan'))
     srcc, plcc = calculate_srcc(score, mos), calculate_plcc(score, mos)
-    scaled = (score - score.mean()) / (score.std() or 1)  # correlations stay, and the fit starts near its goal
-    fitted = _fitted(scaled, mos)
+    curve = fitted(score, mos)
     return {
         'srcc': float(srcc),
         'plcc': float(plcc),
         'krcc': float(calculate_krcc(score, mos)),
         'main': float(srcc + plcc) / 2,
-        'plcc_fit': float(calculate_plcc(fitted, mos)),
-        'rmse_fit': float(calculate_rmse(fitted, mos)),
+        'plcc_fit': float(calculate_plcc(curve, mos)),
+        'rmse_fit': float(calculate_rmse(curve, mos)),
     }
 
 
-def _fitted(score: np.ndarray, mos: np.ndarray) -> np.ndarray:
-    """The scores on the scale of MOS; NaN where the fit does not converge."""
+def fitted(score: np.ndarray, mos: np.ndarray) -> np.ndarray:
+    """The scores on the scale of MOS, by VQEG's four-parameter logistic; NaN where the fit does not converge."""
+    score = (score - score.mean()) / (score.std() or 1)  # the fit starts near its goal
     try:
         with np.errstate(over='ignore'), warnings.catch_warnings():
             warnings.simplefilter('ignore', OptimizeWarning)  # of how sure the parameters are, which nobody asks
@@ -128,7 +130,9 @@ def _rows_of_prompts(table: pd.DataFrame) -> list[np.ndarray]:
 
 
 def interval(values: pd.Series, share: float = 0.95) -> tuple[float, float]:
-    """From where to where ``share`` of the resampled values lie."""
+    """From where to where ``share`` of the resampled values lie; NaN where there are none."""
+    if values.isna().all():
+        return float('nan'), float('nan')
     low, high = np.nanquantile(values, [(1 - share) / 2, (1 + share) / 2])
     return float(low), float(high)
 
@@ -136,14 +140,16 @@ def interval(values: pd.Series, share: float = 0.95) -> tuple[float, float]:
 def p_value(one: pd.Series, other: pd.Series) -> float:
     """Two-sided, of the hypothesis that two metrics are equal, from the same resamples of both; NaN without any.
 
-    Resamples in which either has no figure, as of equal scores, do not count.
+    The mean difference in units of its standard deviation over resamples, as a normal variable. Resamples in which either
+    has no figure, as of equal scores, do not count.
     """
-    difference = (one - other).dropna().to_numpy()
-    count = len(difference)
-    if not count:
+    difference = (one - other).dropna()
+    if difference.empty:
         return float('nan')
-    tail = min((difference <= 0).sum(), (difference >= 0).sum())
-    return min(1.0, 2 * (tail + 1) / (count + 1))
+    mean, deviation = abs(difference.mean()), difference.std(ddof=0)
+    if deviation < 1e-12:
+        return 1.0 if mean < 1e-12 else 0.0
+    return float(2 * norm.sf(mean / deviation))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -3,38 +3,42 @@
 import hashlib
 import json
 import math
+import re
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from torch import nn
 from tqdm import tqdm
 
-from ..data.info import dataset_info
-from ..data.table import TableError, read_mos_table
+from ..data.table import TableError
 from ..plugin import METRICS
 from ..scoring.command import made_by, make_metric
 from ..scoring.output import ScoreFile
-from ..scoring.run import score_items
-from ..scoring.sources import Item, SourceError
+from ..scoring.run import Result, score_items
+from ..scoring.sources import Item
 from ..whole_file import whole_file
+from .baselines import BASELINES
+from .contestants import Contestant
+from .rated import Rated
 
 PATIENCE = 3.0  # seconds
+MISSING = 0.05  # the share of images that may stay without a score
 
 
-@dataclass
+@dataclass(frozen=True)
 class Entry:
-    """One metric on one data set.
+    """One metric on one data set's MOS of one target.
 
     Attributes:
-        metric, data: their names.
-        table: columns score (higher is better), mos, prompt and, where the data set has it, generator; None where the metric
-            could not be had or left images without a score.
+        metric, data, target: their names.
+        table: columns path, prompt, mos, score (higher is better) and, where the data set has them, generator and style; None
+            where the metric could not be had or left images without a score.
         how: how it came to its scores.
         reason: why there is no table.
         seconds: an image, when its scores were computed.
@@ -44,6 +48,7 @@ class Entry:
 
     metric: str
     data: str
+    target: str
     table: pd.DataFrame | None = None
     how: str = ''
     reason: str = ''
@@ -52,63 +57,46 @@ class Entry:
     mos_range: tuple[float, float] = (0.0, 1.0)
 
 
-class Rated(NamedTuple):
-    """A data set: columns path, prompt, mos and perhaps generator, a hash of each image's file, and the MOS range."""
-
-    table: pd.DataFrame
-    content: list[str]
-    mos_range: tuple[float, float]
-
-
-def read_rated(path: Path, target: str, split: str | None = None) -> Rated:
-    """A data set's images and their MOS.
-
-    Args:
-        path: CSV, JSON lines or Parquet with columns path, prompt and ``target``. A data set of this package is known by the
-            file's name, and its MOS are checked against its range.
-        target: the MOS column.
-        split: ``COLUMN=VALUE`` for some of the rows, as in ``prompt_0=test``.
-
-    Raises:
-        TableError: for a table that cannot be used.
-    """
-    known = dataset_info().get(path.stem, {}).get('mos_range')
-    table = read_mos_table(path, None, [target], known or (-math.inf, math.inf))
-    if split is not None:
-        column, _, value = split.partition('=')
-        if column not in table.columns or not value:
-            raise TableError(f'{path}: --split {split} must be COLUMN=VALUE with a column of the table.')
-        table = table[table[column].astype(str) == value]
-    if len(table) < 3 or table[target].nunique() < 2:
-        raise TableError(
-            f'{path}: {len(table)} images are left, too few to correlate; give at least three that differ.'
-        )
-    columns = [column for column in ('path', 'prompt', 'generator') if column in table]
-    table = table[columns].assign(mos=table[target]).reset_index(drop=True)
-    content = [hashlib.sha256(Path(image).read_bytes()).hexdigest() for image in table['path']]
-    return Rated(table, content, tuple(known or (table['mos'].min(), table['mos'].max())))
-
-
-def run(metrics: Sequence[str], data: dict[str, Rated], target: str, folder: Path) -> list[Entry]:
+def run(
+    contestants: Sequence[Contestant], data: Mapping[str, Rated], targets: Sequence[str], folder: Path
+) -> list[Entry]:
     """All metrics on all data sets; a run that was cut goes on, and another metric is computed alone.
 
     Args:
-        metrics: names of pyiqa's no-reference metrics. Those of this package score the target, where they have it.
+        contestants: of this package's metrics the score of the target is taken, where they have it.
         data: name -> what ``read_rated`` gave.
-        target: what the MOS are of.
+        targets: what the MOS are of; a data set takes part with those that it has.
         folder: where scores are kept.
     """
     entries = []
     with _no_waiting_for_the_hub():
-        for name in metrics:
-            try:
-                metric, reason = make_metric(name, {'target': target} if name in METRICS else {}), ''
-            except (ValueError, OSError) as error:  # all of this package's own errors are ValueErrors
-                metric, reason = None, str(error).removeprefix(f'--metric {name}: ')
-            for place, rated in data.items():
-                missing = Entry(name, place, reason=reason)
-                entries.append(missing if metric is None else _entry(name, metric, place, rated, folder))
+        for contestant in contestants:
+            for target in targets:
+                there = {name: rated for name, rated in data.items() if target in rated.targets}
+                entries += _entries(contestant, target, there, folder) if there else []
     return entries
+
+
+def _entries(contestant: Contestant, target: str, data: Mapping[str, Rated], folder: Path) -> list[Entry]:
+    empty = {
+        name: Entry(contestant.label, name, target, mos_range=rated.mos_range)
+        for name, rated in data.items()
+    }  # fmt: skip
+    if contestant.metric in BASELINES:
+        return [_baseline(contestant, empty[name], rated, folder) for name, rated in data.items()]
+    try:
+        metric = _make(contestant, target)
+    except (ValueError, OSError) as error:  # all of this package's own errors are ValueErrors
+        reason = str(error).removeprefix(f'--metric {contestant.metric}: ')
+        return [replace(entry, reason=reason) for entry in empty.values()]
+    return [_scored(contestant, metric, empty[name], rated, folder) for name, rated in data.items()]
+
+
+def _make(contestant: Contestant, target: str) -> Any:
+    options = {'target': target} if contestant.metric in METRICS else {}
+    if contestant.weights:
+        options['pretrained_model_path'] = contestant.weights
+    return make_metric(contestant.metric, options)
 
 
 @contextmanager
@@ -127,22 +115,74 @@ def _no_waiting_for_the_hub() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
-def _entry(name: str, metric: Any, data: str, rated: Rated, folder: Path) -> Entry:
-    facts = made_by(name, metric)
-    file = folder / 'scores' / f'{data}-{name}-{_short(facts)}.parquet'
-    entry = Entry(name, data, how=_how(metric), parameters=_parameters(metric.net), mos_range=rated.mos_range)
+def _baseline(contestant: Contestant, entry: Entry, rated: Rated, folder: Path) -> Entry:
+    if rated.training.empty:
+        return replace(entry, reason='it is fitted to training rows: give --split COLUMN=test of a split that has some')
+    try:
+        scores = BASELINES[contestant.metric](rated, entry.target, folder / 'scores')
+    except TableError as error:
+        return replace(entry, reason=str(error))
+    return replace(entry, table=_with_scores(rated, entry.target, scores), how=f'trained on {rated.split}=train')
+
+
+def _with_scores(rated: Rated, target: str, scores: Sequence[float]) -> pd.DataFrame:
+    others = [name for name in rated.targets if name != target]
+    return rated.table.drop(columns=others).rename(columns={target: 'mos'}).assign(score=scores)
+
+
+def _scored(contestant: Contestant, metric: Any, entry: Entry, rated: Rated, folder: Path) -> Entry:
+    facts = made_by(contestant.metric, metric) | ({'file': _digest(contestant)} if _is_foreign(contestant) else {})
+    file = folder / 'scores' / f'{entry.data}-{contestant.metric}-{_short(facts)}.parquet'
     output = ScoreFile(file, facts)
     try:
-        entry.reason = _score_missing(metric, rated, output, f'{name} on {data}')
+        failed = _score_missing(metric, rated, output, f'{entry.metric} on {entry.data}')
         scores = {(row['path'], row['prompt']): row['score'] for row in output.rows}
     finally:
         output.close()
-    entry.seconds = _seconds(file)
-    if not entry.reason:
-        sign = -1 if metric.lower_better else 1
-        score = [sign * scores[key] for key in zip(rated.content, rated.table['prompt'], strict=True)]
-        entry.table = rated.table.drop(columns='path').assign(score=score)
-    return entry
+    entry = replace(
+        entry,
+        how=_how(contestant, metric, entry.data, rated),
+        parameters=_parameters(metric.net),
+        seconds=_seconds(file),
+    )
+    sign = -1 if metric.lower_better else 1
+    keys = zip(rated.content, rated.table['prompt'], strict=True)
+    score = pd.Series([sign * scores.get(key, math.nan) for key in keys])
+    missing = int(score.isna().sum())
+    if missing:
+        note = f'{missing} of {len(score)} images have no score; the first is {failed[0]}'
+        if missing > MISSING * len(score):
+            return replace(entry, reason=note)
+        # Knowing nothing is what it is taken for, so that all metrics stand on the same images.
+        entry = replace(entry, how=f'{entry.how}; {note}: they count as its median')
+    return replace(entry, table=_with_scores(rated, entry.target, score.fillna(score.median())))
+
+
+def _is_foreign(contestant: Contestant) -> bool:
+    return contestant.weights is not None and contestant.metric not in METRICS
+
+
+def _digest(contestant: Contestant) -> str:
+    return hashlib.sha256(Path(contestant.weights).read_bytes()).hexdigest()
+
+
+def _how(contestant: Contestant, metric: Any, data: str, rated: Rated) -> str:
+    """Zero-shot, or what the checkpoint was trained on, and whether these images were perhaps among it."""
+    if _is_foreign(contestant):
+        return f'own weights, {Path(contestant.weights).name}'
+    info = getattr(metric.net, 'info', {})
+    trained_on = info.get('dataset')
+    if not trained_on:
+        return 'zero-shot'
+    if not _plain(trained_on).startswith(_plain(data)):
+        return f'trained on {trained_on}'
+    if rated.split and info.get('split') == rated.split:
+        return f'trained on {rated.split}=train'
+    return f'trained on {trained_on}: perhaps on these images'
+
+
+def _plain(name: str) -> str:
+    return re.sub(r'[\W_]', '', name.lower())
 
 
 def _parameters(network: nn.Module) -> int:
@@ -152,8 +192,8 @@ def _parameters(network: nn.Module) -> int:
     return sum(tensor.numel() for module in (network, *hidden) for tensor in module.parameters())
 
 
-def _score_missing(metric: Any, rated: Rated, output: ScoreFile, title: str) -> str:
-    """Score the images whose content is not in the file yet; why some could not be, or ''."""
+def _score_missing(metric: Any, rated: Rated, output: ScoreFile, title: str) -> list[str]:
+    """Score the images whose content is not in the file yet; why some could not be."""
     done, table = {(row['path'], row['prompt']) for row in output.rows}, rated.table
     todo = {
         (key, prompt): Item(Path(path), prompt)
@@ -167,23 +207,17 @@ def _score_missing(metric: Any, rated: Rated, output: ScoreFile, title: str) -> 
             failed.append(f'{result.path}: {result.reason}')
         else:
             output.add(key, prompt, result.score)
-    if todo and not done and not failed:  # of a few images the first, slow one would tell
+    if todo and not done:  # of a few images the first, slow one would tell
         _note_seconds(output.path, (time.perf_counter() - start) / len(todo))
-    return f'{len(failed)} of {len(table)} images have no score; the first is {failed[0]}' if failed else ''
+    return failed
 
 
-def _shown(results: Iterable[Any], count: int, title: str) -> Iterable[Any]:
+def _shown(results: Iterable[Result], count: int, title: str) -> Iterable[Result]:
     return tqdm(results, total=count, desc=title, unit='image', disable=None if count else True)
 
 
 def _short(facts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def _how(metric: Any) -> str:
-    """Zero-shot, or what the checkpoint's header says that it was trained on."""
-    trained_on = getattr(metric.net, 'info', {}).get('dataset')
-    return f'trained on {trained_on}' if trained_on else 'zero-shot'
 
 
 def _note_seconds(file: Path, seconds: float) -> None:
@@ -194,13 +228,3 @@ def _note_seconds(file: Path, seconds: float) -> None:
 def _seconds(file: Path) -> float:
     note = file.with_suffix('.seconds.json')
     return float(json.loads(note.read_text())) if note.is_file() else math.nan
-
-
-def check_names(metrics: Sequence[str]) -> None:
-    """Raise a SourceError for a name that pyiqa does not know, before anything is computed."""
-    import pyiqa
-
-    known = pyiqa.list_models(metric_mode='NR')
-    for name in metrics:
-        if name not in known:
-            raise SourceError(f'--metrics {name}: pyiqa has no such no-reference metric; "pyiqa -ls" lists them.')

@@ -1,10 +1,13 @@
-"""The leaderboard as a table: one row for each metric and data set, best first, ties said."""
+"""The leaderboard as tables: one row for each metric, data set and target, best first, ties said."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from importlib import resources
+from itertools import combinations
+from typing import Any, NamedTuple
 
 import pandas as pd
+import yaml
 
 from .figures import (
     DIFFERENT,
@@ -19,45 +22,56 @@ from .figures import (
     srcc,
     within,
 )
+from .rated import GROUPS
 from .run import Entry
 
 LEVEL = 0.05
 FIGURES = ('srcc', 'srcc_low', 'srcc_high', 'plcc', 'plcc_fit', 'krcc', 'rmse_fit', 'main', 'within', 'pairs', 'regret')
-COLUMNS = ('data', 'metric', 'how', *FIGURES, 'against_best', 'seconds', 'parameters', 'reason')
+COLUMNS = ('data', 'target', 'metric', 'how', *FIGURES, 'against_best', 'seconds', 'parameters', 'reason')
 
 
-RESAMPLES_A_METRIC = 50  # so that the smallest p-value there can be stays below LEVEL once it is corrected
+class Board(NamedTuple):
+    """What ``leaderboard`` gives.
 
-
-def leaderboard(entries: Sequence[Entry], resamples: int = RESAMPLES) -> pd.DataFrame:
-    """Columns ``COLUMNS``; within each data set the highest SRCC first, and last the rows that could not be computed.
-
-    ``against_best`` is 'best', 'tie' where the data cannot tell the metric from the best one, or 'p = ...': bootstrap by prompt,
-    two-sided, Holm's correction over the metrics of the data set, level 5 %.
+    Attributes:
+        rows: columns ``COLUMNS``; within each data set and target the highest SRCC first, and last the rows without figures.
+            ``against_best`` is 'best', 'tie' where the data cannot tell the metric from the best one, or 'p = ...'.
+        tests: every two metrics of a data set and target: columns data, target, metric, other, difference (in SRCC), low, high
+            (95 % interval) and p. Bootstrap by prompt, paired, two-sided, Holm's correction over the pairs.
     """
-    parts = []
-    for data in dict.fromkeys(entry.data for entry in entries):
-        there = [entry for entry in entries if entry.data == data]
-        parts.append(_of_one_set(there, max(resamples, RESAMPLES_A_METRIC * len(there))))
-    return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
+
+    rows: pd.DataFrame
+    tests: pd.DataFrame
 
 
-def _of_one_set(entries: Sequence[Entry], resamples: int) -> pd.DataFrame:
+def leaderboard(entries: Sequence[Entry], resamples: int = RESAMPLES) -> Board:
+    """The figures of all entries, and the tests between them."""
+    groups: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault((entry.data, entry.target), []).append(entry)
+    boards = [_of_one_set(group, resamples) for group in groups.values()]
+    rows = pd.concat([board.rows for board in boards], ignore_index=True)[list(COLUMNS)]
+    return Board(rows, pd.concat([board.tests for board in boards], ignore_index=True))
+
+
+def _of_one_set(entries: Sequence[Entry], resamples: int) -> Board:
     scored = {entry.metric: entry.table for entry in entries if entry.table is not None}
     values = resampled(scored, srcc, resamples) if scored else pd.DataFrame()
-    rows = [_row(entry, values) for entry in entries]
-    table = pd.DataFrame(rows).sort_values('srcc', ascending=False, na_position='last', kind='stable')
-    ranked = [metric for metric in table['metric'] if metric in scored]
-    against = {}
-    if ranked:
-        best, *others = ranked
-        corrected = holm([p_value(values[best], values[other]) for other in others])
-        against = {best: 'best'} | {other: _against(p) for other, p in zip(others, corrected, strict=True)}
-    return table.assign(against_best=[against.get(metric, '') for metric in table['metric']])
+    rows = pd.DataFrame([_row(entry, values) for entry in entries])
+    rows = rows.sort_values('srcc', ascending=False, na_position='last', kind='stable')
+    ranked = [metric for metric in rows['metric'] if metric in scored]
+    tests = _tests(ranked, values, dict(zip(rows['metric'], rows['srcc'], strict=True)))
+    against = dict.fromkeys(ranked[:1], 'best')
+    against |= {test.other: _against(test.p) for test in tests.itertuples() if test.metric == ranked[0]}
+    tests.insert(0, 'data', entries[0].data)
+    tests.insert(1, 'target', entries[0].target)
+    return Board(rows.assign(against_best=[against.get(metric, '') for metric in rows['metric']]), tests)
 
 
 def _row(entry: Entry, values: pd.DataFrame) -> dict[str, Any]:
-    row = {name: getattr(entry, name) for name in ('data', 'metric', 'how', 'seconds', 'parameters', 'reason')}
+    row = {
+        name: getattr(entry, name) for name in ('data', 'target', 'metric', 'how', 'seconds', 'parameters', 'reason')
+    }
     table = entry.table
     if table is None:
         return row | dict.fromkeys(FIGURES, math.nan)
@@ -71,60 +85,99 @@ def _row(entry: Entry, values: pd.DataFrame) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _tests(ranked: Sequence[str], values: pd.DataFrame, figures: dict[str, float]) -> pd.DataFrame:
+    tests = []
+    for metric, other in combinations(ranked, 2):
+        low, high = interval(values[metric] - values[other])
+        tests.append(
+            (metric, other, figures[metric] - figures[other], low, high, p_value(values[metric], values[other]))
+        )
+    table = pd.DataFrame(tests, columns=['metric', 'other', 'difference', 'low', 'high', 'p'])
+    return table.assign(p=holm(table['p']))
+
+
 def _against(p: float) -> str:
     if math.isnan(p):
         return ''
-    return 'tie' if p >= LEVEL else f'p = {p:.3f}'
+    if p >= LEVEL:
+        return 'tie'
+    return 'p < 0.001' if p < 0.001 else f'p = {p:.3f}'
 
 
-def by_generator(entries: Sequence[Entry]) -> pd.DataFrame:
-    """SRCC within each generator: rows data and metric, one column for each generator."""
-    rows = {
-        (entry.data, entry.metric): {
-            name: srcc(part) for name, part in entry.table.groupby('generator') if len(part) > 2
-        }
+def by_group(entries: Sequence[Entry], group: str) -> pd.DataFrame:
+    """SRCC within each generator or prompt style: one row for each data set, target and metric, one column for each group.
+
+    Groups of fewer than three images are left out.
+    """
+    rows = [
+        {'data': entry.data, 'target': entry.target, 'metric': entry.metric, **_of_groups(entry.table, group, srcc)}
         for entry in entries
-        if entry.table is not None and 'generator' in entry.table
-    }
-    return pd.DataFrame(rows).T
-
-
-def markdown(board: pd.DataFrame) -> str:
-    """For a README or a paper's appendix."""
-    names = [
-        'metric',
-        'SRCC',
-        '95 % interval',
-        'PLCC',
-        'PLCC, fitted',
-        'KRCC',
-        'within',
-        'pairs',
-        'regret',
-        'against the best',
-        'ms',
-        'how',
+        if entry.table is not None and group in entry.table
     ]
-    parts = []
-    for data, rows in board.groupby('data', sort=False):
-        lines = [f'### {data}', '', f'| {" | ".join(names)} |', '|---' * len(names) + '|']
-        lines += [f'| {" | ".join(cells(row))} |' for row in rows.to_dict('records')]
-        parts.append('\n'.join(lines))
-    return '\n\n'.join(parts) + '\n'
+    return pd.DataFrame(rows)
 
 
-def cells(row: dict[str, Any]) -> list[str]:
-    """One row as text, in ``markdown``'s columns."""
-    if row['reason']:
-        return [row['metric'], *[''] * 10, row['reason'].replace('|', '/')]
-    number = {name: '' if pd.isna(row[name]) else f'{row[name]:.3f}' for name in FIGURES}
-    seconds = '' if pd.isna(row['seconds']) else f'{1000 * row["seconds"]:.0f}'
-    return [
-        row['metric'],
-        number['srcc'],
-        f'{number["srcc_low"]} to {number["srcc_high"]}',
-        *(number[name] for name in ('plcc', 'plcc_fit', 'krcc', 'within', 'pairs', 'regret')),
-        row['against_best'],
-        seconds,
-        row['how'],
-    ]
+def _of_groups(table: pd.DataFrame, group: str, figure: Callable[[pd.DataFrame], float]) -> dict[str, float]:
+    return {name or f'no {group}': figure(part) for name, part in table.groupby(group) if len(part) > 2}
+
+
+def groups_there(entries: Sequence[Entry]) -> list[str]:
+    """By which of ``GROUPS`` there are figures."""
+    return [group for group in GROUPS if by_group(entries, group).shape[1] > len(('data', 'target', 'metric'))]
+
+
+def across(rows: pd.DataFrame, figure: str = 'srcc') -> pd.DataFrame:
+    """Metrics and checkpoints against data sets, as in the paper's Table 4; empty for fewer than two data sets.
+
+    Returns:
+        target and metric as columns, then one column for each data set.
+    """
+    if rows['data'].nunique() < 2:
+        return pd.DataFrame()
+    table = rows.pivot(index=['target', 'metric'], columns='data', values=figure)
+    return table[list(dict.fromkeys(rows['data']))].dropna(how='all').reset_index().rename_axis(columns=None)
+
+
+def published(rows: pd.DataFrame) -> pd.DataFrame:
+    """What others have published on the data sets and targets of ``rows``: data, target, metric, srcc, plcc, main, protocol, source."""
+    text = (resources.files(__package__) / 'published.yml').read_text(encoding='utf-8')
+    known, found = yaml.safe_load(text), []
+    for data, target in rows[['data', 'target']].drop_duplicates().itertuples(index=False):
+        found += [{'data': data, 'target': target, **row} for row in known.get(data, {}).get(target, [])]
+    columns = ['data', 'target', 'metric', 'srcc', 'plcc', 'main', 'protocol', 'source']
+    return pd.DataFrame(found, columns=columns)
+
+
+def shown(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one data set and target as text, for people: what ``COLUMNS`` hold, rounded, with the intervals."""
+    text = {name: [_rounded(value) for value in rows[name]] for name in FIGURES}
+    low_high = zip(text['srcc_low'], text['srcc_high'], strict=True)
+    how = [(row.reason and f'no figures: {row.reason}') or row.how for row in rows.itertuples()]
+    return pd.DataFrame(
+        {
+            'metric': rows['metric'].tolist(),
+            'SRCC': text['srcc'],
+            '95 %': [f'{low} to {high}' if low else '' for low, high in low_high],
+            'best?': rows['against_best'].tolist(),
+            'PLCC': text['plcc'],
+            'PLCC fit': text['plcc_fit'],
+            'KRCC': text['krcc'],
+            'RMSE fit': text['rmse_fit'],
+            'main': text['main'],
+            'within': text['within'],
+            'pairs': text['pairs'],
+            'regret': text['regret'],
+            'ms': ['' if math.isnan(value) else f'{1000 * value:.0f}' for value in rows['seconds']],
+            'M par.': [f'{value / 1e6:.1f}' if value else '' for value in rows['parameters']],
+            'how': how,
+        }
+    )
+
+
+def _rounded(value: float) -> str:
+    return '' if pd.isna(value) else f'{value:.3f}'
+
+
+def rounded(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of figures as text; what is missing stays empty."""
+    return table.map(lambda cell: cell if isinstance(cell, str) else _rounded(cell))

@@ -152,6 +152,7 @@ class MoEAGIQAModel(TrainingModel):
             'model_name': self.network.config.model_name,
             'run': self.opt['name'],
             'dataset': data['name'],
+            **({'split': data['split_column']} if 'split_column' in data else {}),
             'mos_range': list(data['mos_range']),
             'licence': self.info.get('licence', 'unknown: that of the weights it started from and of the data set'),
             'sources': {part: Path(source).name for part, source in start.items()},

@@ -97,8 +97,9 @@ def make_metric(name: str, options: dict[str, Any]) -> Any:
         raise SourceError(f'--metric {name}: pyiqa has no such metric; "pyiqa -ls" lists them.')
     if name not in pyiqa.list_models(metric_mode='NR'):
         raise SourceError(f'--metric {name}: it compares with a reference image; name a no-reference metric.')
-    if options and name not in METRICS:
-        option = next(iter(options))
+    options_of_ours = options.keys() - {'pretrained_model_path'}
+    if options_of_ours and name not in METRICS:
+        option = min(options_of_ours)
         raise SourceError(f'--metric {name} takes no --{OPTION_NAMES.get(option, option)}.')
     logging.getLogger('pyiqa').setLevel(logging.WARNING)
     try:

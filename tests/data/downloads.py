@@ -30,7 +30,19 @@ def agiqa3k(folder: Path) -> None:
     for generator in ('AttnGAN_normal', 'sd1.5_highcorr'):
         for place, prompt in enumerate(PROMPTS):
             quality = 0.5 * place
-            rows.append([f'{generator}_{place:03}.jpg', prompt, '', '', '', quality, 0.1, 5 - quality, 0.2])
+            rows.append(
+                [
+                    f'{generator}_{place:03}.jpg',
+                    prompt,
+                    '',
+                    '',
+                    'anime style' if place % 2 else '',
+                    quality,
+                    0.1,
+                    5 - quality,
+                    0.2,
+                ]
+            )
     table = pd.DataFrame(rows, columns=AGIQA3K)
     draw(folder / 'images', table['name'])
     table.to_csv(folder / 'data.csv', index=False)

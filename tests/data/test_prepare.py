@@ -49,7 +49,8 @@ def test_every_set_has_its_columns_and_images(download, tmp_path, name):
     prepare(name, download(name), tmp_path / 'a.csv', partial=name == 'aigciqa2023')
     table = read_mos_table(tmp_path / 'a.csv', None, targets, description(name)['mos_range'])
     prompt = [] if name == 'koniq10k' else PROMPT
-    assert list(table) == ['path', 'prompt', 'generator', *targets, *deviations, *IMAGE, *prompt, *given]
+    style = ['style'] if name == 'agiqa3k' else []
+    assert list(table) == ['path', 'prompt', 'generator', *style, *targets, *deviations, *IMAGE, *prompt, *given]
     assert len(table) == rows
     assert set(table[IMAGE + prompt + given].to_numpy().ravel()) <= {'train', 'val', 'test', ''}
 

@@ -123,10 +123,13 @@ def test_resamples_without_a_figure_are_no_evidence():
 
 def test_many_metrics_can_be_told_apart():
     table = rated(0.1, prompts=10, each=4)
-    entries = [Entry(f'bad {n}', 'set', table.assign(score=-table['score']), mos_range=(0, 5)) for n in range(30)]
-    board = leaderboard([*entries, Entry('good', 'set', table, mos_range=(0, 5))], resamples=10)
-    assert board['against_best'].tolist()[0] == 'best'
-    assert all(text.startswith('p = ') for text in board['against_best'][1:])
+    bad = [Entry(f'bad {n}', 'set', 'quality', table.assign(score=-table['score'])) for n in range(30)]
+    board = leaderboard([*bad, Entry('good', 'set', 'quality', table)], resamples=30)
+    assert board.rows['against_best'].tolist() == ['best', *['p < 0.001'] * 30]
+    same = board.tests[board.tests['metric'] != 'good']
+    assert len(same) == 30 * 29 / 2
+    assert (same['p'] == 1).all()
+    assert (same['difference'] == 0).all()
 
 
 def test_holm_corrects_step_by_step():

@@ -1,7 +1,10 @@
 """``moeagiqa leaderboard`` on small pictures: what it computes, keeps, and says."""
 
+import re
+
 import numpy as np
 import pandas as pd
+import pyiqa
 import pytest
 import torch
 from huggingface_hub import constants
@@ -10,7 +13,10 @@ from typer.testing import CliRunner
 
 from pyiqa_moeagiqa.cli import app
 from pyiqa_moeagiqa.leaderboard import run as leaderboard_run
+from pyiqa_moeagiqa.leaderboard.contestants import parse
 from pyiqa_moeagiqa.leaderboard.figures import srcc
+from pyiqa_moeagiqa.leaderboard.rated import Rated
+from pyiqa_moeagiqa.leaderboard.run import _how
 from pyiqa_moeagiqa.scoring.command import make_metric
 
 
@@ -52,7 +58,7 @@ def test_metrics_stand_beside_each_other(data):
     assert float(table.loc['piqe', 'srcc']) == pytest.approx(srcc(own))
     assert '| piqe |' in (data.parent / 'leaderboard' / 'leaderboard.md').read_text()
     generators = pd.read_csv('leaderboard/generators.csv')
-    assert list(generators.columns) == ['data', 'metric', 'a', 'b']
+    assert list(generators.columns) == ['data', 'target', 'metric', 'a', 'b']
 
 
 def test_our_metric_is_given_prompts_and_says_what_it_was_trained_on(data, tiny_checkpoint, monkeypatch):
@@ -79,8 +85,6 @@ def test_our_metric_is_given_prompts_and_says_what_it_was_trained_on(data, tiny_
     data.write_text(data.read_text().replace('alignment', 'beauty'))
     assert run('--metrics', 'moeagiqa', '--data', data, '--target', 'beauty').exit_code == 1
     assert "target is 'beauty'" in board().loc['moeagiqa', 'reason']
-    metric.net.info['dataset'] = 'AGIQA-3K'
-    assert leaderboard_run._how(metric) == 'trained on AGIQA-3K'
 
 
 def test_what_was_scored_is_not_scored_again(data, monkeypatch):
@@ -172,3 +176,108 @@ def test_misuse_is_one_sentence(data, arguments, words):
     (line,) = result.stderr.splitlines()
     assert words in line
     assert not (data.parent / 'leaderboard').exists()
+
+
+def test_what_trained_on_these_images_is_said(tiny_checkpoint):
+    metric = make_metric('moeagiqa', {'pretrained_model_path': str(tiny_checkpoint)})
+    contestant, empty = parse('moeagiqa'), pd.DataFrame()
+    rated = Rated(empty, [], ['quality'], (0, 5), empty, 'prompt_0')
+    assert _how(contestant, metric, 'agiqa3k', rated) == 'zero-shot'
+    metric.net.info['dataset'] = 'AGIQA-3K, 240 of its prompts'
+    assert _how(contestant, metric, 'agiqa1k', rated) == 'trained on AGIQA-3K, 240 of its prompts'
+    assert _how(contestant, metric, 'agiqa3k', rated).endswith('240 of its prompts: perhaps on these images')
+    metric.net.info['split'] = 'prompt_1'
+    assert _how(contestant, metric, 'agiqa3k', rated).endswith(': perhaps on these images')
+    metric.net.info['split'] = 'prompt_0'
+    assert _how(contestant, metric, 'agiqa3k', rated) == 'trained on prompt_0=train'
+    assert _how(parse('cnniqa:a/b.pth'), metric, 'agiqa3k', rated) == 'own weights, b.pth'
+
+
+def test_a_baseline_is_fitted_to_the_training_rows(data):
+    table = pd.read_csv(data)
+    table['part'] = ['train', 'train', 'test'] * 4
+    table.to_csv(data, index=False)
+    result = run('--metrics', 'generator-mean,entropy', '--data', data, '--split', 'part=test')
+    assert result.exit_code == 0, result.output
+    assert board().loc['generator-mean', 'how'] == 'trained on part=train'
+    result = run('--metrics', 'generator-mean', '--data', data)
+    assert result.exit_code == 1
+    assert 'give --split COLUMN=test' in board().loc['generator-mean', 'reason']
+
+
+def test_weights_of_ones_own_are_another_row_with_its_own_scores(data):
+    network = pyiqa.create_metric('cnniqa', pretrained=None).net
+    for name, sign in (('up', 1), ('down', -1)):
+        weights = network.state_dict()
+        weights['fc3.weight'], weights['fc3.bias'] = sign * weights['fc3.weight'], sign * weights['fc3.bias']
+        torch.save({'params': weights}, data.parent / f'{name}.pth')
+    result = run('--metrics', 'cnniqa:up.pth,mine=cnniqa:down.pth', '--data', data)
+    assert result.exit_code == 0, result.output
+    srccs = board()['srcc'].astype(float)
+    assert set(srccs.index) == {'cnniqa up', 'mine'}
+    assert srccs['cnniqa up'] == pytest.approx(-srccs['mine'])
+    assert board().loc['mine', 'how'] == 'own weights, down.pth'
+
+
+def test_a_few_images_without_score_count_as_the_median(data, monkeypatch):
+    random = np.random.default_rng(1)
+    rows = pd.read_csv(data)
+    for number in range(12, 24):
+        Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(data.parent / f'{number}.png')
+        rows.loc[len(rows)] = [f'{number}.png', 'a prompt', 'a', number / 6, 0]
+    rows.to_csv(data, index=False)
+    score_items = leaderboard_run.score_items
+
+    def one_fails(metric, items):
+        for result in score_items(metric, items):
+            if result.path.endswith('15.png'):
+                result.score, result.reason = None, 'its score is nan'
+            yield result
+
+    monkeypatch.setattr(leaderboard_run, 'score_items', one_fails)
+    result = run('--metrics', 'entropy', '--data', data)
+    assert result.exit_code == 0, result.output
+    assert '1 of 24 images have no score' in board().loc['entropy', 'how']
+    assert 'they count as its median' in board().loc['entropy', 'how']
+
+
+def test_several_targets_and_sets_across(data):
+    other = data.with_name('other.csv')
+    pd.read_csv(data).assign(alignment=lambda table: table['quality'][::-1].to_numpy()).to_csv(other, index=False)
+    result = run('--metrics', 'entropy,piqe', '--data', data, '--data', other, '--target', 'quality,alignment')
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv('leaderboard/across.csv').set_index(['target', 'metric'])
+    rows = pd.read_csv('leaderboard/leaderboard.csv').set_index(['data', 'target', 'metric'])
+    assert table.loc[('quality', 'piqe'), 'other'] == pytest.approx(rows.loc[('other', 'quality', 'piqe'), 'srcc'])
+    assert np.isnan(table.loc[('alignment', 'piqe'), 'set'])
+    assert len(pd.read_csv('leaderboard/tests.csv')) == 3
+
+
+def test_the_page_is_one_file_with_all_that_was_measured(data):
+    nasty = '<script>alert(1)</script> a & b | c'
+    table = pd.read_csv(data)
+    table.assign(prompt=table['prompt'].replace('prompt 1', nasty)).rename(columns={'set': 'x'}).to_csv('agiqa3k.csv')
+    result = run('--metrics', 'entropy,piqe,musiq:gone.pth', '--data', 'agiqa3k.csv', '--published')
+    assert result.exit_code == 1
+    page = (data.parent / 'leaderboard/leaderboard.html').read_text()
+    assert '<script>alert' not in page
+    assert '&lt;script&gt;alert(1)&lt;/script&gt; a &amp; b' in page
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    assert 'gone.pth' in page
+    assert page.count('class="card"') == 4  # one for each prompt
+    assert 'M3-AGIQA' in page
+    assert list(board().index) == ['entropy', 'piqe', 'musiq gone'] or list(board().index)[:2] == ['piqe', 'entropy']
+    for name in ('intervals', 'scatter', 'generator'):
+        Image.open(data.parent / f'leaderboard/figures/agiqa3k-quality-{name}.png').verify()
+    latex = (data.parent / 'leaderboard/leaderboard.tex').read_text()
+    assert latex.count(r'\toprule') == latex.count(r'\bottomrule') == 2
+    markdown = (data.parent / 'leaderboard/leaderboard.md').read_text()
+    lines = [line for line in markdown.splitlines() if line.startswith('|')]
+    assert {line.count('|') for line in lines[:5]} == {16}
+
+
+def test_published_figures_are_shown_only_when_asked_for(data):
+    data.rename(data.with_name('agiqa3k.csv'))
+    assert run('--metrics', 'entropy', '--data', 'agiqa3k.csv').exit_code == 0
+    assert 'M3-AGIQA' not in (data.parent / 'leaderboard/leaderboard.html').read_text()
+    assert 'M3-AGIQA' not in (data.parent / 'leaderboard/leaderboard.md').read_text()

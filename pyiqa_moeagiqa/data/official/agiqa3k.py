@@ -11,6 +11,7 @@ COLUMNS = {
     'std_quality': 'quality_std',
     'mos_align': 'alignment',
     'std_align': 'alignment_std',
+    'style': 'style',
 }
 
 

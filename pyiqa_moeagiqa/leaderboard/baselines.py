@@ -1,0 +1,93 @@
+"""What a metric has to beat: fitted to a data set's training rows, and blind to something that a metric looks at.
+
+``generator-mean`` looks at no pixel: a generator's images score its mean MOS in the training rows. ``ridge`` is linear
+regression on features that nobody trained for quality: DINOv2's, frozen, as the embedded checkpoint reads them.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ..archs.images import read_image
+from ..archs.metric_arch import MoEAGIQAMetric
+from ..archs.views import crop_positions, semantic_view, take_crops
+from ..data.table import TableError
+from ..whole_file import whole_file
+from .rated import Rated, content_of
+
+PENALTIES = np.logspace(-1, 6, 29)
+
+
+def generator_mean(rated: Rated, target: str, folder: Path) -> np.ndarray:
+    """The mean MOS of each image's generator in the training rows.
+
+    Raises:
+        TableError: without a column generator, or for generators that the training rows lack.
+    """
+    if 'generator' not in rated.table:
+        raise TableError('there is no column generator')
+    means = rated.training.groupby('generator')[target].mean()
+    scores = rated.table['generator'].map(means)
+    if scores.isna().any():
+        unknown = rated.table['generator'][scores.isna()].iloc[0]
+        raise TableError(f'no training row has generator {unknown!r}')
+    return scores.to_numpy()
+
+
+def ridge(rated: Rated, target: str, folder: Path) -> np.ndarray:
+    """Ridge regression from frozen features to MOS; the penalty is the best one when each training row is left out in turn.
+
+    Features are kept in ``folder``, by image content and weights.
+    """
+    metric = MoEAGIQAMetric()
+    features = _Features(metric, folder / f'features-{metric.fingerprint[:8]}')
+    known, asked = features.of(rated.training['path']), features.of(rated.table['path'])
+    mean, deviation = known.mean(axis=0), known.std(axis=0) + 1e-6
+    return _ridge((known - mean) / deviation, rated.training[target].to_numpy(), (asked - mean) / deviation)
+
+
+def _ridge(known: np.ndarray, mos: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Dual form: with K = X X', predictions are K* (K + penalty)^-1 y, and leaving row i out errs by r_i / (1 - h_i)."""
+    values, vectors = np.linalg.eigh(known @ known.T)
+    centred = vectors.T @ (mos - mos.mean())
+
+    def error(penalty: float) -> float:
+        shrunk = values / (values + penalty)
+        rest = mos - mos.mean() - vectors @ (shrunk * centred)
+        return float(np.mean((rest / (1 - (vectors**2) @ shrunk)) ** 2))
+
+    penalty = min(PENALTIES, key=error)
+    return mos.mean() + asked @ (known.T @ (vectors @ (centred / (values + penalty))))
+
+
+class _Features:
+    """The frozen encoders' summary of each image, on disk once it is computed."""
+
+    def __init__(self, metric: MoEAGIQAMetric, folder: Path):
+        self.metric, self.folder = metric, folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def of(self, images: Iterable[str]) -> np.ndarray:
+        """(N, F), float64."""
+        return np.stack([self._one(image) for image in tqdm(list(images), desc='ridge', unit='image', disable=None)])
+
+    def _one(self, image: str) -> np.ndarray:
+        file = self.folder / f'{content_of(image)}.npy'
+        if not file.is_file():
+            with whole_file(file) as part, part.open('wb') as opened:
+                np.save(opened, self._compute(image))
+        return np.load(file, allow_pickle=False).astype(float)
+
+    @torch.no_grad()
+    def _compute(self, path: str) -> np.ndarray:
+        image, network = read_image(path), self.metric.network
+        size = network.config.crop_size
+        places = crop_positions(*image.shape[-2:], size, self.metric.crops)
+        crops, view = take_crops(image, places, size), semantic_view(image, network.view_size)
+        return network.summary(network.encode(crops[None], view[None]))[0].numpy()
+
+
+BASELINES: dict[str, Callable[[Rated, str, Path], np.ndarray]] = {'generator-mean': generator_mean, 'ridge': ridge}

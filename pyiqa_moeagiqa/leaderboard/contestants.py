@@ -1,0 +1,58 @@
+"""Who takes part: a metric of pyiqa, perhaps with weights of one's own, or a baseline."""
+
+from typing import NamedTuple
+
+from ..scoring.sources import SourceError
+from .baselines import BASELINES
+
+
+class Contestant(NamedTuple):
+    """``metric`` is pyiqa's name or a baseline's, ``weights`` a checkpoint that it takes; ``label`` is what its row is called."""
+
+    label: str
+    metric: str
+    weights: str | None = None
+
+
+def parse(text: str) -> Contestant:
+    """``METRIC``, ``METRIC:WEIGHTS`` or ``LABEL=METRIC:WEIGHTS``.
+
+    Raises:
+        SourceError: for a name that is neither a no-reference metric of pyiqa nor a baseline, or weights for a baseline.
+
+    Example:
+        >>> parse('cnniqa:runs/net_best.pth')
+        Contestant(label='cnniqa net_best', metric='cnniqa', weights='runs/net_best.pth')
+    """
+    import pyiqa
+
+    front, _, weights = text.partition(':')
+    label, _, metric = front.rpartition('=')
+    if metric in BASELINES and weights:
+        raise SourceError(f'--metrics {text}: {metric} is fitted to the training rows and takes no weights.')
+    if metric not in BASELINES and metric not in pyiqa.list_models(metric_mode='NR'):
+        known = ' and '.join(BASELINES)
+        raise SourceError(
+            f'--metrics {metric}: pyiqa has no such no-reference metric ("pyiqa -ls" lists them), and the baselines are {known}.'
+        )
+    return Contestant(label or (f'{metric} {_stem(weights)}' if weights else metric), metric, weights or None)
+
+
+def _stem(weights: str) -> str:
+    return weights.replace('\\', '/').rsplit('/', 1)[-1].rsplit('.', 1)[0]
+
+
+def parse_all(texts: list[str]) -> list[Contestant]:
+    """All of them, each once.
+
+    Raises:
+        SourceError: for none, for a wrong one, or for two of one label.
+    """
+    contestants = list(dict.fromkeys(map(parse, texts)))
+    if not contestants:
+        raise SourceError('--metrics names no metric; give names such as moeagiqa,piqe.')
+    labels = [contestant.label for contestant in contestants]
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None:
+        raise SourceError(f'--metrics: two are called {twice!r}; name them, as in other={twice.split()[0]}:FILE.')
+    return contestants

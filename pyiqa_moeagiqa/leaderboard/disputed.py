@@ -1,0 +1,41 @@
+"""The images that metrics disagree about most: what a table of correlations does not show."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from .run import Entry
+
+COUNT = 12
+
+
+def disputed(entries: Sequence[Entry], count: int = COUNT) -> list[dict[str, Any]]:
+    """Images of one data set, the most disputed first, one of each prompt at most.
+
+    Args:
+        entries: at least two with figures, of one data set and target.
+        count: how many images.
+
+    Returns:
+        path, prompt, mos and ``ranks``: for MOS and each metric the share of images that stand below, from 0 to 100.
+        Disputed is where the metrics' ranks have the largest standard deviation.
+    """
+    first = entries[0].table
+    ranks = pd.DataFrame({entry.metric: _percent(entry.table['score']) for entry in entries})
+    order = ranks.std(axis=1, ddof=0).sort_values(ascending=False, kind='stable').index
+    chosen = first.loc[order].drop_duplicates('prompt').index[:count]
+    people = _percent(first['mos'])
+    return [
+        {
+            'path': first.at[place, 'path'],
+            'prompt': first.at[place, 'prompt'],
+            'mos': first.at[place, 'mos'],
+            'ranks': {'people': people[place], **ranks.loc[place]},
+        }
+        for place in chosen
+    ]
+
+
+def _percent(values: pd.Series) -> pd.Series:
+    return 100 * (values.rank() - 1) / (len(values) - 1)

@@ -1,0 +1,67 @@
+"""The leaderboard's figures, as matplotlib figures that touch no global state."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .figures import fitted
+from .run import Entry
+
+DOT, LINE = '#0b5cad', '#c2410c'
+
+
+def scatter(entries: Sequence[Entry]) -> Figure:
+    """Score against MOS of each metric, with the four-parameter logistic fit where it converged."""
+    columns = min(3, len(entries))
+    lines = -(-len(entries) // columns)
+    figure = Figure(figsize=(4 * columns, 3.4 * lines), layout='constrained')
+    axes = figure.subplots(lines, columns, squeeze=False).flat
+    for axis, entry in zip(axes, entries, strict=False):
+        _scatter(axis, entry)
+    for axis in list(axes)[len(entries) :]:
+        axis.set_axis_off()
+    return figure
+
+
+def _scatter(axis: Axes, entry: Entry) -> None:
+    table = entry.table.sort_values('score')
+    axis.scatter(table['score'], table['mos'], s=7, alpha=0.45, color=DOT, linewidths=0, rasterized=True)
+    curve = fitted(table['score'].to_numpy(float), table['mos'].to_numpy(float))
+    if np.isfinite(curve).all():
+        axis.plot(table['score'], curve, color=LINE, linewidth=2)
+    axis.set(title=entry.metric, xlabel='score (higher is better)', ylabel='MOS')
+
+
+def intervals(rows: pd.DataFrame) -> Figure:
+    """SRCC of each metric with its 95 % interval, the best at the top; rows are of one data set and target."""
+    rows = rows.dropna(subset='srcc')[::-1]
+    figure = Figure(figsize=(8, 0.9 + 0.42 * len(rows)), layout='constrained')
+    axis = figure.subplots()
+    errors = [rows['srcc'] - rows['srcc_low'], rows['srcc_high'] - rows['srcc']]
+    axis.errorbar(rows['srcc'], rows['metric'], xerr=np.clip(errors, 0, None), fmt='o', color=DOT, capsize=3)
+    axis.set(xlabel='SRCC, 95 % interval (prompts resampled)', ylim=(-0.6, len(rows) - 0.4))
+    axis.grid(axis='x', alpha=0.3)
+    return figure
+
+
+def heat_map(table: pd.DataFrame, title: str) -> Figure:
+    """SRCC: one row for each metric (the index), one column for each group."""
+    lines, columns = table.shape
+    figure = Figure(figsize=(2.5 + 0.75 * columns, 1.9 + 0.42 * lines), layout='constrained')
+    axis = figure.subplots()
+    colours = matplotlib.colormaps['RdYlBu']
+    axis.imshow(table.to_numpy(float), cmap=colours, vmin=-1, vmax=1, aspect='auto')
+    axis.set_xticks(range(columns), table.columns, rotation=35, ha='right', rotation_mode='anchor')
+    axis.set_yticks(range(lines), table.index)
+    for (line, column), value in np.ndenumerate(table.to_numpy(float)):
+        if np.isfinite(value):
+            dark = abs(value) > 0.75
+            axis.text(
+                column, line, f'{value:.2f}', ha='center', va='center', fontsize=8, color='white' if dark else 'black'
+            )
+    axis.set_title(title, fontsize=11)
+    return figure
