@@ -101,6 +101,8 @@ def make_metric(name: str, options: dict[str, Any]) -> Any:
     if options_of_ours and name not in METRICS:
         option = min(options_of_ours)
         raise SourceError(f'--metric {name} takes no --{OPTION_NAMES.get(option, option)}.')
+    if options and name not in METRICS:
+        _require_data(options['pretrained_model_path'])
     logging.getLogger('pyiqa').setLevel(logging.WARNING)
     try:
         return pyiqa.create_metric(name, **options)
@@ -109,6 +111,19 @@ def make_metric(name: str, options: dict[str, Any]) -> Any:
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise SourceError(f'--metric {name}: pyiqa cannot make it ({reason}).') from None
+
+
+def _require_data(file: str) -> None:
+    """pyiqa runs what is pickled in a file; so it is given only those that torch reads as data and nothing else."""
+    import torch
+
+    if not Path(file).is_file():
+        raise SourceError(f'{file}: there is no such file; give weights that pyiqa can load, as in net_best.pth.')
+    try:
+        torch.load(file, map_location='meta', weights_only=True)
+    except Exception as error:  # of many kinds
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise SourceError(f'{file}: not loaded, as it is not weights and nothing else ({reason}).') from None
 
 
 def _table(results: Sequence[Result], metric_name: str) -> Table:

@@ -1,5 +1,6 @@
 """``moeagiqa leaderboard`` on small pictures: what it computes, keeps, and says."""
 
+import pickle
 import re
 
 import numpy as np
@@ -217,6 +218,22 @@ def test_weights_of_ones_own_are_another_row_with_its_own_scores(data):
     assert set(srccs.index) == {'cnniqa up', 'mine'}
     assert srccs['cnniqa up'] == pytest.approx(-srccs['mine'])
     assert board().loc['mine', 'how'] == 'own weights, down.pth'
+
+
+def test_weights_that_would_run_are_not_loaded(data):
+    class Runs:
+        def __reduce__(self):
+            return open, (str(data.parent / 'has run'), 'w')
+
+    (data.parent / 'bad.pth').write_bytes(pickle.dumps(Runs()))
+    torch.save({'params': Runs()}, data.parent / 'worse.pth')
+    result = run('--metrics', 'entropy,cnniqa:bad.pth,cnniqa:worse.pth,cnniqa:gone.pth', '--data', data)
+    assert result.exit_code == 1
+    reasons = board()['reason']
+    assert 'bad.pth: not loaded' in reasons['cnniqa bad']
+    assert 'worse.pth: not loaded' in reasons['cnniqa worse']
+    assert 'gone.pth: there is no such file' in reasons['cnniqa gone']
+    assert not (data.parent / 'has run').exists()
 
 
 def test_a_few_images_without_score_count_as_the_median(data, monkeypatch):
