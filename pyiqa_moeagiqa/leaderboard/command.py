@@ -13,9 +13,9 @@ from .contestants import parse_all
 from .rated import read_rated
 from .report import latex, markdown, write_figures, write_html
 from .run import Entry, run
-from .table import Board, across, by_group, groups_there, leaderboard, shown
+from .table import Board, across, by_group, groups_there, leaderboard, missing, shown
 
-SHOWN = ('metric', 'SRCC', '95 %', 'best?', 'PLCC', 'within', 'pairs', 'regret', 'ms', 'how')
+SHOWN = ('metric', 'SRCC', '95 %', 'best?', 'PLCC', 'within', 'pairs', 'regret')
 
 
 def make(
@@ -67,9 +67,12 @@ def _write_text(path: Path, text: str) -> None:
 
 def _show(rows: pd.DataFrame) -> None:
     for (data, target), part in rows.groupby(['data', 'target'], sort=False):
-        table = Table(title=f'{data}, {target} (within: mean SRCC within generators; pairs: of one prompt)')
+        text = shown(part)
+        table = Table(title=f'{data}, {target}')
         for name in SHOWN:
-            table.add_column(name, overflow='fold')
-        for row in shown(part)[list(SHOWN)].itertuples(index=False):
+            table.add_column(name, no_wrap=name == 'metric')
+        for row in text[list(SHOWN)].itertuples(index=False):
             table.add_row(*row)
         console().print(table)
+        for metric, how in [*zip(text['metric'], text['how'], strict=True), *missing(part)]:
+            console().print(f'{metric}: {how}', soft_wrap=True)

@@ -48,10 +48,10 @@ def intervals(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def heat_map(table: pd.DataFrame, title: str) -> Figure:
+def heat_map(table: pd.DataFrame) -> Figure:
     """SRCC: one row for each metric (the index), one column for each group."""
     lines, columns = table.shape
-    figure = Figure(figsize=(2.5 + 0.75 * columns, 1.9 + 0.42 * lines), layout='constrained')
+    figure = Figure(figsize=(2.5 + 0.75 * columns, 1.6 + 0.42 * lines), layout='constrained')
     axis = figure.subplots()
     colours = matplotlib.colormaps['RdYlBu']
     axis.imshow(table.to_numpy(float), cmap=colours, vmin=-1, vmax=1, aspect='auto')
@@ -63,5 +63,4 @@ def heat_map(table: pd.DataFrame, title: str) -> Figure:
             axis.text(
                 column, line, f'{value:.2f}', ha='center', va='center', fontsize=8, color='white' if dark else 'black'
             )
-    axis.set_title(title, fontsize=11)
     return figure

@@ -11,7 +11,7 @@ from ..whole_file import whole_file
 from .disputed import disputed
 from .plots import heat_map, intervals, scatter
 from .run import Entry
-from .table import Board, across, by_group, groups_there, published, rounded, shown
+from .table import Board, across, by_group, groups_there, missing, published, rounded, shown
 
 COLUMNS_SAY = {
     'best?': 'against the best: a tie is what these images cannot tell apart (prompts resampled, Holm’s correction, 5 %)',
@@ -47,15 +47,15 @@ def _part(entries: Sequence[Entry], rows: pd.DataFrame, tests: pd.DataFrame) -> 
     scored = [
         entry for metric in rows['metric'] for entry in entries if entry.metric == metric and entry.table is not None
     ]
-    part = {'data': data, 'target': target, 'rows': shown(rows), 'figures': [], 'disputed': [], 'tests': pd.DataFrame()}
+    part = {'data': data, 'target': target, 'rows': shown(rows), 'missing': missing(rows)}
+    part |= {'figures': [], 'disputed': [], 'tests': pd.DataFrame()}
     if not scored:
         return part
     table = scored[0].table
     part |= {'images': len(table), 'prompts': table['prompt'].nunique()}
     part['figures'] = [('SRCC with its interval', svg(intervals(rows)))]
     for group in groups_there(scored):
-        title = f'SRCC within each {group}'
-        part['figures'].append((title, svg(heat_map(_by_metric(by_group(scored, group)), title))))
+        part['figures'].append((f'SRCC within each {group}', svg(heat_map(_by_metric(by_group(scored, group))))))
     part['figures'].append(('Scores against MOS, with the logistic fit', svg(scatter(scored))))
     if len(scored) > 1:
         part['disputed'] = [image | {'picture': thumbnail(image['path'])} for image in disputed(scored)]
@@ -79,9 +79,7 @@ def write_figures(folder: Path, entries: Sequence[Entry], board: Board) -> None:
             continue
         figures = {'scatter': scatter(scored), 'intervals': intervals(rows)}
         for group in groups_there(scored):
-            figures[group] = heat_map(
-                _by_metric(by_group(scored, group)), f'{data}, {target}: SRCC within each {group}'
-            )
+            figures[group] = heat_map(_by_metric(by_group(scored, group)))
         for name, figure in figures.items():
             with whole_file(folder / f'{data}-{target}-{name}.png') as part:
                 figure.savefig(part, format='png', dpi=150)
@@ -90,12 +88,17 @@ def write_figures(folder: Path, entries: Sequence[Entry], board: Board) -> None:
 def markdown(board: Board, with_published: bool) -> str:
     """For a README or an appendix."""
     parts = [
-        f'### {data}, {target}\n\n{_markdown(shown(rows))}'
+        '\n'.join([f'### {data}, {target}', '', _markdown(shown(rows)), *_missing(rows)])
         for (data, target), rows in board.rows.groupby(['data', 'target'], sort=False)
     ]
     for title, table in _others(board, with_published):
         parts.append(f'### {title}\n\n{_markdown(table)}')
     return '\n\n'.join(parts) + '\n'
+
+
+def _missing(rows: pd.DataFrame) -> list[str]:
+    without = [f'- {metric}: {reason}' for metric, reason in missing(rows)]
+    return ['', 'Without figures:', '', *without] if without else []
 
 
 def _others(board: Board, with_published: bool) -> list[tuple[str, pd.DataFrame]]:

@@ -149,16 +149,17 @@ def published(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def shown(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of one data set and target as text, for people: what ``COLUMNS`` hold, rounded, with the intervals."""
+    """The rows with figures of one data set and target as text, for people: rounded, with the intervals."""
+    rows = rows[rows['reason'] == '']
     text = {name: [_rounded(value) for value in rows[name]] for name in FIGURES}
     low_high = zip(text['srcc_low'], text['srcc_high'], strict=True)
-    how = [(row.reason and f'no figures: {row.reason}') or row.how for row in rows.itertuples()]
     return pd.DataFrame(
         {
             'metric': rows['metric'].tolist(),
             'SRCC': text['srcc'],
             '95 %': [f'{low} to {high}' if low else '' for low, high in low_high],
             'best?': rows['against_best'].tolist(),
+            'how': rows['how'].tolist(),
             'PLCC': text['plcc'],
             'PLCC fit': text['plcc_fit'],
             'KRCC': text['krcc'],
@@ -169,9 +170,14 @@ def shown(rows: pd.DataFrame) -> pd.DataFrame:
             'regret': text['regret'],
             'ms': ['' if math.isnan(value) else f'{1000 * value:.0f}' for value in rows['seconds']],
             'M par.': [f'{value / 1e6:.1f}' if value else '' for value in rows['parameters']],
-            'how': how,
         }
     )
+
+
+def missing(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """The metrics that have no figures, each with the reason."""
+    there = rows[rows['reason'] != '']
+    return list(zip(there['metric'], there['reason'], strict=True))
 
 
 def _rounded(value: float) -> str:
