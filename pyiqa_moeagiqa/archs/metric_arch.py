@@ -13,11 +13,12 @@ from .experts import ExpertScores
 from .hardware import fast_dtype, images_at_once
 from .images import ImageBatch, check_prompts, read_images
 from .moeagiqa_arch import Features, MoEAGIQA, mean_over_crops
-from .semantic import tokenize
+from .semantic import MOST_WINDOWS, Windows, tokenize, tokenize_windows
 from .views import crop_positions, semantic_view, take_crops
 
 PROMPTS_AT_HAND = 64
 REVISION = 2  # of the way from image and weights to the score: to be raised with each change of scores
+LONG_PROMPTS = ('cut', 'window')
 DTYPES = {
     'float32': torch.float32,
     'bfloat16': torch.bfloat16,
@@ -34,10 +35,11 @@ class Details:
         scores: one (N, 1) tensor per target that the checkpoint has.
         interval: (N, 2) per target, from where to where the MOS of 80 % of images lie that get such a score; empty for a
             checkpoint that was not calibrated.
-        crop_scores: (N, n), before the mean; with ``view_is_crop`` (N, 1 + n), the view's first.
+        crop_scores: (N, n), before the mean; with ``view_is_crop`` (N, 1 + n), the view's first. Of a prompt in windows these
+            are means over windows, and so is ``gate``.
         crop_positions: (N, n, 2) of (y, x).
         gate: (N, n, experts) weights of all experts.
-        chosen: (N, n, k) experts that scored, best-weighted first.
+        chosen: (N, n, k) experts that scored, best-weighted first; of a prompt in windows, those of its first one.
         cut_tokens: per image, how many tokens of its prompt did not fit.
     """
 
@@ -67,6 +69,9 @@ class MoEAGIQAMetric(nn.Module):
         target: 'quality' or another target that the checkpoint has.
         fast: what is not given is set for speed: one crop, dtype 'auto'. Scores differ a little; docs/performance.md
             says how much.
+        long_prompts: 'cut' (the default): what is beyond the checkpoint's ``prompt_tokens`` is not read. 'window': a longer
+            prompt is read in windows of as many tokens, and the score is the mean of the windows' scores, weighted by their
+            tokens. Training saw no prompt in windows, so nothing is known of how such scores agree with raters.
         compile: let ``torch.compile`` (on an accelerator with CUDA graphs) make the encoders of crops; the first scores
             take minutes then.
 
@@ -91,6 +96,7 @@ class MoEAGIQAMetric(nn.Module):
         target: str | None = None,
         fast: bool = False,
         compile: bool = False,
+        long_prompts: str = 'cut',
     ):
         super().__init__()
         from ..checkpoints import find, load_network
@@ -100,6 +106,9 @@ class MoEAGIQAMetric(nn.Module):
             raise OptionError(f'dtype is {dtype!r}: it must be one of {", ".join(["auto", *DTYPES])}.')
         if crops is not None and (not isinstance(crops, int) or isinstance(crops, bool) or crops < 1):
             raise OptionError(f'crops is {crops!r}: it must be a whole number of at least 1.')
+        if long_prompts not in LONG_PROMPTS:
+            raise OptionError(f'long_prompts is {long_prompts!r}: it must be one of {", ".join(LONG_PROMPTS)}.')
+        self.long_prompts = long_prompts
         self.checkpoint = find(pretrained_model_path or model_name)
         self.network, self.info = load_network(self.checkpoint, crop_size=crop_size)
         self._is_graph = not isinstance(self.network, MoEAGIQA)
@@ -159,6 +168,7 @@ class MoEAGIQAMetric(nn.Module):
             'dtype': dtype,
             'crop_size': crop_size,
             'target': self.target,
+            'long_prompts': self.long_prompts,
         }
 
     def forward(
@@ -188,19 +198,16 @@ class MoEAGIQAMetric(nn.Module):
         self._cast_encoders()
         if self._weights() != self._remembered:
             self.forget()
-        ids, mask, cut = tokenize(prompts, self.network.config.prompt_tokens)
-        if any(cut) and not return_details:
-            warnings.warn(f'{sum(map(bool, cut))} of {len(cut)} prompts were cut (by {max(cut)} tokens at most) to '
-                          f'{self.network.config.prompt_tokens} tokens.', stacklevel=2)  # fmt: skip
-        positions = [self._positions(image, crop_positions) for image in images]
-        at_once = images_at_once(device)
-        parts = [
-            self._assess(
-                images[rows].to(device), positions[rows], prompts[rows], ids[rows].to(device), mask[rows].to(device)
+        windows = self._windows(prompts)
+        if any(windows.cut) and not return_details:
+            warnings.warn(
+                f'{sum(map(bool, windows.cut))} of {len(prompts)} prompts were cut (by {max(windows.cut)} tokens at most) to '
+                f'{f"{MOST_WINDOWS} windows of " if self.long_prompts == "window" else ""}{windows.ids.shape[1]} tokens.',
+                stacklevel=2,
             )
-            for rows in (slice(start, start + at_once) for start in range(0, len(images), at_once))
-        ]
-        scores = {name: torch.cat([part[name].score for part in parts]) for name in parts[0]}
+        positions = [self._positions(image, crop_positions) for image in images]
+        targets = _joined(self._assess_all(images, positions, windows), windows)
+        scores = {name: answer.score for name, answer in targets.items()}
         score = mean_over_crops(scores[self.target], self.network.config)
         if not return_details:
             return score
@@ -211,11 +218,29 @@ class MoEAGIQAMetric(nn.Module):
             interval={name: means[name] + means[name].new_tensor(errors[name]) for name in means if name in errors},
             crop_scores=scores[self.target],
             crop_positions=torch.stack(positions),
-            gate=torch.cat([part[self.target].gate for part in parts]),
-            chosen=torch.cat([part[self.target].chosen for part in parts]),
-            cut_tokens=cut,
+            gate=targets[self.target].gate,
+            chosen=targets[self.target].chosen,
+            cut_tokens=windows.cut,
         )
         return score, details
+
+    def _windows(self, prompts: list[str]) -> Windows:
+        length = self.network.config.prompt_tokens
+        if self.long_prompts == 'window':
+            return tokenize_windows(prompts, length)
+        ids, mask, cut = tokenize(prompts, length)
+        return Windows(ids, mask, torch.arange(len(prompts)), torch.ones(len(prompts)), cut)
+
+    def _assess_all(self, images: ImageBatch, positions: list[Tensor], windows: Windows) -> dict[str, ExpertScores]:
+        """The network's answers for each window, (M, n) each; as many at once as the device is fast at."""
+        device, of = next(self.network.parameters()).device, windows.prompt.tolist()
+        at_once, parts = images_at_once(device), []
+        for start in range(0, len(of), at_once):
+            chosen, rows = of[start : start + at_once], slice(start, start + at_once)
+            batch = ImageBatch(images[image] for image in chosen).to(device)
+            places = [positions[image] for image in chosen]
+            parts.append(self._assess(batch, places, windows.ids[rows].to(device), windows.mask[rows].to(device)))
+        return {name: ExpertScores(*map(torch.cat, zip(*(part[name] for part in parts), strict=True))) for name in parts[0]}
 
     def _positions(self, image: Tensor, given: Tensor | None) -> Tensor:
         height, width = image.shape[-2:]
@@ -239,12 +264,12 @@ class MoEAGIQAMetric(nn.Module):
         return given.long()
 
     def _assess(
-        self, images: ImageBatch, positions: list[Tensor], prompts: list[str], ids: Tensor, mask: Tensor
+        self, images: ImageBatch, positions: list[Tensor], ids: Tensor, mask: Tensor
     ) -> dict[str, ExpertScores]:
         """The network's answers, (N, n) each."""
         features = self._look_at(images, positions)
         if self.network.config.reads_image_with_visual and not self._is_graph:
-            features = features._replace(words=self._read(prompts, ids, mask))
+            features = features._replace(words=self._read(ids, mask))
         return self.network.assess(features, ids, mask).targets
 
     def _look_at(self, images: ImageBatch, positions: list[Tensor]) -> Features:
@@ -261,10 +286,10 @@ class MoEAGIQAMetric(nn.Module):
             self._last = (images[0].clone(), positions[0]), features
         return features
 
-    def _read(self, prompts: list[str], ids: Tensor, mask: Tensor) -> Tensor:
+    def _read(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The prompts' words (N, L2, E), each read by itself; those of prompts that were read lately are at hand."""
         known, words = self._words, []  # another thread may take new ones
-        for row, prompt in enumerate(prompts):
+        for row, prompt in enumerate(map(tuple, ids.tolist())):
             read = known.get(prompt)
             if read is None:
                 read = known[prompt] = self.network.semantic.words(ids[row : row + 1], mask[row : row + 1])
@@ -278,7 +303,7 @@ class MoEAGIQAMetric(nn.Module):
 
         Done by itself when weights change, but where they are changed through ``.data``, which leaves no trace.
         """
-        self._words: dict[str, Tensor] = {}
+        self._words: dict[tuple[int, ...], Tensor] = {}  # by their token ids
         self._last: tuple[tuple[Tensor, Tensor], Features] | None = None
         self._remembered = self._weights()
 
@@ -303,3 +328,20 @@ class MoEAGIQAMetric(nn.Module):
 def _version(tensor: Tensor) -> int:
     """How often a tensor was changed in place; one made in inference mode does not count it."""
     return 0 if tensor.is_inference() else tensor._version
+
+
+def _joined(targets: dict[str, ExpertScores], windows: Windows) -> dict[str, ExpertScores]:
+    """The windows' answers (M, ...) as one per prompt (N, ...): the mean, weighted by tokens."""
+    counts = torch.bincount(windows.prompt).tolist()
+    if len(counts) == len(windows.prompt):
+        return targets
+    shares = windows.share.to(next(iter(targets.values())).score.device)
+
+    def mean(answers: Tensor) -> Tensor:
+        weighted = answers * shares.view(-1, *[1] * (answers.dim() - 1))
+        return torch.stack([part.sum(dim=0) for part in weighted.split(counts)])
+
+    return {
+        name: ExpertScores(mean(score), mean(gate), torch.stack([part[0] for part in chosen.split(counts)]))
+        for name, (score, gate, chosen) in targets.items()
+    }

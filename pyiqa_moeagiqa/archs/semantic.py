@@ -5,12 +5,14 @@ layers attend to its own ViT's tokens, and any BERT, whose last hidden state att
 small cross attention of its own.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
+from typing import NamedTuple
 
 import torch
-from tokenizers import BertWordPieceTokenizer
+from tokenizers import BertWordPieceTokenizer, Encoding
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, BlipTextConfig, BlipVisionConfig
 from transformers.models.blip.modeling_blip import BlipVisionModel
@@ -18,6 +20,8 @@ from transformers.models.blip.modeling_blip_text import BlipTextModel
 
 from .fusion import CrossAttention
 
+MOST_WINDOWS = 32  # of one prompt: about a thousand tokens
+PAUSES = frozenset(',;.:!?|')
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 # ImageReward's BLIP: a ViT-L/16 at 224 pixels and a BERT-base with two more words, [DEC] and [ENC].
 BLIP_VISION = {
@@ -168,3 +172,60 @@ def tokenize(prompts: Sequence[str], length: int) -> tuple[Tensor, Tensor, list[
         mask[row, : len(kept)] = 1
         cut.append(len(tokens) - len(kept))
     return ids, mask, cut
+
+
+class Windows(NamedTuple):
+    """Prompts in windows that fit, those of one prompt after the other.
+
+    Attributes:
+        ids, mask: (M, length), as ``tokenize`` makes them.
+        prompt: (M) which prompt each is of.
+        share: (M) its share of that prompt's tokens; 1 where the prompt fits.
+        cut: per prompt, how many tokens are beyond its last window.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    prompt: Tensor
+    share: Tensor
+    cut: list[int]
+
+
+def tokenize_windows(prompts: Sequence[str], length: int) -> Windows:
+    """All of each prompt in as many windows as it needs, each [CLS] words [SEP] and none longer than ``length``.
+
+    A window ends behind the last comma or the like in its second half, else behind the last word that fits. There are at
+    most ``MOST_WINDOWS`` of a prompt. A prompt that fits is one window, the same as by ``tokenize``.
+    """
+    rows, prompt, share, cut = [], [], [], []
+    for number, encoding in enumerate(bert_tokenizer().encode_batch(list(prompts))):
+        ends = list(itertools.islice(_window_ends(encoding, length - 2), MOST_WINDOWS))
+        tokens = encoding.ids
+        for start, end in itertools.pairwise([1, *ends]):
+            rows.append([tokens[0], *tokens[start:end], tokens[-1]])
+            prompt.append(number)
+            share.append((end - start) / (ends[-1] - 1) if len(ends) > 1 else 1.0)
+        cut.append(len(tokens) - 1 - ends[-1])
+    ids = torch.zeros(len(rows), length, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for place, row in enumerate(rows):
+        ids[place, : len(row)], mask[place, : len(row)] = torch.tensor(row), 1
+    return Windows(ids, mask, torch.tensor(prompt), torch.tensor(share), cut)
+
+
+def _window_ends(encoding: Encoding, room: int) -> Iterator[int]:
+    """Where windows of at most ``room`` tokens end: positions among the encoding's tokens, [SEP] not counted."""
+    tokens, words, start, stop = encoding.tokens, encoding.word_ids, 1, len(encoding.ids) - 1
+    while stop - start > room:
+        within = range(start + room, start, -1)  # ends that leave the window at least one token
+        pauses = (end for end in within[: room // 2] if tokens[end - 1] in PAUSES)
+        between = (end for end in within if words[end - 1] != words[end])
+        start = next(itertools.chain(pauses, between), start + room)
+        yield start
+    yield stop
+
+
+def cut_words(prompt: str, cut: int) -> str:
+    """The end of a prompt, of which so many tokens were cut."""
+    offsets = bert_tokenizer().encode(prompt).offsets
+    return prompt[offsets[len(offsets) - 1 - cut][0] :] if cut else ''

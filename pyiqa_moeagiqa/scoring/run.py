@@ -9,10 +9,12 @@ from typing import Any
 
 from ..archs.hardware import images_at_once
 from ..archs.images import ImageBatch
+from ..archs.semantic import cut_words
 from .ahead import Notes, read_ahead
 from .output import ScoreFile
 from .sources import Item
 
+LONGEST_SHOWN = 80  # characters of what was cut of a prompt
 READ_AHEAD = 4  # images; on an accelerator, twice what it scores at once
 
 
@@ -133,9 +135,15 @@ class Scorer:
             return [float(self.metric(seen[0].image, **prompts))], [[]]
         images = ImageBatch(one.image for one in seen)
         scores, details = self.metric(images, **prompts, return_details=True)
-        length = self.metric.net.network.config.prompt_tokens
-        notes = [[f'its prompt was cut by {n} tokens, to {length}'] if n else [] for n in details.cut_tokens]
-        return scores.flatten().tolist(), notes
+        cut = zip(seen, details.cut_tokens, strict=True)
+        return scores.flatten().tolist(), [[_cut_note(one.prompt, tokens)] if tokens else [] for one, tokens in cut]
+
+
+def _cut_note(prompt: str, tokens: int) -> str:
+    """What of the prompt was not read."""
+    words = ' '.join(cut_words(prompt, tokens).split())
+    shown = words if len(words) <= LONGEST_SHOWN else f'{words[:LONGEST_SHOWN]}…'
+    return f"its prompt was cut by {tokens} token{'s' if tokens > 1 else ''}: '…{shown}'"
 
 
 def _reason(error: Exception, path: str) -> str:
