@@ -1,11 +1,29 @@
 """MoE-AGIQA for pyiqa: how good is an AI-generated image for its prompt?
 
 Importing this package registers the metric with pyiqa, whichever of the two is imported first. Where the wheel is
-installed that happens by itself. The package stays light: torch is imported when a metric is made.
+installed that happens by itself. The package stays light: torch is imported when a metric is made, or with the first of
+``score``, ``score_matrix`` and ``rank``.
 """
 
 from . import plugin
 
+TYPE_CHECKING = False  # typing's own, whose import would be felt at each start of Python
+if TYPE_CHECKING:
+    from .scoring.api import rank, score, score_matrix
+
 __version__ = '0.1.0'
+__all__ = ['rank', 'score', 'score_matrix']
 
 plugin.install()
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    from .scoring import api
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

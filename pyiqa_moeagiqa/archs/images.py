@@ -45,8 +45,8 @@ def read_images(source: Any) -> ImageBatch:
     """Read one image or many.
 
     Args:
-        source: path, bytes, PIL image, tensor (N, C, H, W) or (C, H, W) with C of 1 or 3 and values in [0, 1],
-            or a list or tuple of these, of any sizes.
+        source: path, bytes, PIL image, tensor (N, C, H, W) or (C, H, W) with C of 1 or 3 and values in [0, 1], numpy array
+            (N, H, W, C), (H, W, C) or (H, W), uint8 or floats in [0, 1], or a list or tuple of these, of any sizes.
 
     Raises:
         ImageError: naming the image, what is wrong with it and what to do.
@@ -57,7 +57,7 @@ def read_images(source: Any) -> ImageBatch:
         batch = read_images(source.as_subclass(Tensor))
         batch.prompts = source.prompts
         return batch
-    if isinstance(source, Tensor) and source.dim() == 4:
+    if isinstance(source, Tensor | np.ndarray) and source.ndim == 4:
         source = list(source)
     if not isinstance(source, list | tuple):
         return ImageBatch([read_image(source)])
@@ -71,6 +71,8 @@ def read_image(source: Any, name: str = 'image') -> Tensor:
     """Read one image as (3, H, W); ``name`` stands for it in messages where it is no file."""
     if isinstance(source, Tensor):
         return _check_tensor(source, name)
+    if isinstance(source, np.ndarray):
+        return _array_to_rgb(source, name)
     if isinstance(source, Image.Image):
         with _errors_named(name):
             return _pil_to_rgb(source, name)
@@ -83,7 +85,8 @@ def read_image(source: Any, name: str = 'image') -> Tensor:
             raise ImageError(f'{source}: there is no such image file.')
         return _read_file(source, str(source))
     raise ImageError(
-        f'{name} is of type {type(source).__name__}: give a path, bytes, a PIL image or a tensor with values in [0, 1].'
+        f'{name} is of type {type(source).__name__}: give a path, bytes, a PIL image, or a tensor or array '
+        'with values in [0, 1].'
     )
 
 
@@ -155,6 +158,18 @@ def _pil_to_rgb(image: Image.Image, name: str) -> Tensor:
 def _grey_to_rgb(image: Image.Image, white: int, name: str) -> Tensor:
     grey = torch.from_numpy(np.asarray(image).astype(np.float32) / white)
     return _check_tensor(grey[None], name)
+
+
+def _array_to_rgb(array: np.ndarray, name: str) -> Tensor:
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or channels not in (1, 3, 4) or not array.size:
+        raise ImageError(f'{name} has shape {array.shape}: as an array it must be (H, W, 3), (H, W, 4), (H, W, 1) or (H, W).')
+    if array.dtype == np.uint8:
+        return _pil_to_rgb(Image.fromarray(array[..., 0] if channels == 1 and array.ndim == 3 else array), name)
+    if array.dtype.kind != 'f' or channels == 4:
+        raise ImageError(f'{name} has {channels} channels of type {array.dtype}: give uint8, or up to 3 channels of floats in [0, 1].')
+    image = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+    return _check_tensor(image.reshape(*array.shape[:2], channels).permute(2, 0, 1), name)
 
 
 def _check_tensor(image: Tensor, name: str) -> Tensor:

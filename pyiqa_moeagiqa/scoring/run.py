@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from ..archs.hardware import images_at_once
-from ..archs.images import ImageBatch
+from ..archs.images import ImageBatch, read_image
 from ..archs.semantic import cut_words
 from .ahead import Notes, read_ahead
 from .output import ScoreFile
@@ -29,7 +29,9 @@ class Result:
     notes: tuple[str, ...] = ()
 
 
-def score_items(metric: Any, items: Iterable[Item], output: ScoreFile | None = None) -> Iterator[Result]:
+def score_items(
+    metric: Any, items: Iterable[Item], output: ScoreFile | None = None, at_once: int | None = None
+) -> Iterator[Result]:
     """Score images; yields a result for each, in order.
 
     Images are read by threads while others are scored, and are scored together where the metric's device gains by it.
@@ -38,9 +40,10 @@ def score_items(metric: Any, items: Iterable[Item], output: ScoreFile | None = N
         metric: from ``pyiqa.create_metric``; metrics that take no prompts are given none.
         items: what to score; taken from as far as images are read ahead.
         output: where rows are written as they come; its rows are not computed again.
+        at_once: how many images are scored together; by default as many as the device is fast at.
     """
     done = {(row['path'], row['prompt']): row['score'] for row in output.rows} if output else {}
-    at_once = images_at_once(metric.device) if reads_images(metric) else 1
+    at_once = (at_once or images_at_once(metric.device)) if reads_images(metric) else 1
     with Notes() as notes:
         scorer = Scorer(metric, done, notes)
         jobs = (future for _, future in read_ahead(scorer.read, items, max(READ_AHEAD, 2 * at_once)))
@@ -92,16 +95,25 @@ class Scorer:
         if (path, prompt) in self.done:
             return Result(path, prompt, self.done[path, prompt])
         if self.needs_prompt and item.prompt is None:
-            return Result(path, '', None, 'there is no prompt for it in the prompts file')
+            return Result(path, '', None, 'there is no prompt for it')
         if not _is_unicode(path + prompt):
             return Result(path, prompt, None, 'its name or prompt is no valid Unicode; change it')
-        if not reads_images(self.metric):
+        if not reads_images(self.metric) and item.image is None:
             return Seen(path, prompt, path, ())
         with self.notes.taken() as notes:
             try:
-                return Seen(path, prompt, self.metric.net.read_images(path)[0], notes)
+                return Seen(path, prompt, self._image(item), notes)
             except Exception as error:  # whatever a decoder raises, the other images are still scored
                 return Result(path, prompt, None, _reason(error, path))
+
+    def _image(self, item: Item) -> Any:
+        """As the metric takes it: those of pyiqa that do not read images are given a batch of floats."""
+        if isinstance(item.image, Exception):
+            raise item.image
+        if reads_images(self.metric):
+            return self.metric.net.read_images(str(item.path) if item.image is None else item.image)[0]
+        image = read_image(item.image)
+        return (image if image.is_floating_point() else image / 255)[None]
 
     def score(self, batch: Sequence[Result | Seen]) -> list[Result]:
         """The results of a batch, in its order."""

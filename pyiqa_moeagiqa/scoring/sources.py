@@ -5,7 +5,7 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..data.table import Check, is_text, read_table, require
 
@@ -19,10 +19,15 @@ class SourceError(ValueError):
 
 
 class Item(NamedTuple):
-    """An image file and its prompt; None where no prompt is known for it."""
+    """An image file and its prompt; None where no prompt is known for it.
 
-    path: Path
+    What is no file has a name for its path and is itself the ``image``, as ``read_image`` takes it, or is the exception that
+    came in its place.
+    """
+
+    path: Path | str
     prompt: str | None
+    image: Any = None
 
 
 def find_images(paths: Sequence[str | Path]) -> Iterator[Path]:

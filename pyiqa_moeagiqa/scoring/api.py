@@ -1,0 +1,100 @@
+"""``pyiqa_moeagiqa.score``, ``score_matrix`` and ``rank``: whatever holds images in, a pandas table out."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from ..options import OptionError
+from .command import make_metric
+from .inputs import Prompts, items_of
+from .run import score_items, takes_prompts
+from .sources import SourceError
+from .tables import as_table, ranked
+
+
+def score(
+    images: Any, prompts: Prompts = None, *, metric: Any = 'moeagiqa', target: str | None = None, **options: Any
+) -> pd.DataFrame:
+    """Score images for their prompts: one row per image, in the order given.
+
+    An image that fails does not stop the others: its score is NaN and ``reason`` says why.
+
+    Args:
+        images: a file, folder or pattern, or a list of files; a PIL image, a numpy array (H, W, 3) or (N, H, W, 3) of uint8 or
+            of floats in [0, 1], a tensor (3, H, W) or (N, 3, H, W) in [0, 1], or a list of these; a Hugging Face ``Dataset``, a
+            torch ``Dataset`` or a ``DataLoader`` whose rows are (image, prompt), or dictionaries with ``image`` and ``prompt``
+            (or ``img``; ``text``, ``caption``).
+        prompts: one for all images, a list of one for each, or the ``Path`` of a table as ``moeagiqa score --prompts`` takes
+            it. Where none are given, those that come with the images.
+        metric: any no-reference metric of pyiqa by name, or one that ``create_metric`` made, which saves making it anew.
+        target: 'quality' or another target that the checkpoint has.
+        options: of ``create_metric``, such as ``crops=15`` or ``long_prompts='window'``.
+
+    Returns:
+        Columns path (or 'image 0' for what is no file), prompt, score; for this package's metrics mos, low, high, percentile
+        (``scoring.scale.Scale`` says what they are); reason and notes.
+
+    Raises:
+        ValueError: for images, prompts, a metric or options that cannot be used at all.
+
+    Example:
+        >>> score(['cat.png', 'dog.png'], ['a cat', 'a dog'])[['path', 'mos']]  # doctest: +SKIP
+    """
+    made = _metric(metric, target, options)
+    return as_table(made, score_items(made, items_of(images, prompts)))
+
+
+def rank(
+    images: Any, prompts: Prompts = None, *, metric: Any = 'moeagiqa', target: str | None = None, **options: Any
+) -> pd.DataFrame:
+    """As ``score``, prompt by prompt, the best first, with a column ``rank`` from 1 on; <NA> for what has no score."""
+    made = _metric(metric, target, options)
+    return ranked(score(images, prompts, metric=made), made.lower_better)
+
+
+def score_matrix(
+    images: Any, prompts: Sequence[str], *, metric: Any = 'moeagiqa', target: str | None = None, **options: Any
+) -> pd.DataFrame:
+    """Score every image for every prompt; each image is encoded once.
+
+    Args:
+        images, metric, target, options: as ``score`` takes them; prompts that come with the images are not looked at.
+        prompts: all different.
+
+    Returns:
+        One row per image, its path the index, and one column per prompt. An image that fails has NaN and is warned of.
+
+    Raises:
+        ValueError: as ``score`` does, for a prompt that comes twice, or a metric that does not look at prompts.
+    """
+    prompts = [prompts] if isinstance(prompts, str) else list(prompts)
+    twice = next((prompt for place, prompt in enumerate(prompts) if prompt in prompts[:place]), None)
+    if twice is not None or not prompts or not all(isinstance(prompt, str) for prompt in prompts):
+        raise SourceError(f'prompts is {prompts!r:.80}: it must be one or more different strings.')
+    made = _metric(metric, target, options)
+    if not takes_prompts(made):
+        raise SourceError(f'The metric {made.metric_name} does not look at prompts: its score is the same for all.')
+    items = (item._replace(prompt=prompt) for item in items_of(images, prompts[0]) for prompt in prompts)
+    rows: list[list[float]] = []
+    paths = []
+    for number, result in enumerate(score_items(made, items, at_once=1)):
+        if number % len(prompts) == 0:
+            paths.append(result.path)
+            rows.append([])
+            if result.reason:
+                warnings.warn(f'{result.path}: not scored: {result.reason}', stacklevel=2)
+        rows[-1].append(result.score)
+    return pd.DataFrame(rows, pd.Index(paths, name='path'), pd.Index(prompts, name='prompt'), dtype=float)
+
+
+def _metric(metric: Any, target: str | None, options: dict[str, Any]) -> Any:
+    if isinstance(metric, str):
+        return make_metric(metric, options if target is None else options | {'target': target})
+    given = [*options, *(['target'] if target is not None else [])]
+    if given:
+        raise OptionError(f'{given[0]} was given with a metric that is made already: give it to create_metric.')
+    if not hasattr(metric, 'net'):
+        raise OptionError(f'metric is {metric!r:.60}: it must be a name, or what pyiqa.create_metric made.')
+    return metric
