@@ -34,6 +34,12 @@ Prompts = Annotated[
 ]
 Metric = Annotated[str, typer.Option(help='Any no-reference metric of pyiqa.')]
 Weights = Annotated[str | None, typer.Option(help='A checkpoint: file, https://... or hf://owner/repo/file.')]
+Scores = Annotated[
+    Path | None, typer.Option(help='.csv, .jsonl or .parquet; a second run goes on where the first stopped.')
+]
+LongPrompts = Annotated[
+    str | None, typer.Option(help='cut (the default), or window: all of a long prompt is read, part by part.')
+]
 
 
 class Prepared(str, Enum):
@@ -59,9 +65,7 @@ def score(
     paths: Paths,
     prompt: Prompt = None,
     prompts: Prompts = None,
-    output: Annotated[
-        Path | None, typer.Option(help='.csv, .jsonl or .parquet; a second run goes on where the first stopped.')
-    ] = None,
+    output: Scores = None,
     metric: Metric = 'moeagiqa',
     crops: Annotated[
         int | None, typer.Option(min=1, help='Crops per image; default: as the checkpoint was tested.')
@@ -71,6 +75,7 @@ def score(
         str | None, typer.Option(help='float32 (the default), bfloat16, float16, or auto: bfloat16 where it is fast.')
     ] = None,
     fast: Annotated[bool, typer.Option('--fast', help='One crop and dtype auto: see docs/performance.md.')] = False,
+    long_prompts: LongPrompts = None,
 ) -> None:
     """Score images for their prompts: higher is better (with --metric, as that metric has it).
 
@@ -80,12 +85,45 @@ def score(
         from .scoring import command
 
         options = {'crops': crops, 'pretrained_model_path': weights, 'dtype': dtype, 'fast': fast or None}
-        failed = command.score(paths, prompt, prompts, output, metric, options)
+        failed = command.score(paths, prompt, prompts, output, metric, options | {'long_prompts': long_prompts})
     except (ValueError, OSError) as error:  # all of this package's own errors are ValueErrors
         fail(error)
     except KeyboardInterrupt:
-        kept = f'the rows in {output} are kept, the same command goes on from there.' if output else 'nothing is kept.'
-        fail(f'stopped; {kept}', 130)
+        _stopped(output)
+    raise typer.Exit(SOME_FAILED if failed else 0)
+
+
+def _stopped(output: Path | None) -> NoReturn:
+    kept = f'the rows in {output} are kept, the same command goes on from there.' if output else 'nothing is kept.'
+    fail(f'stopped; {kept}', 130)
+
+
+@app.command()
+def rank(
+    paths: Paths,
+    prompt: Prompt = None,
+    prompts: Prompts = None,
+    top: Annotated[int, typer.Option(min=1, help='How many of each prompt are copied or linked.')] = 1,
+    copy_to: Annotated[Path | None, typer.Option(help='A new or empty folder for copies of the best.')] = None,
+    link_to: Annotated[Path | None, typer.Option(help='A new or empty folder for links to the best.')] = None,
+    output: Scores = None,
+    metric: Metric = 'moeagiqa',
+    weights: Weights = None,
+    long_prompts: LongPrompts = None,
+) -> None:
+    """Rank images within each prompt, the best first, and pick the best.
+
+    Exit code: 0 all were ranked, 1 some were not, 2 usage.
+    """
+    try:
+        from .scoring import ranking
+
+        options = {'pretrained_model_path': weights, 'long_prompts': long_prompts}
+        failed = ranking.rank(paths, prompt, prompts, output, metric, options, top, copy_to, link_to)
+    except (ValueError, OSError) as error:
+        fail(error)
+    except KeyboardInterrupt:
+        _stopped(output)
     raise typer.Exit(SOME_FAILED if failed else 0)
 
 

@@ -1,6 +1,6 @@
 """Writes the quantiles of AGIQA-3K's MOS into ``datasets_meta/agiqa3k.yml``: what a score's percentile is read from.
 
-    python scripts/write_quantiles.py ANNOTATIONS
+python scripts/write_quantiles.py ANNOTATIONS
 """
 
 import argparse

@@ -83,6 +83,7 @@ def test_help_loads_nothing_heavy():
     [
         [],
         ['score'],
+        ['rank'],
         ['prepare'],
         ['data', 'check'],
         ['convert'],
@@ -121,7 +122,7 @@ def test_scores_are_written_to_a_file(score, pictures, tmp_path, ending):
     result = score(pictures, '--prompt', 'None', '--output', output)
     assert result.exit_code == 0, result.output
     table = read(output)
-    assert list(table.columns) == ['path', 'prompt', 'score']
+    assert list(table.columns) == ['path', 'prompt', 'score', 'mos', 'low', 'high', 'percentile']
     assert table['path'].tolist() == [str(pictures / name) for name in ('a.png', 'b.jpg', 'sub/c.webp')]
     assert table['prompt'].tolist() == ['None'] * 3
     assert table['score'].between(-1, 2).all()
@@ -179,7 +180,8 @@ def test_rows_without_image_and_images_without_row_are_reported(score, pictures,
 def test_a_prompt_that_was_cut_is_said(score, pictures):
     result = score(pictures / 'a.png', '--prompt', 'a cat and ' * 30)
     assert result.exit_code == 0
-    assert f'{pictures / "a.png"}: its prompt was cut by 57 tokens, to 35' in result.stderr
+    cut = ' '.join(['…and', *['a cat and'] * 19])[:81]
+    assert f"{pictures / 'a.png'}: its prompt was cut by 57 tokens: '{cut}…'" in result.stderr
 
 
 def test_progress_is_shown_on_a_terminal(pictures, tiny_checkpoint, monkeypatch):

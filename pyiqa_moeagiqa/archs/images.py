@@ -163,11 +163,15 @@ def _grey_to_rgb(image: Image.Image, white: int, name: str) -> Tensor:
 def _array_to_rgb(array: np.ndarray, name: str) -> Tensor:
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or channels not in (1, 3, 4) or not array.size:
-        raise ImageError(f'{name} has shape {array.shape}: as an array it must be (H, W, 3), (H, W, 4), (H, W, 1) or (H, W).')
+        raise ImageError(
+            f'{name} has shape {array.shape}: as an array it must be (H, W, 3), (H, W, 4), (H, W, 1) or (H, W).'
+        )
     if array.dtype == np.uint8:
         return _pil_to_rgb(Image.fromarray(array[..., 0] if channels == 1 and array.ndim == 3 else array), name)
     if array.dtype.kind != 'f' or channels == 4:
-        raise ImageError(f'{name} has {channels} channels of type {array.dtype}: give uint8, or up to 3 channels of floats in [0, 1].')
+        raise ImageError(
+            f'{name} has {channels} channels of type {array.dtype}: give uint8, or up to 3 channels of floats in [0, 1].'
+        )
     image = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
     return _check_tensor(image.reshape(*array.shape[:2], channels).permute(2, 0, 1), name)
 

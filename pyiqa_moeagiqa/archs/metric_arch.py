@@ -194,7 +194,6 @@ class MoEAGIQAMetric(nn.Module):
         """
         images = read_images(x)
         prompts = check_prompts(images.prompts if caption_list is None else caption_list, len(images))
-        device = next(self.network.parameters()).device
         self._cast_encoders()
         if self._weights() != self._remembered:
             self.forget()
@@ -240,7 +239,9 @@ class MoEAGIQAMetric(nn.Module):
             batch = ImageBatch(images[image] for image in chosen).to(device)
             places = [positions[image] for image in chosen]
             parts.append(self._assess(batch, places, windows.ids[rows].to(device), windows.mask[rows].to(device)))
-        return {name: ExpertScores(*map(torch.cat, zip(*(part[name] for part in parts), strict=True))) for name in parts[0]}
+        return {
+            name: ExpertScores(*map(torch.cat, zip(*(part[name] for part in parts), strict=True))) for name in parts[0]
+        }
 
     def _positions(self, image: Tensor, given: Tensor | None) -> Tensor:
         height, width = image.shape[-2:]

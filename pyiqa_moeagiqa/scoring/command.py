@@ -1,10 +1,12 @@
 """``moeagiqa score``: finds images and prompts, shows progress and a table, reports what failed."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
@@ -12,9 +14,13 @@ from tqdm import tqdm
 from ..plugin import METRICS
 from .output import ScoreFile, check_ending
 from .run import Result, score_items, takes_prompts
+from .scale import scale_of
 from .sources import Item, SourceError, find_items
+from .tables import as_table
 
-OPTION_NAMES = {'pretrained_model_path': 'weights'}  # of create_metric's options, where the command has another
+# of create_metric's options, where the command has another
+OPTION_NAMES = {'pretrained_model_path': 'weights', 'long_prompts': 'long-prompts'}
+FORMS = {'score': '.4f', 'mos': '.2f', 'low': '.2f', 'high': '.2f', 'percentile': '.0f'}
 
 
 def score(
@@ -33,31 +39,44 @@ def score(
     Raises:
         ValueError: for paths, prompts, metric or output that cannot be used.
     """
+    metric, results = start(paths, prompt, prompts, output, metric_name, options)
+    scored, written, failed = [], 0, 0
+    with closing(results):
+        for result in results:
+            failed += result.score is None
+            written += result.score is not None
+            if result.score is not None and not output:
+                scored.append(result)
+    if output:
+        console().print(f'{written} scores in {output}', soft_wrap=True)
+    elif scored:
+        scored.sort(key=lambda result: result.score, reverse=not metric.lower_better)
+        console().print(shown(as_table(metric, scored), ['path', 'prompt'], metric_name))
+    return failed
+
+
+def start(
+    paths: Sequence[str],
+    prompt: str | None,
+    prompts: Path | None,
+    output: Path | None,
+    metric_name: str,
+    options: dict[str, Any],
+) -> tuple[Any, Generator[Result, None, None]]:
+    """The metric, and results to be asked for one by one: what fails is said, and rows are written where there is an output.
+
+    Closing the results closes the output. Arguments and errors as of ``score``.
+    """
     if output:
         check_ending(output)
     count = sum(1 for _ in find_items(paths, prompt, prompts))  # says what is wrong, too
     items = find_items(paths, prompt, prompts)
     has_prompts = prompt is not None or prompts is not None
     _check_prompts(metric_name in METRICS, has_prompts)  # before a large network is loaded
-    options = {name: value for name, value in options.items() if value is not None}
-    metric = make_metric(metric_name, options)
+    metric = make_metric(metric_name, {name: value for name, value in options.items() if value is not None})
     _check_prompts(takes_prompts(metric), has_prompts)
-    file = ScoreFile(output, made_by(metric_name, metric)) if output else None
-    scored, failed = [], 0
-    try:
-        for result in _score_all(metric, items, count, file):
-            failed += result.score is None
-            if result.score is not None and not output:
-                scored.append(result)
-    finally:
-        if file:
-            file.close()
-    if output:
-        console().print(f'{count - failed} scores in {output}', soft_wrap=True)
-    elif scored:
-        scored.sort(key=lambda result: result.score, reverse=not metric.lower_better)
-        console().print(_table(scored, metric_name))
-    return failed
+    file = ScoreFile(output, made_by(metric_name, metric), scale_of(metric)) if output else None
+    return metric, _results(metric, items, count, file)
 
 
 def _check_prompts(needs_prompts: bool, has_prompts: bool) -> None:
@@ -72,13 +91,17 @@ def made_by(metric_name: str, metric: Any) -> dict[str, Any]:
     return {'metric': metric_name} | getattr(metric.net, 'made_by', {'pyiqa': pyiqa.__version__})
 
 
-def _score_all(metric: Any, items: Iterable[Item], count: int, file: ScoreFile | None) -> Iterator[Result]:
-    for result in tqdm(score_items(metric, items, file), total=count, unit='image', disable=None):
-        for note in result.notes:
-            tqdm.write(f'{result.path}: {note}', file=sys.stderr)
-        if result.score is None:
-            tqdm.write(f'{result.path}: not scored: {result.reason}', file=sys.stderr)
-        yield result
+def _results(metric: Any, items: Iterable[Item], count: int, file: ScoreFile | None) -> Generator[Result, None, None]:
+    try:
+        for result in tqdm(score_items(metric, items, file), total=count, unit='image', disable=None):
+            for note in result.notes:
+                tqdm.write(f'{result.path}: {note}', file=sys.stderr)
+            if result.score is None:
+                tqdm.write(f'{result.path}: not scored: {result.reason}', file=sys.stderr)
+            yield result
+    finally:
+        if file:
+            file.close()
 
 
 def make_metric(name: str, options: dict[str, Any]) -> Any:
@@ -126,13 +149,17 @@ def _require_data(file: str) -> None:
         raise SourceError(f'{file}: not loaded, as it is not weights and nothing else ({reason}).') from None
 
 
-def _table(results: Sequence[Result], metric_name: str) -> Table:
-    table = Table()
-    for name in ('path', 'prompt', metric_name):
-        table.add_column(name, overflow='fold')  # a path cut short would be of no use
-    for result in results:
-        table.add_row(result.path, result.prompt, f'{result.score:.4f}')
-    return table
+def shown(table: pd.DataFrame, texts: Sequence[str], metric_name: str) -> Table:
+    """What is printed of a table of scores: some columns of text, and the numbers that it has, rounded."""
+    numbers = [name for name in FORMS if name in table and table[name].notna().any()]
+    printed = Table()
+    for name in texts:
+        printed.add_column(name, overflow='fold')  # a path cut short would be of no use
+    for name in numbers:
+        printed.add_column(metric_name if name == 'score' else name, justify='right')
+    for row in table.to_dict('records'):
+        printed.add_row(*(str(row[name]) for name in texts), *(format(row[name], FORMS[name]) for name in numbers))
+    return printed
 
 
 def console() -> Console:

@@ -63,7 +63,9 @@ def _files(paths: list[str], prompts: str | Path | None) -> Iterator[Item]:
 def _with_own_prompts(images: Any, prompts: list[str]) -> Iterator[Item]:
     """Images with one prompt each."""
     if not isinstance(images, list | tuple | Tensor | np.ndarray | Image):
-        raise SourceError(f'A list of prompts was given for a {type(images).__name__}: let its rows hold their prompts.')
+        raise SourceError(
+            f'A list of prompts was given for a {type(images).__name__}: let its rows hold their prompts.'
+        )
     alone = [image for image, _ in _pairs_of(images, False)]
     for image in alone:
         if isinstance(image, str | Path) and (os.path.isdir(image) or glob.has_magic(str(image))):
@@ -73,7 +75,7 @@ def _with_own_prompts(images: Any, prompts: list[str]) -> Iterator[Item]:
     for number, prompt in enumerate(prompts):
         if not isinstance(prompt, str):
             raise SourceError(f'Prompt {number} is {prompt!r} of type {type(prompt).__name__}: it must be a string.')
-    return itertools.starmap(_item, zip(itertools.count(), alone, prompts))  # noqa: B905
+    return map(_item, itertools.count(), alone, prompts)
 
 
 def _pairs_of(images: Any, with_prompts: bool) -> Iterator[Pair]:
@@ -82,10 +84,14 @@ def _pairs_of(images: Any, with_prompts: bool) -> Iterator[Pair]:
         return _pairs_in(images, 0, with_prompts)
     if isinstance(images, Mapping):
         if not any(key in images for key in IMAGE_KEYS):
-            raise SourceError(f'The images are a {type(images).__name__} of {", ".join(map(str, images))}: give one of them.')
+            raise SourceError(
+                f'The images are a {type(images).__name__} of {", ".join(map(str, images))}: give one of them.'
+            )
         return _pairs_in(images, 0, with_prompts)
     if not hasattr(images, '__getitem__') and not isinstance(images, Iterable):
-        raise SourceError(f'The images are of type {type(images).__name__}: give paths, pictures, tensors or a data set.')
+        raise SourceError(
+            f'The images are of type {type(images).__name__}: give paths, pictures, tensors or a data set.'
+        )
     return _pairs_of_rows(images, with_prompts)
 
 
@@ -103,12 +109,12 @@ def _rows(images: Any) -> Iterator[Any]:
         count = len(images)
     except TypeError:  # also of a loader that does not know
         count = None
-    by_place = hasattr(images, '__getitem__')
+    by_place = count is not None and hasattr(images, '__getitem__')
     rows = None if by_place else iter(images)
     for number in itertools.count() if count is None else range(count):
         try:
             row = images[number] if by_place else next(rows)
-        except (StopIteration, IndexError) if count is None else StopIteration:
+        except StopIteration:
             return
         except Exception as error:  # whatever a data set raises for a damaged image
             row = error

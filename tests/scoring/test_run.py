@@ -69,7 +69,7 @@ def test_what_fails_has_its_reason_and_the_rest_is_scored(answer, reason):
 def test_an_image_without_prompt_is_not_scored():
     metric = FakeMetric()
     results = list(score_items(metric, items('a.png', prompt=None)))
-    assert results[0].reason == 'there is no prompt for it in the prompts file'
+    assert results[0].reason == 'there is no prompt for it'
     assert not metric.calls
 
 
@@ -117,7 +117,7 @@ class FakeReader(FakeMetric):
     def __init__(self, unreadable=(), **answers):
         super().__init__(**answers)
         self.unreadable = unreadable
-        self.net.read_images, self.net.network = self.read, SimpleNamespace(config=SimpleNamespace(prompt_tokens=35))
+        self.net.read_images = self.read
 
     def read(self, path):
         if Path(path).stem in self.unreadable:
@@ -165,7 +165,7 @@ def test_what_is_said_in_a_batch_is_noted_at_its_image():
     prompts = {'a.png': 'a cat', 'b.png': '', 'film.png': 'a cat', 'd.png': 'word ' * 35}
     metric = FakeReader()
     results = list(score_items(metric, [Item(Path(path), prompt) for path, prompt in prompts.items()]))
-    notes = [(), ('Prompt 0 is empty',), ('only the first frame',), ('its prompt was cut by 1 tokens, to 35',)]
+    notes = [(), ('Prompt 0 is empty',), ('only the first frame',), ("its prompt was cut by 1 token: '…word'",)]
     assert [result.notes for result in results] == notes
 
 

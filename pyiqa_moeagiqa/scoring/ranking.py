@@ -1,0 +1,120 @@
+"""``moeagiqa rank``: the best of each prompt's images, shown, and copied or linked into a folder."""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from .command import console, shown, start
+from .sources import SourceError
+from .tables import as_table, ranked
+
+LONGEST_NAME = 80  # bytes of a prompt in a file's name
+
+
+def rank(
+    paths: Sequence[str],
+    prompt: str | None,
+    prompts: Path | None,
+    output: Path | None,
+    metric_name: str,
+    options: dict[str, Any],
+    top: int = 1,
+    copy_to: Path | None = None,
+    link_to: Path | None = None,
+) -> int:
+    """Score, rank within each prompt, print; returns how many images could not be scored, copied or linked.
+
+    Args:
+        paths, prompt, prompts, output, metric_name, options: as of ``moeagiqa score``, and the output is the same file.
+        top: how many of each prompt win.
+        copy_to, link_to: a new or empty folder, where winners are copied to or linked from, as 'a-red-fox-1.png'.
+
+    Raises:
+        ValueError: as ``score`` does, and for a folder that holds something.
+    """
+    if copy_to and link_to:
+        raise SourceError('Winners go one way: give either --copy-to DIR or --link-to DIR.')
+    folder, place = (copy_to, shutil.copy2) if copy_to else (link_to, _link)
+    if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SourceError(
+            f'{folder}: there is something in it, and nothing is overwritten; name a new or an empty folder.'
+        )
+    metric, results = start(paths, prompt, prompts, output, metric_name, options)
+    with closing(results):
+        table = ranked(as_table(metric, results), metric.lower_better)
+    failed = int(table['rank'].isna().sum())
+    table = table.dropna(subset='rank')
+    if len(table):
+        console().print(_shown(table, metric_name))
+        for line in _close_calls(table):
+            console().print(line, soft_wrap=True)
+    return failed + (_place(table[table['rank'] <= top], folder, place) if folder else 0)
+
+
+def _shown(table: pd.DataFrame, metric_name: str) -> Table:
+    """A block per prompt, which stands at its first line only."""
+    first, last = ~table['prompt'].duplicated(), ~table['prompt'].duplicated(keep='last')
+    printed = shown(table.assign(prompt=table['prompt'].where(first, '')), ['prompt', 'rank', 'path'], metric_name)
+    for row, ends in zip(printed.rows, last, strict=True):
+        row.end_section = bool(ends)
+    return printed
+
+
+def _close_calls(table: pd.DataFrame) -> Iterator[str]:
+    """A line where a second's predicted MOS lies within the first's interval, as images so near are hard to tell apart."""
+    if 'low' not in table or table['low'].isna().all():
+        return
+    first, second = (table[table['rank'] == rank].set_index('prompt') for rank in (1, 2))
+    best = first.loc[second.index]
+    close = int(((second['mos'] >= best['low']) & (second['mos'] <= best['high'])).sum())
+    if close:
+        yield (
+            f"In {close} of {len(second)} prompts the second's MOS lies within the 80 % interval of the best one's: "
+            'look at both.'
+        )
+
+
+def _place(winners: pd.DataFrame, folder: Path, place: Callable[[str, Path], Any]) -> int:
+    """Put winners into the folder; returns how many could not be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names, failed = file_names(winners['prompt'].unique()), 0
+    for row in winners.itertuples():
+        target = folder / f'{names[row.prompt]}-{row.rank}{Path(row.path).suffix}'
+        try:
+            place(row.path, target)
+        except OSError as error:
+            failed += 1
+            print(f'{row.path}: not in {folder}: {(error.strerror or str(error)).lower()}', file=sys.stderr)
+    console().print(f'{len(winners) - failed} images in {folder}', soft_wrap=True)
+    return failed
+
+
+def _link(path: str, target: Path) -> None:
+    target.symlink_to(os.path.abspath(path))
+
+
+def file_names(prompts: Iterable[str]) -> dict[str, str]:
+    """For each prompt the start of a file's name, all different: its first words in small letters, perhaps with a number.
+
+    Example:
+        >>> file_names(['A red fox!', 'a red fox?', '...'])
+        {'A red fox!': 'a-red-fox', 'a red fox?': 'a-red-fox-2', '...': 'prompt'}
+    """
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for prompt in prompts:
+        words = re.sub(r'[\W_]+', '-', prompt.lower()).encode()[:LONGEST_NAME].decode(errors='ignore').strip('-')
+        name, number = words or 'prompt', 2
+        while name in taken:
+            name, number = f'{words or "prompt"}-{number}', number + 1
+        taken.add(name)
+        names[prompt] = name
+    return names
