@@ -41,7 +41,7 @@ def items_of(images: Any, prompts: Prompts = None) -> Iterator[Item]:
     if isinstance(prompts, Path):
         raise SourceError(f'{prompts}: a table of prompts is for image files; give a list of prompts.')
     pairs = _pairs_of(images, prompts is None)
-    return (_item(number, image, prompts or own) for number, (image, own) in enumerate(pairs))
+    return (_item(number, image, own if prompts is None else prompts) for number, (image, own) in enumerate(pairs))
 
 
 def _item(number: int, image: Any, prompt: str | None) -> Item:

@@ -154,7 +154,7 @@ class Scorer:
 def _cut_note(prompt: str, tokens: int) -> str:
     """What of the prompt was not read."""
     words = ' '.join(cut_words(prompt, tokens).split())
-    shown = words if len(words) <= LONGEST_SHOWN else f'{words[:LONGEST_SHOWN]}…'
+    shown = words if len(words) <= LONGEST_SHOWN else f'{words[:LONGEST_SHOWN].rstrip()}…'
     return f"its prompt was cut by {tokens} token{'s' if tokens > 1 else ''}: '…{shown}'"
 
 

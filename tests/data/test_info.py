@@ -3,8 +3,9 @@
 import pyiqa
 import pytest
 
-from pyiqa_moeagiqa.data.info import dataset_info, description
-from pyiqa_moeagiqa.data.official import READERS
+from pyiqa_moeagiqa.data.info import dataset_info, description, shared_folder
+from pyiqa_moeagiqa.data.official import READERS, agiqa3k
+from scripts.write_quantiles import with_quantiles
 
 ORIGIN = {'description', 'paper', 'source', 'licence', 'annotation'}
 CONTENT = {'columns', 'targets', 'mos_range', 'lower_better', 'images', 'prompts', 'splits'}
@@ -13,7 +14,7 @@ CONTENT = {'columns', 'targets', 'mos_range', 'lower_better', 'images', 'prompts
 @pytest.mark.parametrize('name', READERS)
 def test_a_description_says_all_there_is_to_say(name):
     info = description(name)
-    assert set(info) == ORIGIN | CONTENT
+    assert set(info) == ORIGIN | CONTENT | ({'quantiles'} if name == 'agiqa3k' else set())
     assert {'path', *info['targets']} <= set(info['columns'])
     assert {'file', 'sha256', 'image'} <= set(info['splits'])
     assert info['splits']['image']['seeds'] == list(range(10))
@@ -31,3 +32,10 @@ def test_pyiqa_shows_ours_and_keeps_its_own():
     # ARNIQA's scores are scaled by this range, and load_dataset reads this path.
     assert shown['koniq10k']['mos_range'] == [1, 100]
     assert 'dataroot_target' in pyiqa.get_dataset_info('koniq10k')
+
+
+def test_quantiles_are_those_of_the_official_mos(real_data):
+    text = (shared_folder('datasets_meta') / 'agiqa3k.yml').read_text(encoding='utf-8')
+    official = agiqa3k.read(real_data / 'annotations' / 'AGIQA-3K')
+    assert len(official) == description('agiqa3k')['images']
+    assert with_quantiles(text, official) == text

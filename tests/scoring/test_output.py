@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from pyiqa_moeagiqa.scoring.output import OutputError, ScoreFile
+from pyiqa_moeagiqa.scoring.scale import Scale
 
 MADE_BY = {'metric': 'moeagiqa', 'crops': 2, 'weights': 'abc'}
 ROWS = [
@@ -196,3 +197,67 @@ def test_a_score_that_is_not_finite_is_somebody_elses(tmp_path):
     (tmp_path / 'scores.csv').write_text(f'path,prompt,score\na.png,x,{math.nan}\n')
     with pytest.raises(OutputError, match='something else'):
         ScoreFile(tmp_path / 'scores.csv', MADE_BY)
+
+
+SCALES = pytest.mark.parametrize(
+    'scale', [Scale((0, 5), (-0.1, 0.2), range(101)), Scale((0, 5), None, None), Scale(None, None, None)]
+)
+
+
+def scaled_rows(path, scale):
+    file = ScoreFile(path, MADE_BY, scale)
+    file.close()
+    return file.rows
+
+
+@ENDINGS
+@SCALES
+def test_what_the_scale_says_stands_beside_the_score(tmp_path, ending, scale):
+    path = tmp_path / f'scores.{ending}'
+    for row in ROWS[:4], ROWS[4:]:
+        file = ScoreFile(path, MADE_BY, scale)
+        for values in row:
+            file.add(*values)
+        file.close()
+    expected = [dict(zip(('path', 'prompt', 'score'), row, strict=True)) | scale.of(row[2]) for row in ROWS]
+    assert scaled_rows(path, scale) == expected
+
+
+@JOURNALS
+@SCALES
+def test_a_row_with_its_scale_torn_at_any_byte_costs_that_row_only(tmp_path, ending, scale):
+    path = tmp_path / f'scores.{ending}'
+    file = ScoreFile(path, MADE_BY, scale)
+    file.add(*ROWS[1])
+    before = path.stat().st_size
+    file.add(*ROWS[2])
+    whole = path.read_bytes()
+    for end in range(len(whole)):
+        path.write_bytes(whole[:end])
+        kept = scaled_rows(path, scale)
+        assert [row['path'] for row in kept] == ([] if end < before else ['b.png'])
+    path.write_bytes(whole)
+    assert len(scaled_rows(path, scale)) == 2
+
+
+@ENDINGS
+def test_scores_of_an_earlier_version_are_refused_and_stay(tmp_path, ending):
+    path = tmp_path / f'scores.{ending}'
+    write(path)
+    before = path.read_bytes()
+    with pytest.raises(
+        OutputError, match=r'path, prompt, score, mos, low, high, percentile .*name another --output, or rem'
+    ):
+        ScoreFile(path, MADE_BY, Scale((0, 5), None, None))
+    with pytest.raises(OutputError, match="made with metric 'moeagiqa', now it is 'piqe'"):
+        ScoreFile(path, MADE_BY | {'metric': 'piqe'}, Scale((0, 5), None, None))
+    assert path.read_bytes() == before
+
+
+@JOURNALS
+def test_a_number_beside_the_score_that_is_not_finite_is_somebody_elses(tmp_path, ending):
+    path, scale = tmp_path / f'scores.{ending}', Scale((0, 5), None, None)
+    ScoreFile(path, MADE_BY, scale).add('a.png', 'a cat', 0.5)
+    path.write_text(path.read_text().replace('2.5', 'inf' if ending == 'csv' else 'Infinity'))
+    with pytest.raises(OutputError, match='something else'):
+        ScoreFile(path, MADE_BY, scale)
