@@ -1,0 +1,166 @@
+"""``moeagiqa rank``: each prompt's best first, and winners in a folder under names that do not collide."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from pyiqa_moeagiqa.checkpoints import read, save
+from pyiqa_moeagiqa.cli import app
+from pyiqa_moeagiqa.scoring.ranking import file_names
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch):
+    monkeypatch.setenv('COLUMNS', '300')
+
+
+@pytest.fixture
+def rank(tiny_checkpoint):
+    return lambda *arguments: run('rank', '--weights', tiny_checkpoint, *arguments)
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refused(result) -> str:
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+def shown(result) -> list[list[str]]:
+    """The cells of the table that was printed, without its header."""
+    return [[cell.strip() for cell in line.split('│')[1:-1]] for line in result.stdout.splitlines() if '│' in line]
+
+
+@pytest.fixture
+def prompts(pictures):
+    path = pictures / 'prompts.csv'
+    path.write_text('path,prompt\na.png,A red fox!\nb.jpg,a red fox?\nsub/c.webp,A red fox!\n')
+    return path
+
+
+def test_each_prompts_best_is_first(rank, pictures, prompts):
+    result = rank(pictures, '--prompts', prompts)
+    assert result.exit_code == 0, result.output
+    rows = shown(result)
+    assert [row[:2] for row in rows] == [['A red fox!', '1'], ['', '2'], ['a red fox?', '1']]
+    assert {rows[0][2], rows[1][2]} == {str(pictures / 'a.png'), str(pictures / 'sub' / 'c.webp')}
+    assert float(rows[0][3]) >= float(rows[1][3])
+    assert result.stdout.count('├') == 1, 'a line between the prompts'
+
+
+def test_lower_is_first_where_it_is_better(pictures):
+    result = run('rank', pictures / '?.*', '--metric', 'piqe')
+    scores = [float(row[-1]) for row in shown(result)]
+    assert scores == sorted(scores)
+
+
+@pytest.mark.parametrize(('option', 'are_links'), [('--copy-to', False), ('--link-to', True)])
+def test_winners_are_put_into_a_folder(rank, pictures, prompts, tmp_path, option, are_links):
+    folder = tmp_path / 'new' / 'best'
+    result = rank(pictures, '--prompts', prompts, option, folder)
+    assert result.exit_code == 0, result.output
+    best = shown(result)[0][2]
+    first, second = sorted(folder.iterdir())
+    assert (first.stem, second.name) == ('a-red-fox-1', 'a-red-fox-2-1.jpg')
+    assert first.suffix == best[best.rfind('.') :]
+    assert first.read_bytes() == Path(best).read_bytes()
+    assert [path.is_symlink() for path in (first, second)] == [are_links] * 2
+    assert f'2 images in {folder}' in result.stdout
+
+
+def test_more_than_one_may_win(rank, pictures, tmp_path):
+    rank(pictures, '--prompt', 'cats', '--top', 2, '--copy-to', tmp_path / 'best')
+    assert sorted(path.stem for path in (tmp_path / 'best').iterdir()) == ['cats-1', 'cats-2']
+
+
+def test_nothing_is_overwritten(rank, pictures, prompts, tmp_path):
+    (tmp_path / 'best').mkdir()
+    (tmp_path / 'best' / 'mine.txt').write_text('mine')
+    for folder in (tmp_path / 'best', prompts):
+        words = refused(rank(pictures, '--prompts', prompts, '--copy-to', folder))
+        assert f'{folder}: there is something in it' in words
+    assert [path.name for path in (tmp_path / 'best').iterdir()] == ['mine.txt']
+
+
+def test_winners_go_one_way(rank, pictures):
+    assert 'give either --copy-to DIR or --link-to DIR' in refused(
+        rank(pictures, '--prompt', 'x', '--copy-to', 'a', '--link-to', 'b')
+    )
+
+
+def test_one_that_fails_is_said_and_the_rest_is_ranked(rank, pictures):
+    (pictures / 'a.png').write_text('no image')
+    result = rank(pictures, '--prompt', 'a cat')
+    assert result.exit_code == 1
+    assert f'{pictures / "a.png"}: not scored: no image that Pillow can read' in result.stderr
+    assert [row[1] for row in shown(result)] == ['1', '2']
+
+
+def test_one_that_cannot_be_copied_is_said_and_the_rest_is(rank, pictures, prompts, tmp_path, monkeypatch):
+    from pyiqa_moeagiqa.scoring import ranking
+
+    copy = ranking.shutil.copy2
+
+    def fail_once(source, target):
+        if str(source).endswith('.jpg'):
+            raise PermissionError(13, 'Permission denied')
+        copy(source, target)
+
+    monkeypatch.setattr(ranking.shutil, 'copy2', fail_once)
+    result = rank(pictures, '--prompts', prompts, '--copy-to', tmp_path / 'best')
+    assert result.exit_code == 1
+    assert f'b.jpg: not in {tmp_path / "best"}: permission denied' in result.stderr
+    assert [path.stem for path in (tmp_path / 'best').iterdir()] == ['a-red-fox-1']
+
+
+def test_the_output_is_the_one_that_score_writes(rank, pictures, tiny_checkpoint, tmp_path, monkeypatch):
+    arguments = (pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv')
+    first = rank(*arguments)
+    before = (tmp_path / 's.csv').read_bytes()
+    monkeypatch.setattr('pyiqa_moeagiqa.archs.metric_arch.MoEAGIQAMetric._assess', None)  # nothing is computed again
+    assert rank(*arguments).stdout == first.stdout
+    assert run('score', '--weights', tiny_checkpoint, *arguments).exit_code == 0
+    assert (tmp_path / 's.csv').read_bytes() == before
+    assert len(pd.read_csv(tmp_path / 's.csv')) == 3
+
+
+def test_a_calibrated_checkpoint_says_where_the_best_is_no_clear_one(pictures, prompts, tiny_checkpoint, tmp_path):
+    checkpoint = read(tiny_checkpoint)
+    checkpoint.info |= {'dataset': 'agiqa3k', 'mos_range': [0, 5], 'interval': {'quality': [-9, 9]}}
+    wide = save(checkpoint, tmp_path / 'wide.safetensors')
+    checkpoint.info['interval'] = {'quality': [-1e-9, 1e-9]}
+    narrow = save(checkpoint, tmp_path / 'narrow.safetensors')
+    result = run('rank', pictures, '--prompts', prompts, '--weights', wide)
+    assert "In 1 of 1 prompts the second's MOS lies within the 80 % interval of the best one's" in result.stdout
+    assert len(shown(result)[0]) == 8, 'prompt, rank, path, score, mos, low, high, percentile'
+    assert 'look at both' not in run('rank', pictures, '--prompts', prompts, '--weights', narrow).stdout
+
+
+def test_long_prompts_are_an_option(rank, pictures):
+    assert rank(pictures, '--prompt', 'word ' * 99, '--long-prompts', 'window').stderr == ''
+    assert "long_prompts is 'all'" in refused(rank(pictures, '--prompt', 'x', '--long-prompts', 'all'))
+    assert '--metric piqe takes no --long-prompts' in refused(
+        run('rank', pictures, '--metric', 'piqe', '--long-prompts', 'cut')
+    )
+
+
+def test_names_differ_and_fit():
+    prompts = ['A cat', 'a cat!', 'a cat 2', '...', '雪の中の猫', 'x' * 999, 'x' * 998, '../../etc', 'é' * 99]
+    names = file_names(prompts)
+    assert [names[prompt] for prompt in prompts[:5]] == ['a-cat', 'a-cat-2', 'a-cat-2-2', 'prompt', '雪の中の猫']
+    assert len(set(names.values())) == len(prompts)
+    assert max(len(name.encode()) for name in names.values()) < 100
+    assert names['../../etc'] == 'etc'
+
+
+def test_images_of_one_score_stay_in_order(tmp_path, pictures):
+    from pyiqa_moeagiqa.scoring.tables import ranked
+
+    table = pd.DataFrame({'path': list('abc'), 'prompt': 'x', 'score': [0.5, torch.nan, 0.5]})
+    assert ranked(table, False)['path'].tolist() == ranked(table, True)['path'].tolist() == ['a', 'c', 'b']
