@@ -79,6 +79,9 @@ def score(
 ) -> None:
     """Score images for their prompts: higher is better (with --metric, as that metric has it).
 
+    Beside a score: mos (in the units that raters used), low and high (within them lies the MOS of 80 % of images that score
+    so), and percentile (how many in a hundred of AGIQA-3K's images have a lower MOS); as far as the checkpoint knows them.
+
     Exit code: 0 all were scored, 1 some were not, 2 usage.
     """
     try:

@@ -9,8 +9,8 @@ import pandas as pd
 from ..options import OptionError
 from .command import make_metric
 from .inputs import Prompts, items_of
-from .run import score_items, takes_prompts
-from .sources import SourceError
+from .run import reads_images, score_items, takes_prompts
+from .sources import Item, SourceError
 from .tables import as_table, ranked
 
 
@@ -24,8 +24,8 @@ def score(
     Args:
         images: a file, folder or pattern, or a list of files; a PIL image, a numpy array (H, W, 3) or (N, H, W, 3) of uint8 or
             of floats in [0, 1], a tensor (3, H, W) or (N, 3, H, W) in [0, 1], or a list of these; a Hugging Face ``Dataset``, a
-            torch ``Dataset`` or a ``DataLoader`` whose rows are (image, prompt), or dictionaries with ``image`` and ``prompt``
-            (or ``img``; ``text``, ``caption``).
+            torch ``Dataset``, a ``DataLoader`` or a pandas table whose rows are (image, prompt), or have ``image`` and ``prompt``
+            (or ``img``, ``path``; ``text``, ``caption``).
         prompts: one for all images, a list of one for each, or the ``Path`` of a table as ``moeagiqa score --prompts`` takes
             it. Where none are given, those that come with the images.
         metric: any no-reference metric of pyiqa by name, or one that ``create_metric`` made, which saves making it anew.
@@ -76,7 +76,8 @@ def score_matrix(
     made = _metric(metric, target, options)
     if not takes_prompts(made):
         raise SourceError(f'The metric {made.metric_name} does not look at prompts: its score is the same for all.')
-    items = (item._replace(prompt=prompt) for item in items_of(images, prompts[0]) for prompt in prompts)
+    read = (_read(made, item) for item in items_of(images, prompts[0]))
+    items = (item._replace(prompt=prompt) for item in read for prompt in prompts)
     rows: list[list[float]] = []
     paths = []
     for number, result in enumerate(score_items(made, items, at_once=1)):
@@ -87,6 +88,17 @@ def score_matrix(
                 warnings.warn(f'{result.path}: not scored: {result.reason}', stacklevel=2)
         rows[-1].append(result.score)
     return pd.DataFrame(rows, pd.Index(paths, name='path'), pd.Index(prompts, name='prompt'), dtype=float)
+
+
+def _read(metric: Any, item: Item) -> Item:
+    """The item with its image read, so that it is read once for all prompts, or with the exception that reading raised."""
+    if not reads_images(metric) or isinstance(item.image, Exception):
+        return item
+    try:
+        image = metric.net.read_images(str(item.path) if item.image is None else item.image)
+    except Exception as error:  # whatever a decoder raises, the other images are still scored
+        image = error
+    return item._replace(image=image)
 
 
 def _metric(metric: Any, target: str | None, options: dict[str, Any]) -> Any:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL.Image import Image
 from torch import Tensor
 
 from .sources import Item, SourceError, find_items
 
-IMAGE_KEYS, PROMPT_KEYS = ('image', 'img'), ('prompt', 'text', 'caption')
+IMAGE_KEYS, PROMPT_KEYS = ('image', 'img', 'path'), ('prompt', 'text', 'caption')
 Prompts = str | Path | Iterable[str] | None
 Pair = tuple[Any, str | None]
 
@@ -23,7 +24,7 @@ def items_of(images: Any, prompts: Prompts = None) -> Iterator[Item]:
 
     Args:
         images: a path (file, folder, pattern) or a list of paths; a PIL image, array or tensor as ``read_images`` takes them,
-            or a list of these; a data set or loader whose rows are (image, prompt), dictionaries, or batches of them.
+            or a list of these; a data set, loader or pandas table whose rows are (image, prompt), dictionaries, or batches of them.
         prompts: one for all images, a list of one for each, or the ``Path`` of a table of prompts for files. Where none are
             given, those that come with the images.
 
@@ -32,6 +33,8 @@ def items_of(images: Any, prompts: Prompts = None) -> Iterator[Item]:
     """
     if isinstance(images, str | Path):
         images = [images]
+    elif isinstance(images, pd.DataFrame):
+        images = images.to_dict('records')
     elif getattr(images, 'ndim', 0) == 1 and hasattr(images, 'tolist'):  # a column of a table
         images = images.tolist()
     if not isinstance(prompts, str | Path | None):

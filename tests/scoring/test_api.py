@@ -105,6 +105,9 @@ def test_the_matrix_has_the_metrics_scores_and_encodes_an_image_once(metric, fil
     assert (matrix.index.tolist(), matrix.columns.tolist()) == (files, PROMPTS)
     assert matrix.to_numpy().tolist() == expected
     assert len(calls) == len(files)
+    in_memory = score_matrix([pixels(files[0]), torch.full((3, 8, 8), 0.5)], PROMPTS, metric=metric)
+    assert in_memory.iloc[0].tolist() == expected[0]
+    assert in_memory.iloc[1].notna().all()
 
 
 def test_an_image_that_fails_is_a_row_of_nan_and_said(metric, files):

@@ -107,6 +107,12 @@ def test_files_named_one_by_one_have_a_row_each(pictures):
     assert [prompt for _, prompt in names_and_prompts(paths, pictures / 'p.csv')] == ['B', '', 'A', 'B']
 
 
+def test_a_table_of_paths_and_prompts_is_read(pictures):
+    table = pd.DataFrame({'path': [str(pictures / 'a.png'), 'gone.png'], 'prompt': ['a cat', 'a dog'], 'seed': [1, 2]})
+    assert names_and_prompts(table) == [(str(pictures / 'a.png'), 'a cat'), ('gone.png', 'a dog')]
+    assert [prompt for _, prompt in names_and_prompts(table, 'a bird')] == ['a bird'] * 2
+
+
 def test_files_and_pictures_may_be_mixed(pictures):
     mixed = names_and_prompts([pictures / 'a.png', PICTURE], ['a cat', 'a dog'])
     assert mixed == [(str(pictures / 'a.png'), 'a cat'), ('image 1', 'a dog')]
@@ -131,7 +137,7 @@ ROW_FAULTS = {
     'a class instead of a prompt': ((BATCH[0], 3), 'row 0 has for a prompt 3: it must be a string for each image'),
     'one value': ((BATCH[0],), 'row 0 has 1 values: it must have an image and its prompt'),
     'too few prompts': ((BATCH, ['a cat']), 'row 0 has for a prompt'),
-    'no image': ({'pixels': 1, 'prompt': 'x'}, 'row 0 has pixels, prompt: one of them must be named image or img'),
+    'no image': ({'pixels': 1, 'prompt': 'x'}, 'row 0 has pixels, prompt: one of them must be named image or img or path'),
     'no prompt': ({'image': PICTURE, 'label': 1}, 'one of them must be named prompt or text or caption'),
 }
 
