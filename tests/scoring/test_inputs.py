@@ -137,7 +137,10 @@ ROW_FAULTS = {
     'a class instead of a prompt': ((BATCH[0], 3), 'row 0 has for a prompt 3: it must be a string for each image'),
     'one value': ((BATCH[0],), 'row 0 has 1 values: it must have an image and its prompt'),
     'too few prompts': ((BATCH, ['a cat']), 'row 0 has for a prompt'),
-    'no image': ({'pixels': 1, 'prompt': 'x'}, 'row 0 has pixels, prompt: one of them must be named image or img or path'),
+    'no image': (
+        {'pixels': 1, 'prompt': 'x'},
+        'row 0 has pixels, prompt: one of them must be named image or img or path',
+    ),
     'no prompt': ({'image': PICTURE, 'label': 1}, 'one of them must be named prompt or text or caption'),
 }
 
