@@ -268,12 +268,12 @@ class MoEAGIQAMetric(nn.Module):
         self, images: ImageBatch, positions: list[Tensor], ids: Tensor, mask: Tensor
     ) -> dict[str, ExpertScores]:
         """The network's answers, (N, n) each."""
-        features = self._look_at(images, positions)
+        features = self.look_at(images, positions)
         if self.network.config.reads_image_with_visual and not self._is_graph:
             features = features._replace(words=self._read(ids, mask))
         return self.network.assess(features, ids, mask).targets
 
-    def _look_at(self, images: ImageBatch, positions: list[Tensor]) -> Features:
+    def look_at(self, images: ImageBatch, positions: list[Tensor]) -> Features:
         """The encoders' features; those of the image that was looked at last are at hand for its next prompt."""
         alone = len(images) == 1 and images[0].dtype == torch.uint8  # as files are read; others are hardly seen twice
         last = self._last  # another thread may change it

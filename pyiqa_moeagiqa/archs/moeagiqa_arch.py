@@ -221,18 +221,29 @@ class MoEAGIQA(nn.Module):
 
         Without the visual branch crops are not looked at, and the one score is the image's.
         """
-        visual, semantic, matching = None, None, None
-        crops = 1 if features.degradation is None else features.degradation.shape[1]
-        if self.config.branches != 'semantic':
-            visual = self._visual_tokens(features)
+        fused, matching = self.fuse(features, self.visual_tokens(features), ids, mask)
+        return self.judge(fused.mean(dim=2), matching)
+
+    def fuse(
+        self, features: Features, visual: Tensor | None, ids: Tensor | None, mask: Tensor | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        """Eq. 4 and 6-10: ``visual_tokens`` and prompts to fused tokens (N, n, L1, C), and the embeddings of the matching.
+
+        Without the visual branch these are the prompt's own tokens, (N, 1, L2, C).
+        """
+        semantic, matching = None, None
         if self.config.branches != 'visual':
             tokens, words = self._read_prompt(features, ids, mask)
             semantic = self.project_semantic(tokens)  # (N, L2, C)
             if self.config.matching:
                 matching = self.matching(self.summary(features), words, mask)
+        crops = 1 if features.degradation is None else features.degradation.shape[1]
         # The crops' tokens ask side by side: each asks for itself, and the prompt's answer is projected once for all.
-        fused = self._fuse(visual, semantic).unflatten(1, (crops, -1))  # (N, n, L1, C)
-        pooled = self.dropout(fused.mean(dim=2))
+        return self._fuse(visual, semantic).unflatten(1, (crops, -1)), matching
+
+    def judge(self, pooled: Tensor, matching: tuple[Tensor, Tensor] | None) -> Assessment:
+        """Eq. 11-12: the mean fused tokens (N, n, C) to one score per crop and target."""
+        pooled = self.dropout(pooled)
         targets = {name: experts(pooled) for name, experts in self.experts.items()}
         if matching is not None:
             image, prompt = matching
@@ -258,7 +269,10 @@ class MoEAGIQA(nn.Module):
         words = self.semantic.words(ids, mask) if features.words is None else features.words
         return self.semantic.attend(words, features.image), words
 
-    def _visual_tokens(self, features: Features) -> Tensor:
+    def visual_tokens(self, features: Features) -> Tensor | None:
+        """Eq. 2 and 5: all crops' tokens side by side, (N, n * L1, C); None without the visual branch."""
+        if self.config.branches == 'semantic':
+            return None
         crops = features.degradation
         if self.config.view_is_crop:
             view, crops = self.view_ffn(crops[:, 0]), crops[:, 1:]
