@@ -1,0 +1,196 @@
+"""An explanation as one picture: image and crops, places, words, scores, experts."""
+
+import textwrap
+import warnings
+from collections import defaultdict
+from pathlib import Path
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from torchvision.transforms.v2.functional import resize, to_dtype
+
+from ..whole_file import whole_file
+from .explain import LONGEST_SIDE, Explanation, ExplanationError
+
+ENDINGS = ('.png', '.pdf', '.svg')
+WIDTH = 12.0  # inches
+WIDE = 1.6  # from this aspect on, image and map stand one above the other
+RAISES, LOWERS, QUIET = '#2166ac', '#b2182b', '#5a6472'  # the ends of the colour map RdBu
+LONGEST_WORD = 16
+
+
+def check_figure_ending(path: Path) -> None:
+    """Raise an ExplanationError for a kind of file that figures are not written to."""
+    if path.suffix.lower() not in ENDINGS:
+        raise ExplanationError(f'{path}: the output must end in {", ".join(ENDINGS)}.')
+
+
+def write_figure(explanation: Explanation, path: Path) -> None:
+    """Draw an explanation into a .png, .pdf or .svg file."""
+    figure = draw(explanation)
+    with whole_file(path) as part, warnings.catch_warnings():
+        warnings.filterwarnings(
+            'ignore', 'Glyph', UserWarning
+        )  # the font has no Chinese and no emoji: boxes stand there
+        figure.savefig(part, format=path.suffix.lower()[1:], dpi=110)
+
+
+def draw(explanation: Explanation) -> Figure:
+    """The whole figure; what the network has not got is left out, and said."""
+    height, width = explanation.image.shape[-2:]
+    wide = width / height > WIDE
+    panel = WIDTH * 0.92 if wide else WIDTH * 0.46
+    pictures = min(max(panel * height / width, 1.6), 5.5)
+    crops = len(explanation.names)
+    rows = [pictures] * (2 if wide else 1) + [2.1] * bool(explanation.words) + [max(1.5, 0.24 * crops + 0.4)]
+    head = textwrap.wrap(f'“{explanation.prompt}”', 105, max_lines=4, placeholder=' …') or ['“”']
+    lines = _scores_said(explanation)
+    top = 0.35 + 0.24 * (len(head) + len(lines))
+    figure = Figure(figsize=(WIDTH, sum(rows) + 0.5 * len(rows) + top), facecolor='white', layout='constrained')
+    figure.get_layout_engine().set(rect=(0.01, 0.01, 0.98, 1 - top / figure.get_figheight() - 0.01), hspace=0.06)
+    _head(figure, head, lines)
+    grid = GridSpec(len(rows), 2, figure, height_ratios=rows)
+    cells = [grid[0, :], grid[1, :]] if wide else [grid[0, 0], grid[0, 1]]
+    _crops(figure.add_subplot(cells[0]), explanation)
+    _places(figure.add_subplot(cells[1]), explanation)
+    if explanation.words:
+        _words(figure.add_subplot(grid[len(rows) - 2, :]), explanation)
+    _scores(figure.add_subplot(grid[-1, 0]), explanation)
+    _experts(figure.add_subplot(grid[-1, 1]), explanation)
+    return figure
+
+
+def _head(figure: Figure, prompt: list[str], lines: list[str]) -> None:
+    inches = figure.get_figheight()
+    figure.text(0.02, 1 - 0.15 / inches, '\n'.join(prompt), size=13, weight='bold', va='top', parse_math=False)
+    figure.text(0.02, 1 - (0.22 + 0.24 * len(prompt)) / inches, '\n'.join(lines), size=11, va='top', color=QUIET)
+
+
+def _scores_said(explanation: Explanation) -> list[str]:
+    said = []
+    for name, score in explanation.details.scores.items():
+        text = f'{name} {score.item():.3f}'
+        if name in explanation.details.interval:
+            low, high = explanation.details.interval[name][0].tolist()
+            text += f': 80 % of images with such a score have a MOS of {low:.2f} to {high:.2f}'
+        said.append(text)
+    if explanation.unread:
+        said.append(f'The last {len(explanation.unread)} words of the prompt do not fit, and were not read.')
+    return said
+
+
+def _pixels(explanation: Explanation) -> torch.Tensor:
+    """(h, w, 3) in [0, 1], as large as is drawn."""
+    image = explanation.image
+    scale = LONGEST_SIDE / max(image.shape[-2:])
+    if scale < 1:
+        image = resize(image, [max(1, round(side * scale)) for side in image.shape[-2:]], antialias=True)
+    return to_dtype(image, torch.float32, scale=True).clamp(0, 1).permute(1, 2, 0)
+
+
+def _picture(axes: Axes, explanation: Explanation, title: str) -> tuple[float, float, float, float]:
+    """Prepare axes in the image's pixels; returns its extent."""
+    height, width = explanation.image.shape[-2:]
+    axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], aspect='equal')
+    axes.set_title(title, size=10, loc='left')
+    return 0, width, height, 0
+
+
+def _crops(axes: Axes, explanation: Explanation) -> None:
+    title = (
+        'What is looked at, and its score' if explanation.boxes else 'No crops: the network looks at the whole image'
+    )
+    axes.imshow(_pixels(explanation), extent=_picture(axes, explanation, title), interpolation='nearest')
+    height, width = explanation.image.shape[-2:]
+    together = defaultdict(list)
+    for number, box in enumerate(explanation.boxes):
+        together[box].append(number)
+    for (y, x, side), numbers in together.items():
+        colour = _colour(explanation, numbers[0])
+        shown = Rectangle((x, y), min(side, width - x), min(side, height - y), fill=False, ec=colour, lw=2)
+        shown.set_path_effects([withStroke(linewidth=3.5, foreground='black')])
+        axes.add_patch(shown)
+        names = ', '.join(explanation.names[n] for n in numbers)
+        label = f'{names}: {explanation.details.crop_scores[0, numbers[0]]:.3f}'
+        is_view = explanation.names[numbers[0]] == 'view'  # it often begins where a crop does
+        place = (x + 3, y + min(side, height - y)) if is_view else (x, y)
+        style = {'size': 8, 'weight': 'bold', 'color': 'white', 'va': 'bottom' if is_view else 'top'}
+        axes.text(*place, label, bbox={'fc': colour, 'ec': 'none', 'pad': 1.5}, clip_on=True, **style)
+
+
+def _colour(explanation: Explanation, number: int) -> str:
+    return '#6b6b6b' if explanation.names[number] in ('view', 'image') else f'C{number % 7}'
+
+
+def _places(axes: Axes, explanation: Explanation) -> None:
+    values = explanation.place_map()
+    if values is None:
+        axes.set_axis_off()
+        axes.text(
+            0, 0.5, 'No map: this network does not look at places one by one.', transform=axes.transAxes, color=QUIET
+        )
+        return
+    extent = _picture(axes, explanation, 'Places: what each gives to its crop’s score (× 0.001)')
+    grey = 0.4 + 0.6 * _pixels(explanation).mean(dim=2)  # on black no colour would show
+    axes.imshow(grey, extent=extent, cmap='gray', vmin=0, vmax=1)
+    most = 1000 * float(abs(explanation.places).max()) or 1
+    drawn = axes.imshow(
+        1000 * values, extent=extent, cmap='RdBu', vmin=-most, vmax=most, alpha=0.6, interpolation='nearest'
+    )
+    axes.figure.colorbar(drawn, ax=axes, shrink=0.85, pad=0.01, label='lowers  ←  → raises')
+
+
+def _words(axes: Axes, explanation: Explanation) -> None:
+    shares = [1000 * share for share in explanation.word_shares]
+    axes.bar(range(len(shares)), shares, color=[RAISES if share > 0 else LOWERS for share in shares], width=0.7)
+    axes.axhline(0, color='black', lw=0.8)
+    most = max(1, *map(abs, shares))  # shares of next to nothing are to look so
+    axes.set_ylim(-1.1 * most, 1.1 * most)
+    labels = [word if len(word) <= LONGEST_WORD else word[: LONGEST_WORD - 1] + '…' for word in explanation.words]
+    slanted = {'rotation': 40, 'ha': 'right', 'rotation_mode': 'anchor'} if len(shares) > 10 else {}
+    axes.set_xticks(range(len(shares)), labels, parse_math=False, **slanted)
+    axes.set_xlim(-0.6, max(len(shares), 6) - 0.4)
+    axes.set_title('Words: the score minus the score without the word (× 0.001)', size=10, loc='left')
+    axes.spines[['top', 'right']].set_visible(False)
+
+
+def _scores(axes: Axes, explanation: Explanation) -> None:
+    scores = explanation.details.crop_scores[0].tolist()
+    colours = [_colour(explanation, number) for number in range(len(scores))]
+    axes.barh(range(len(scores)), scores, color=colours, height=0.65)
+    axes.axvline(explanation.score, color='black', lw=1.5)
+    if explanation.target in explanation.details.interval:
+        axes.axvspan(*explanation.details.interval[explanation.target][0].tolist(), color='black', alpha=0.1, lw=0)
+    axes.axvline(0, color='black', lw=0.8)
+    labels = [f'{name}  {score:.3f}' for name, score in zip(explanation.names, scores, strict=True)]
+    axes.set_yticks(range(len(scores)), labels)
+    axes.invert_yaxis()
+    axes.set_title(
+        f'Scores per crop; the line is their mean, {explanation.target} {explanation.score:.3f}', size=10, loc='left'
+    )
+    axes.spines[['top', 'right']].set_visible(False)
+
+
+def _experts(axes: Axes, explanation: Explanation) -> None:
+    gate, chosen = explanation.details.gate[0].cpu(), explanation.details.chosen[0].tolist()
+    axes.imshow(gate, cmap='Blues', vmin=0, vmax=1, aspect='auto')
+    for row, weights in enumerate(gate.tolist()):
+        for expert, weight in enumerate(weights):
+            used = expert in chosen[row]
+            colour = 'white' if weight > 0.55 else 'black' if used else '#8a8a8a'
+            axes.text(
+                expert,
+                row,
+                f'{weight:.2f}' if used else f'({weight:.2f})',
+                ha='center',
+                va='center',
+                size=8,
+                color=colour,
+            )
+    axes.set_xticks(range(gate.shape[1]), [f'expert {1 + n}' for n in range(gate.shape[1])])
+    axes.set_yticks(range(len(explanation.names)), explanation.names)
+    axes.set_title('Gate: weights of the experts; those in brackets did not score', size=10, loc='left')
