@@ -40,6 +40,7 @@ Scores = Annotated[
 LongPrompts = Annotated[
     str | None, typer.Option(help='cut (the default), or window: all of a long prompt is read, part by part.')
 ]
+Target = Annotated[str | None, typer.Option(help='quality (the default), or another that the checkpoint scores.')]
 
 
 class Prepared(str, Enum):
@@ -262,6 +263,59 @@ def leaderboard(
     except KeyboardInterrupt:
         fail(f'stopped; the scores in {output} are kept, the same command goes on from there.', 130)
     raise typer.Exit(SOME_FAILED if missing else 0)
+
+
+@app.command()
+def explain(
+    image: Annotated[str, typer.Argument(help='An image.')],
+    prompt: Annotated[str | None, typer.Option(help='Its prompt.')] = None,
+    prompts: Prompts = None,
+    target: Target = None,
+    weights: Weights = None,
+    output: Annotated[Path, typer.Option(help='.png, .pdf or .svg.')] = Path('explain.png'),
+    as_json: Annotated[bool, typer.Option('--json', help='Print the numbers as JSON, too.')] = False,
+) -> None:
+    """Draw where an image's score comes from: its crops and places, the prompt's words, the experts.
+
+    Places and words are left out one at a time; what that takes from the score is what they gave to it.
+    """
+    from .scoring import explain_command
+
+    try:
+        options = {'pretrained_model_path': weights, 'target': target}
+        explain_command.show(image, prompt, prompts, output, options, as_json)
+    except (ValueError, OSError) as error:
+        fail(error)
+
+
+@app.command()
+def compare(
+    one: Annotated[Path, typer.Argument(help='Folder of the one generator.')],
+    other: Annotated[Path, typer.Argument(help='Folder of the other generator.')],
+    prompt: Prompt = None,
+    prompts: Prompts = None,
+    metric: Metric = 'moeagiqa',
+    target: Target = None,
+    weights: Weights = None,
+    output: Annotated[Path, typer.Option(help='Folder for table, page and scores; a second run goes on there.')] = Path(
+        'compare'
+    ),
+) -> None:
+    """Compare two generators on the same prompts: who wins how often, by how much, and whether that may be chance.
+
+    Images pair by prompt; without prompts, or with one for all, by file name.
+    Exit code: 0 all images were scored, 1 some were not, 2 usage.
+    """
+    from .leaderboard import compare_command
+
+    try:
+        options = {'pretrained_model_path': weights, 'target': target}
+        failed = compare_command.make((one, other), prompt, prompts, metric, options, output)
+    except (ValueError, OSError) as error:
+        fail(error)
+    except KeyboardInterrupt:
+        fail(f'stopped; the scores in {output} are kept, the same command goes on from there.', 130)
+    raise typer.Exit(SOME_FAILED if failed else 0)
 
 
 @app.command()

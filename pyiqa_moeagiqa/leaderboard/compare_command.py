@@ -1,0 +1,147 @@
+"""``moeagiqa compare``: two folders scored, paired, tested, and shown side by side."""
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+from tqdm import tqdm
+
+from ..plugin import METRICS
+from ..scoring.command import console, made_by, make_metric
+from ..scoring.output import ScoreFile
+from ..scoring.run import score_items, takes_prompts
+from ..scoring.sources import Item, SourceError, find_items
+from ..whole_file import whole_file
+from .compare import compare
+from .compare_report import Report, write_comparison
+
+COLUMNS = ['key', 'one', 'other', 'difference', 'images_one', 'images_other', 'path_one', 'path_other']
+
+
+def make(
+    folders: tuple[Path, Path],
+    prompt: str | None,
+    prompts: Path | None,
+    metric_name: str,
+    options: dict[str, Any],
+    output: Path,
+) -> int:
+    """Score, pair, print, write ``compare.csv`` and ``compare.html``; returns how many images could not be scored.
+
+    Args:
+        folders: of the two generators.
+        prompt, prompts: as ``find_items`` takes them.
+        options: of ``create_metric``, by name; those that are None are left out.
+        output: folder; scores are kept there by image content, so that a second run computes what is new.
+
+    Raises:
+        ValueError: for folders, prompts, metric or output that cannot be used, or where nothing pairs.
+    """
+    _check_folders(folders)
+    items = list(find_items(folders, prompt, prompts))
+    if metric_name in METRICS and all(item.prompt is None for item in items):
+        raise SourceError('Prompts are needed: give either --prompt TEXT for all images or --prompts FILE.')
+    items = [item._replace(prompt=known) for item, known in zip(items, _shared_prompts(items, folders), strict=True)]
+    by_prompt = len({item.prompt for item in items} - {None}) > 1
+    table = pd.DataFrame({'path': [str(item.path) for item in items], 'side': [_side(item, folders) for item in items]})
+    table['key'] = [item.prompt if by_prompt and item.prompt is not None else _name(item, folders) for item in items]
+    _check_pairs(table, by_prompt)  # before a large network is loaded
+    metric = make_metric(metric_name, {name: value for name, value in options.items() if value is not None})
+    table['score'] = _score(metric, items, made_by(metric_name, metric), output / 'scores.parquet')
+    scored = table.dropna(subset='score')
+    _check_pairs(scored, by_prompt)
+    comparison = compare([scored[scored['side'] == side] for side in (0, 1)], metric.lower_better)
+    names = _names(folders)
+    with whole_file(output / 'compare.csv') as part:
+        comparison.pairs[COLUMNS].to_csv(part, index=False)
+    report = Report(comparison, names, metric_name, metric.lower_better, 'prompts' if by_prompt else 'file names')
+    write_comparison(output / 'compare.html', report)
+    _show(report, output)
+    return len(table) - len(scored)
+
+
+def _check_folders(folders: tuple[Path, Path]) -> None:
+    for folder in folders:
+        if not folder.is_dir():
+            raise SourceError(f'{folder}: there is no such folder; give the folders of two generators.')
+    one, other = (folder.resolve() for folder in folders)
+    if one == other or one in other.parents or other in one.parents:
+        raise SourceError(
+            f'{folders[0]} and {folders[1]}: the one holds the other; give two folders beside each other.'
+        )
+
+
+def _side(item: Item, folders: tuple[Path, Path]) -> int:
+    return next((side for side, folder in enumerate(folders) if item.path.is_relative_to(folder)), 0)
+
+
+def _name(item: Item, folders: tuple[Path, Path]) -> str:
+    """Path within its folder, without the ending: the same image may be a PNG here and a JPEG there."""
+    folder = folders[_side(item, folders)]
+    path = item.path.relative_to(folder) if item.path.is_relative_to(folder) else item.path
+    return path.with_suffix('').as_posix()
+
+
+def _shared_prompts(items: Sequence[Item], folders: tuple[Path, Path]) -> list[str | None]:
+    """Each item's prompt, or else that of its namesake in the other folder."""
+    known = {_name(item, folders): item.prompt for item in items if item.prompt is not None}
+    return [known.get(_name(item, folders)) if item.prompt is None else item.prompt for item in items]
+
+
+def _check_pairs(table: pd.DataFrame, by_prompt: bool) -> None:
+    one, other = (set(table.loc[table['side'] == side, 'key']) for side in (0, 1))
+    if not one & other:
+        what = 'prompt' if by_prompt else 'file name'
+        more = '' if by_prompt else '; give --prompts FILE so that they pair by prompt'
+        raise SourceError(f'No {what} has an image with a score in both folders, so nothing pairs{more}.')
+
+
+def _score(metric: Any, items: Sequence[Item], facts: dict[str, Any], path: Path) -> list[float | None]:
+    """A score for each item; what has none is reported. Images are known by content, as a new one may have an old name."""
+    needs_prompt = takes_prompts(metric)
+    keys = [(_content(item.path), (item.prompt or '') if needs_prompt else '') for item in items]
+    output = ScoreFile(path, facts)
+    try:
+        done = {(row['path'], row['prompt']): row['score'] for row in output.rows}
+        todo = {key: item for key, item in zip(keys, items, strict=True) if key not in done}
+        results = tqdm(score_items(metric, todo.values()), total=len(todo), unit='image', disable=None)
+        for key, result in zip(todo, results, strict=True):
+            for note in result.notes:
+                tqdm.write(f'{result.path}: {note}', file=sys.stderr)
+            if result.score is None:
+                tqdm.write(f'{result.path}: not scored: {result.reason}', file=sys.stderr)
+            else:
+                output.add(*key, result.score)
+                done[key] = result.score
+    finally:
+        output.close()
+    return [done.get(key) for key in keys]
+
+
+def _content(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return str(path)  # scoring says what is wrong with it
+
+
+def _names(folders: tuple[Path, Path]) -> tuple[str, str]:
+    one, other = (folder.resolve().name for folder in folders)
+    return (one, other) if one != other else (str(folders[0]), str(folders[1]))
+
+
+def _show(report: Report, output: Path) -> None:
+    table = Table()
+    for name in ('', 'value', '95 %', 'p'):
+        table.add_column(name, overflow='fold')
+    for row in report.figures():
+        table.add_row(*row)
+    screen = console()
+    screen.print(table)
+    for line in [report.sentence(), *report.left_out()]:
+        screen.print(line, soft_wrap=True)
+    screen.print(f'{output / "compare.html"}, compare.csv and the scores beside it', soft_wrap=True)

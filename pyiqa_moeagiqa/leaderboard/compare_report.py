@@ -1,0 +1,112 @@
+"""A comparison in words, numbers and pictures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ..pages import svg, thumbnail, write_page
+from .compare import FEWEST, Comparison
+
+SHOWN = 8  # pairs each way
+FIRST_LEFT_OUT = 20
+
+
+@dataclass
+class Report:
+    """A comparison, and what its parts are called.
+
+    Attributes:
+        comparison: what ``compare`` found.
+        names: of both generators.
+        metric: its name.
+        lower_better: whether its lower scores are better.
+        unit: what pairs: 'prompts' or 'file names'.
+    """
+
+    comparison: Comparison
+    names: tuple[str, str]
+    metric: str
+    lower_better: bool
+    unit: str
+
+    def sentence(self) -> str:
+        """The outcome."""
+        found, (one, _) = self.comparison, self.names
+        low, high = found.win_interval
+        start = f'{one} wins {found.win_rate:.0%} of {len(found.pairs)} {self.unit}'.replace('%', ' %')
+        start += f' (95 %: {100 * low:.0f} to {100 * high:.0f}), p {_p(found.p_difference)}'
+        if found.too_few:
+            return f'{start}: fewer than {FEWEST} {self.unit} pair, too few to tell.'
+        if found.better is None:
+            return f'{start}: the data cannot tell them apart.'
+        return f'{start}: {self.names[found.better]} is the better one, as {self.metric} sees it.'
+
+    def figures(self) -> list[tuple[str, str, str, str]]:
+        """Rows of name, value, 95 % interval and p-value."""
+        found, (one, other) = self.comparison, self.names
+        low, high = found.win_interval
+        least, most = found.difference_interval
+        difference = f'mean difference ({"lower" if self.lower_better else "higher"} scores are better)'
+        return [
+            (f'mean score of {one}', f'{found.pairs["one"].mean():.4f}', '', ''),
+            (f'mean score of {other}', f'{found.pairs["other"].mean():.4f}', '', ''),
+            (difference, f'{found.difference:+.4f}', f'{least:+.4f} to {most:+.4f}', _p(found.p_difference)),
+            (
+                f'{one} wins',
+                f'{100 * found.win_rate:.0f} %',
+                f'{100 * low:.0f} to {100 * high:.0f} %',
+                _p(found.p_wins),
+            ),
+        ]
+
+    def left_out(self) -> list[str]:
+        """A sentence for each side that has what the other has not."""
+        sentences = []
+        for name, keys in zip(self.names, self.comparison.left_out, strict=True):
+            if keys:
+                first = '; '.join(keys[:FIRST_LEFT_OUT]) + ('; …' if len(keys) > FIRST_LEFT_OUT else '')
+                sentences.append(f'Left out, as only {name} has them: {len(keys)} {self.unit} ({first}).')
+        return sentences
+
+
+def _p(value: float) -> str:
+    return '< 0.001' if value < 0.001 else f'= {value:.2g}'
+
+
+def write_comparison(path: Path, report: Report) -> None:
+    """The page: the outcome, the pairs that decide it, and all pairs."""
+    pairs = report.comparison.pairs
+    best = pairs[pairs['difference'] > 0].head(SHOWN)
+    worst = pairs[pairs['difference'] < 0].tail(SHOWN)[::-1]
+    write_page(
+        path,
+        'compare.html',
+        title=f'{report.names[0]} against {report.names[1]}',
+        report=report,
+        figure=svg(_differences(report)),
+        groups=[(report.names[0], _cards(best)), (report.names[1], _cards(worst))],
+        pairs=pairs.to_dict('records'),
+    )
+
+
+def _cards(pairs: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        row | {f'picture_{side}': thumbnail(row[f'path_{side}']) for side in ('one', 'other')}
+        for row in pairs.to_dict('records')
+    ]
+
+
+def _differences(report: Report) -> Figure:
+    """All pairs' differences, in order."""
+    values = report.comparison.pairs['difference'].to_numpy()
+    figure = Figure(figsize=(8, 2.4), layout='constrained')
+    axes = figure.add_subplot()
+    axes.bar(np.arange(len(values)), values, width=1, color=np.where(values > 0, '#0b5cad', '#b3261e'))
+    axes.axhline(0, color='black', lw=0.8)
+    axes.set(xlabel=f'{report.unit}, by difference', ylabel='difference', xlim=(-0.5, len(values) - 0.5))
+    axes.spines[['top', 'right']].set_visible(False)
+    return figure
