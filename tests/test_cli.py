@@ -84,6 +84,8 @@ def test_help_loads_nothing_heavy():
         [],
         ['score'],
         ['rank'],
+        ['explain'],
+        ['compare'],
         ['prepare'],
         ['data', 'check'],
         ['convert'],

@@ -68,7 +68,7 @@ def compare(sides: Sequence[pd.DataFrame], lower_better: bool = False) -> Compar
         1.0
     """
     one, other = (_by_key(side) for side in sides)
-    pairs = one.join(other, how='inner', lsuffix='_one', rsuffix='_other').reset_index()
+    pairs = one.merge(other, on='key', suffixes=('_one', '_other')).reset_index()
     if pairs.empty:
         raise ValueError('The two sides have no prompt and no file name in common.')
     pairs['difference'] = (pairs['score_one'] - pairs['score_other']) * (-1 if lower_better else 1)

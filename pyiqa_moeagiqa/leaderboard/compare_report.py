@@ -38,7 +38,7 @@ class Report:
         found, (one, _) = self.comparison, self.names
         low, high = found.win_interval
         start = f'{one} wins {found.win_rate:.0%} of {len(found.pairs)} {self.unit}'.replace('%', ' %')
-        start += f' (95 %: {100 * low:.0f} to {100 * high:.0f}), p {_p(found.p_difference)}'
+        start += f' (95 %: {100 * low:.0f} to {100 * high:.0f}), Wilcoxon p {_p(found.p_difference)}'
         if found.too_few:
             return f'{start}: fewer than {FEWEST} {self.unit} pair, too few to tell.'
         if found.better is None:
@@ -69,7 +69,7 @@ class Report:
         for name, keys in zip(self.names, self.comparison.left_out, strict=True):
             if keys:
                 first = '; '.join(keys[:FIRST_LEFT_OUT]) + ('; …' if len(keys) > FIRST_LEFT_OUT else '')
-                sentences.append(f'Left out, as only {name} has them: {len(keys)} {self.unit} ({first}).')
+                sentences.append(f'Left out, as only {name} has them ({len(keys)}): {first}.')
         return sentences
 
 

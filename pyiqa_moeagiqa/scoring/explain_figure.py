@@ -5,6 +5,7 @@ import warnings
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -83,13 +84,13 @@ def _scores_said(explanation: Explanation) -> list[str]:
     return said
 
 
-def _pixels(explanation: Explanation) -> torch.Tensor:
+def _pixels(explanation: Explanation) -> np.ndarray:
     """(h, w, 3) in [0, 1], as large as is drawn."""
     image = explanation.image
     scale = LONGEST_SIDE / max(image.shape[-2:])
     if scale < 1:
         image = resize(image, [max(1, round(side * scale)) for side in image.shape[-2:]], antialias=True)
-    return to_dtype(image, torch.float32, scale=True).clamp(0, 1).permute(1, 2, 0)
+    return to_dtype(image, torch.float32, scale=True).clamp(0, 1).permute(1, 2, 0).numpy()
 
 
 def _picture(axes: Axes, explanation: Explanation, title: str) -> tuple[float, float, float, float]:
@@ -135,7 +136,7 @@ def _places(axes: Axes, explanation: Explanation) -> None:
         )
         return
     extent = _picture(axes, explanation, 'Places: what each gives to its crop’s score (× 0.001)')
-    grey = 0.4 + 0.6 * _pixels(explanation).mean(dim=2)  # on black no colour would show
+    grey = 0.4 + 0.6 * _pixels(explanation).mean(axis=2)  # on black no colour would show
     axes.imshow(grey, extent=extent, cmap='gray', vmin=0, vmax=1)
     most = 1000 * float(abs(explanation.places).max()) or 1
     drawn = axes.imshow(
@@ -176,7 +177,7 @@ def _scores(axes: Axes, explanation: Explanation) -> None:
 
 
 def _experts(axes: Axes, explanation: Explanation) -> None:
-    gate, chosen = explanation.details.gate[0].cpu(), explanation.details.chosen[0].tolist()
+    gate, chosen = explanation.details.gate[0].cpu().numpy(), explanation.details.chosen[0].tolist()
     axes.imshow(gate, cmap='Blues', vmin=0, vmax=1, aspect='auto')
     for row, weights in enumerate(gate.tolist()):
         for expert, weight in enumerate(weights):

@@ -1,0 +1,199 @@
+"""Two generators compared: the figures against hand-made cases, and the command on small pictures."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageFilter
+from scipy.stats import binomtest, wilcoxon
+from typer.testing import CliRunner
+
+from pyiqa_moeagiqa.cli import app
+from pyiqa_moeagiqa.leaderboard.compare import compare, sign_test, signed_ranks, wilson
+from pyiqa_moeagiqa.leaderboard.compare_report import Report
+
+
+def side(scores: dict[str, list[float]]) -> pd.DataFrame:
+    rows = [(key, f'{key}{n}.png', score) for key, values in scores.items() for n, score in enumerate(values)]
+    return pd.DataFrame(rows, columns=['key', 'path', 'score'])
+
+
+def test_each_prompt_counts_once_by_the_mean_of_its_images():
+    found = compare(
+        [side({'a': [1, 2, 6], 'b': [1], 'c': [2], 'x': [0]}), side({'a': [2], 'b': [3, 5], 'c': [2], 'y': [0]})]
+    )
+    assert found.pairs['key'].tolist() == ['a', 'c', 'b']
+    assert found.pairs['difference'].tolist() == [1, 0, -3]
+    assert found.pairs['images_one'].tolist() == [3, 1, 1]
+    assert found.pairs.loc[0, 'path_one'] == 'a1.png'  # 2 is nearest the mean 3
+    assert found.left_out == (['x'], ['y'])
+    assert found.win_rate == 0.5
+    assert found.difference == pytest.approx(-2 / 3)
+    assert found.too_few
+    assert found.better is None
+
+
+def test_lower_scores_may_be_the_better_ones():
+    better, worse = side({str(n): [n] for n in range(12)}), side({str(n): [n + 1 + n / 10] for n in range(12)})
+    assert compare([better, worse]).better == 1
+    found = compare([better, worse], lower_better=True)
+    assert (found.better, found.win_rate) == (0, 1)
+    assert found.difference > 0
+    assert found.difference_interval[0] > 0
+    assert found.pairs['one'].max() == 11  # scores stay
+
+
+def test_chance_is_not_taken_for_a_difference():
+    random = np.random.default_rng(0)
+    verdicts = []
+    for _ in range(60):
+        one, other = ({str(n): [value] for n, value in enumerate(random.normal(size=20))} for _ in range(2))
+        found = compare([side(one), side(other)])
+        verdicts.append((found.better is not None, found.difference_interval[0] < 0 < found.difference_interval[1]))
+    wrong, covered = np.mean(verdicts, axis=0)
+    assert wrong < 0.15
+    assert covered > 0.85
+
+
+def test_wilson_is_scipys_and_takes_halves():
+    for wins, count in ((0, 4), (7, 12), (40, 40)):
+        expected = binomtest(wins, count).proportion_ci(method='wilson')
+        assert wilson(wins, count) == pytest.approx((expected.low, expected.high))
+    assert wilson(7, 12)[0] < wilson(7.5, 12)[0] < wilson(8, 12)[0]
+
+
+def test_equal_sides_are_a_tie():
+    found = compare([side({str(n): [n] for n in range(9)})] * 2)
+    assert (found.win_rate, found.difference, found.p_difference, found.p_wins, found.better) == (0.5, 0, 1, 1, None)
+
+
+def test_ties_do_not_enter_the_tests():
+    difference = np.array([3.0, -1, 2, 5, 4, 6, 0, 0])
+    assert sign_test(difference) == binomtest(5, 6).pvalue
+    assert signed_ranks(difference) == (wilcoxon(difference[:6]).pvalue, 0)
+    assert signed_ranks(-difference)[1] == 1
+
+
+def test_nothing_in_common_is_said():
+    with pytest.raises(ValueError, match='in common'):
+        compare([side({'a': [1]}), side({'b': [1]})])
+
+
+def test_the_outcome_in_a_sentence():
+    def said(differences):
+        one = side({str(n): [0.5 + value] for n, value in enumerate(differences)})
+        found = compare([one, side({str(n): [0.5] for n in range(len(differences))})])
+        return Report(found, ('A', 'B'), 'moeagiqa', False, 'prompts').sentence()
+
+    assert said([0.1, -0.1, 0.2]) == (
+        'A wins 67 % of 3 prompts (95 %: 21 to 94), Wilcoxon p = 0.75: fewer than 5 prompts pair, too few to tell.'
+    )
+    assert said([0.1, -0.1] * 10).endswith(': the data cannot tell them apart.')
+    assert said([-0.1 - n / 100 for n in range(10)]).endswith('B is the better one, as moeagiqa sees it.')
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """Six prompts, one picture each of sharp/ and two of soft/, and their table."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('COLUMNS', '200')
+    random, rows = np.random.default_rng(0), []
+    for number in range(6):
+        pixels = Image.fromarray(random.integers(0, 256, (96, 96, 3), dtype=np.uint8))
+        for name, radius in ((f'sharp/{number}.png', 0), (f'soft/{number}_a.png', 2), (f'soft/{number}_b.png', 3)):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            pixels.filter(ImageFilter.GaussianBlur(radius)).save(name)
+            rows.append((name, f'<b>prompt</b> {number}'))
+    pd.DataFrame(rows, columns=['path', 'prompt']).to_csv('prompts.csv', index=False)
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ['compare', *map(str, arguments)])
+
+
+def test_folders_pair_by_prompt(folders):
+    rows = (folders / 'prompts.csv').read_text() + 'sharp/extra.png,only here\n'
+    (folders / 'prompts.csv').write_text(rows)
+    Image.open('sharp/0.png').save('sharp/extra.png')
+    result = run('sharp', 'soft/', '--prompts', 'prompts.csv', '--metric', 'entropy')
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv('compare/compare.csv')
+    assert table['key'].tolist().count('<b>prompt</b> 0') == 1
+    assert (table['images_other'] == 2).all()
+    assert len(table) == 6
+    assert 'sharp wins 100 % of 6 prompts' in result.stdout
+    assert 'only sharp has them (1): only here' in result.stdout
+    page = (folders / 'compare/compare.html').read_text()
+    assert '&lt;b&gt;prompt&lt;/b&gt; 0' in page
+    assert '<b>prompt' not in page
+    assert 'http' not in page.replace('http://www.w3.org', '')
+    assert page.count('data:image/jpeg') == 12
+
+
+def test_file_names_pair_where_there_are_no_prompts_or_one(folders):
+    for number in range(6):
+        Image.open(f'soft/{number}_a.png').save(f'soft/{number}.jpg')
+    result = run('soft', 'sharp', '--metric', 'entropy')
+    assert result.exit_code == 0, result.output
+    assert 'soft wins 0 % of 6 file names' in result.stdout
+    assert run('soft', 'sharp', '--metric', 'entropy', '--prompt', 'x', '--output', 'other').exit_code == 0
+    assert pd.read_csv('other/compare.csv').equals(pd.read_csv('compare/compare.csv'))
+
+
+def test_lower_is_better_for_piqe(folders):
+    result = run('sharp', 'soft', '--prompts', 'prompts.csv', '--metric', 'piqe')
+    table = pd.read_csv('compare/compare.csv')
+    assert result.exit_code == 0, result.output
+    assert np.allclose(table['difference'], table['other'] - table['one'])
+    assert 'lower scores are better' in result.stdout
+
+
+def test_a_second_run_computes_what_is_new(folders, tiny_checkpoint, monkeypatch):
+    from pyiqa_moeagiqa.leaderboard import compare_command
+
+    scored, score_items = [], compare_command.score_items
+    monkeypatch.setattr(
+        compare_command,
+        'score_items',
+        lambda metric, items: score_items(metric, [scored.append(i) or i for i in items]),
+    )
+    arguments = ('sharp', 'soft', '--prompts', 'prompts.csv', '--weights', tiny_checkpoint)
+    assert run(*arguments).exit_code == 0
+    first = (folders / 'compare/compare.csv').read_bytes()
+    assert len(scored) == 18
+    assert run(*arguments).exit_code == 0
+    assert len(scored) == 18
+    assert (folders / 'compare/compare.csv').read_bytes() == first
+    Image.open('sharp/0.png').rotate(90).save('sharp/0.png')  # another image under an old name
+    assert run(*arguments).exit_code == 0
+    assert [item.path.name for item in scored[18:]] == ['0.png']
+    refused = run('sharp', 'soft', '--prompts', 'prompts.csv', '--metric', 'entropy')
+    assert refused.exit_code == 2
+    assert "were made with metric 'moeagiqa'" in refused.stderr
+
+
+def test_a_damaged_image_is_reported_and_the_rest_compared(folders):
+    (folders / 'soft/0_a.png').write_bytes(b'no image')
+    result = run('sharp', 'soft', '--prompts', 'prompts.csv', '--metric', 'entropy')
+    assert result.exit_code == 1
+    assert '0_a.png: not scored' in result.stderr
+    assert 'of 6 prompts' in result.stdout
+
+
+def test_misuse_is_one_sentence(folders):
+    (folders / 'none').mkdir()
+    (folders / 'sharp/in').mkdir()
+    for arguments, said in (
+        (('sharp', 'soft'), 'Prompts are needed'),
+        (('sharp', 'missing', '--prompt', 'x'), 'missing: there is no such folder'),
+        (('sharp', 'sharp/0.png', '--prompt', 'x'), 'there is no such folder'),
+        (('sharp', 'sharp/in', '--prompt', 'x'), 'the one holds the other'),
+        (('sharp', 'none', '--prompt', 'x'), 'there are no images'),
+        (('sharp', 'soft', '--metric', 'entropy'), 'No file name'),
+        (('sharp', 'soft', '--metric', 'psnr', '--prompts', 'prompts.csv'), 'reference'),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 2, (arguments, result.output)
+        (line,) = result.stderr.splitlines()
+        assert said in line
+    assert not (folders / 'compare').exists()

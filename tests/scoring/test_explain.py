@@ -1,0 +1,208 @@
+"""What an explanation says is what the network answers when a place or a word is left out; and the figure of it."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import TINY_BLIP, config
+from typer.testing import CliRunner
+
+from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
+from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
+from pyiqa_moeagiqa.checkpoints import Checkpoint, save
+from pyiqa_moeagiqa.cli import app
+from pyiqa_moeagiqa.scoring.explain import Explanation, ExplanationError, explain, read_words
+from pyiqa_moeagiqa.scoring.explain_figure import draw, write_figure
+
+PROMPT = 'a cat in the snow'
+KINDS = {
+    'bert': {},
+    'view': {'view_is_crop': True, 'token_pool': 2, 'crops': 3},
+    'blip': TINY_BLIP | {'prior': True, 'crops': 15, 'targets': ('quality',)},
+    'visual': {'branches': 'visual', 'matching': 0},
+    'semantic': {'branches': 'semantic', 'matching': 0},
+}
+
+
+@pytest.fixture(scope='module')
+def metrics(tmp_path_factory):
+    """A tiny metric of each kind; the experts' weights are large, so that all matters."""
+    made = {}
+    for name, changes in KINDS.items():
+        torch.manual_seed(0)
+        network = MoEAGIQA(config(**changes))
+        for parameter in network.experts.parameters():
+            parameter.data *= 3
+        path = tmp_path_factory.mktemp(name) / f'{name}.safetensors'
+        save(Checkpoint(network.config, network.state_dict(), {'model_name': name}), path)
+        made[name] = MoEAGIQAMetric(pretrained_model_path=str(path))
+    return made
+
+
+@pytest.mark.parametrize('kind', ['bert', 'view', 'blip', 'visual'])
+@torch.no_grad()
+def test_a_place_gives_what_the_crop_loses_without_it(metrics, pictures, kind):
+    metric = metrics[kind]
+    explanation = explain(metric, str(pictures / 'a.png'), PROMPT)
+    fused = []
+    network = metric.network
+    hooked = network.fusion if kind != 'visual' else network.norm
+    handle = hooked.register_forward_hook(lambda module, given, answer: fused.append(answer))
+    _, details = metric(str(pictures / 'a.png'), [PROMPT], return_details=True)
+    handle.remove()
+    crops, tokens = len(explanation.names), explanation.places[0].numel()
+    assert fused[0].shape[1] == crops * tokens
+    side = int(tokens**0.5)
+    for crop, place in ((0, 0), (crops - 1, tokens - 1), (crops // 2, 1)):
+        own = fused[0][0].unflatten(0, (crops, tokens))[crop]
+        without = torch.cat([own[:place], own[place + 1 :]]).mean(dim=0)
+        experts = network.experts['quality']
+        expected = experts(own.mean(dim=0)).score - experts(without).score
+        assert abs(expected) > 1e-6
+        assert explanation.places[crop, place // side, place % side] == pytest.approx(
+            expected.item(), rel=1e-3, abs=1e-6
+        )
+    assert torch.equal(explanation.details.crop_scores, details.crop_scores)
+
+
+@pytest.mark.parametrize('kind', ['bert', 'view', 'blip', 'semantic'])
+def test_a_word_gives_what_the_score_loses_without_it(metrics, pictures, kind):
+    explanation = explain(metrics[kind], str(pictures / 'b.jpg'), PROMPT)
+    score = metrics[kind](str(pictures / 'b.jpg'), [PROMPT]).item()
+    assert explanation.score == pytest.approx(score)
+    assert explanation.words == PROMPT.split()
+    for number, share in enumerate(explanation.word_shares):
+        words = PROMPT.split()
+        words.pop(number)
+        without = metrics[kind](str(pictures / 'b.jpg'), [' '.join(words)]).item()
+        assert share == pytest.approx(score - without, abs=1e-6)
+    assert max(map(abs, explanation.word_shares)) > 1e-5
+
+
+def test_the_image_is_encoded_once(metrics, pictures, monkeypatch):
+    network, calls = metrics['bert'].network, []
+    encode = network.encode
+    monkeypatch.setattr(network, 'encode', lambda *given: calls.append(1) or encode(*given))
+    explain(metrics['bert'], str(pictures / 'sub/c.webp'), 'many words ' * 12)
+    assert len(calls) == 1
+
+
+def test_words_that_do_not_fit_are_not_read():
+    assert read_words('one two', 35) == (['one', 'two'], [])
+    assert read_words('one two  three\nfour', 5) == (['one', 'two', 'three'], ['four'])
+    words, unread = read_words('hyperrealistically ' + 'so ' * 40, 35)
+    assert len(words) + len(unread) == 41
+    assert read_words('', 35) == ([], [])
+
+
+def test_an_unread_word_has_no_share_and_the_last_read_one_has(metrics, pictures):
+    prompt = ' '.join(f'word{n}' for n in range(60))
+    explanation = explain(metrics['bert'], str(pictures / 'a.png'), prompt)
+    assert explanation.unread
+    assert explanation.words + explanation.unread == prompt.split()
+    assert explanation.word_shares[-1] != 0
+
+
+def hand_made(boxes, places, size=(10, 20)) -> Explanation:
+    details = SimpleNamespace(scores={'quality': torch.tensor([[0.5]])})
+    image = torch.zeros(3, *size, dtype=torch.uint8)
+    return Explanation(image, '', 'quality', details, ['1', '2'], boxes, torch.tensor(places), [], [], [])
+
+
+def test_the_map_is_the_mean_where_crops_overlap_and_nothing_where_none_looks():
+    places = [[[1.0, 2.0], [3.0, 4.0]], [[5.0, 5.0], [5.0, 5.0]]]
+    shown = hand_made([(0, 0, 8), (4, 4, 8)], places).place_map()
+    assert shown.shape == (10, 20)
+    assert (shown[:4, :4] == 1).all()
+    assert (shown[:4, 4:8] == 2).all()
+    assert (shown[4:8, :4] == 3).all()
+    assert (shown[4:8, 4:8] == (4 + 5) / 2).all()
+    assert (shown[8:, 4:12] == 5).all()
+    assert np.isnan(shown[:4, 8:]).all()
+    assert np.isnan(shown[:, 12:]).all()
+
+
+def test_a_large_image_has_a_small_map():
+    shown = hand_made([(0, 0, 4000), (0, 4000, 4000)], [[[1.0]], [[3.0]]], (4000, 8000)).place_map()
+    assert shown.shape == (400, 800)
+    assert (shown[:, :400] == 1).all()
+    assert (shown[:, 400:] == 3).all()
+
+
+def test_the_view_is_the_square_in_the_middle(metrics, pictures):
+    explanation = explain(metrics['view'], str(pictures / 'a.png'), PROMPT)  # 70 high, 90 wide
+    assert explanation.names == ['view', '1', '2', '3']
+    assert explanation.boxes[0] == (0, 10, 70)
+
+
+@pytest.mark.parametrize('kind', list(KINDS))
+@pytest.mark.parametrize('size', [(90, 70), (300, 60), (40, 30)])
+def test_every_kind_is_drawn(metrics, tmp_path, kind, size):
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    explanation = explain(metrics[kind], Image.fromarray(pixels), 'a $5 cat_ {\\x} 猫 ' * 3)
+    write_figure(explanation, tmp_path / 'e.png')
+    with Image.open(tmp_path / 'e.png') as image:
+        assert image.format == 'PNG'
+        assert 1000 < image.size[0] < 2000
+    titles = ' '.join(axes.get_title(loc='left') for axes in draw(explanation).axes)
+    assert ('Places' in titles) == (kind != 'semantic')
+    assert ('Words' in titles) == (kind != 'visual')
+    assert 'Gate' in titles
+    json.dumps(explanation.as_dict())
+
+
+def test_other_metrics_are_not_explained():
+    with pytest.raises(ExplanationError, match='no metric of this package'):
+        explain(torch.nn.Identity(), 'a.png', PROMPT)
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ['explain', *map(str, arguments)])
+
+
+def test_the_command_draws_and_prints(tiny_checkpoint, pictures, tmp_path):
+    output = tmp_path / 'new' / 'e.svg'
+    result = run(
+        pictures / 'a.png',
+        '--prompt',
+        PROMPT,
+        '--weights',
+        tiny_checkpoint,
+        '--target',
+        'alignment',
+        '--output',
+        output,
+        '--json',
+    )
+    assert result.exit_code == 0, result.output
+    numbers = json.loads(result.stdout)
+    assert numbers['target'] == 'alignment'
+    assert [word for word, _ in numbers['words']] == PROMPT.split()
+    assert output.read_text().startswith('<?xml')
+
+
+def test_misuse_is_one_sentence(tiny_checkpoint, pictures, tmp_path):
+    image, weights = pictures / 'a.png', ('--weights', tiny_checkpoint)
+    (tmp_path / 'p.csv').write_text('path,prompt\nother.png,a dog\n')
+    for arguments, said in (
+        ((image, *weights), 'no prompt is known'),
+        ((image, '--prompts', tmp_path / 'p.csv', *weights), 'no prompt is known'),
+        ((pictures, '--prompt', 'x', *weights), 'it is a folder'),
+        ((pictures / '*', '--prompt', 'x', *weights), 'one at a time'),
+        ((image, '--prompt', 'x', '--output', 'e.gif', *weights), 'must end in .png'),
+        ((image, '--prompt', 'x', '--target', 'beauty', *weights), "target is 'beauty'"),
+        ((tmp_path / 'p.csv', '--prompt', 'x', *weights), 'no image that Pillow can read'),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 2, arguments
+        (line,) = result.stderr.splitlines()
+        assert said in line
+
+
+def test_a_graph_cannot_be_explained(metrics, monkeypatch):
+    monkeypatch.setattr(metrics['bert'], 'network', torch.nn.Identity())  # in the place of ONNX Runtime's
+    with pytest.raises(ExplanationError, match='an ONNX graph cannot be explained; give the checkpoint'):
+        explain(metrics['bert'], 'a.png', PROMPT)
