@@ -36,8 +36,9 @@ class Explanation:
         boxes: (n, 3) of (y, x, side) in pixels: what each of them looks at. Empty for 'image'.
         places: (n, h, w), what each place gives to the score of its crop: that score minus the crop's score when the place's
             token is left out of the mean of all. Positive raises the score. As a mean, they are relative to the crop's
-            other places: they add up to about 0, and say nothing of what all places have in common. A token also knows
-            something of what is around it. None without the visual branch, or where a crop has one token.
+            other places: they add up to about 0, and say nothing of what all places have in common. A token has seen
+            what is around it, too: this tells what the network pools there, not what a change of those pixels would do to the
+            score. None without the visual branch, or where a crop has one token.
         words: the prompt's words that the network reads.
         word_shares: for each of them, what it gives to the image's score: that minus the score for the prompt without it.
         unread: words at the prompt's end that do not fit.

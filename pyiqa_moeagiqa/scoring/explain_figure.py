@@ -136,6 +136,7 @@ def _places(axes: Axes, explanation: Explanation) -> None:
         )
         return
     extent = _picture(axes, explanation, 'Places: what each gives to its crop’s score (× 0.001)')
+    axes.set_xlabel('of what is pooled there; changed pixels may do otherwise', size=8, color=QUIET)
     grey = 0.4 + 0.6 * _pixels(explanation).mean(axis=2)  # on black no colour would show
     axes.imshow(grey, extent=extent, cmap='gray', vmin=0, vmax=1)
     most = 1000 * float(abs(explanation.places).max()) or 1
