@@ -247,7 +247,7 @@ USAGE = {
     'no weights yet': (['--metric', 'moeagiqa-v2', '--weights', 'moeagiqa-v2'], 'moeagiqa-v2 has no weights yet'),
     'metric': (['--metric', 'beauty'], '--metric beauty: pyiqa has no such metric'),
     'reference': (['--metric', 'psnr'], '--metric psnr: it compares with a reference image'),
-    'not for others': (['--metric', 'piqe'], '--metric piqe takes no --weights'),
+    'not for others': (['--metric', 'piqe', '--crops', '2'], '--metric piqe takes no --crops'),
 }
 
 
