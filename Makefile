@@ -4,7 +4,7 @@ VENV := .venv
 PARITY := .venv-parity
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test compact parity clean
+.PHONY: demo test docs compact parity clean
 
 demo: $(STAMP)
 	$(VENV)/bin/python -m demo.demo --output demo_output
@@ -13,6 +13,10 @@ test: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pytest
+
+# The pages of docs/ as a site: open site/index.html. Needs no network once the environment is there.
+docs: $(STAMP)
+	$(VENV)/bin/mkdocs build --quiet
 
 # Trains the embedded default again, from its published parts: make compact DATA=folder-of-AGIQA-3K
 compact: $(STAMP)
@@ -29,10 +33,10 @@ $(PARITY)/.installed: requirements/imagereward.txt
 	$(PARITY)/bin/pip install --quiet --requirement requirements/imagereward.txt
 	touch $@
 
-$(STAMP): setup.py requirements/test.txt
+$(STAMP): setup.py requirements/test.txt requirements/docs.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --editable . --requirement requirements/test.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(PARITY) build dist *.egg-info demo_output
+	rm -rf $(VENV) $(PARITY) build dist *.egg-info demo_output site

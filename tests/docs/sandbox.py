@@ -1,0 +1,122 @@
+"""A folder with small stand-ins of all files that the pages name, and the package's large parts made tiny."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import downloads
+import numpy as np
+import pandas as pd
+import pyiqa.default_model_configs
+import skimage
+import yaml
+from option_files import FILES, as_tiny, make_tables, read_options, tiny_weights
+from PIL import Image
+from pytest import MonkeyPatch
+from stand_ins import released_config, write_released
+
+from pyiqa_moeagiqa import checkpoints
+from pyiqa_moeagiqa.checkpoints import start
+from pyiqa_moeagiqa.data import shared_files
+from pyiqa_moeagiqa.data.info import shared_folder
+from pyiqa_moeagiqa.data.prepare import prepare
+from pyiqa_moeagiqa.data.shared_files import write
+
+INFO = {
+    'model_name': 'moeagiqa',
+    'dataset': 'AGIQA-3K',
+    'mos_range': [0, 5],
+    'interval': {'quality': [-0.1, 0.1], 'alignment': [-0.1, 0.1]},
+}
+PHOTO = Path(skimage.data.__file__).parent / 'chelsea.png'
+
+
+def fill(folder: Path, tiny_checkpoint: Path) -> None:
+    """Write the stand-ins: pictures, tables, downloads, checkpoints, option files."""
+    Image.open(PHOTO).save(folder / 'cat.png')
+    _pictures(folder)
+    _download_and_tables(folder)
+    _checkpoints(folder, tiny_checkpoint)
+    _tiny_options(folder)
+
+
+def _pictures(folder: Path) -> None:
+    rows = [(f'{number}.png', f'a cat, number {number}') for number in range(4)]
+    (folder / 'images').mkdir()
+    for name, _ in rows:
+        _noise(folder / 'images' / name)
+    pd.DataFrame(rows, columns=['path', 'prompt']).to_csv(folder / 'prompts.csv', index=False)
+
+
+def _noise(path: Path) -> None:
+    seed = sum(map(ord, path.name))
+    pixels = np.random.default_rng(seed).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def _download_and_tables(folder: Path) -> None:
+    """AGIQA-3K as downloaded and as prepared; the other sets as prepared; a table of one's own."""
+    (folder / 'AGIQA-3K').mkdir()
+    downloads.agiqa3k(folder / 'AGIQA-3K')
+    for picture in (folder / 'AGIQA-3K' / 'images').iterdir():
+        _noise(picture)
+    (folder / 'datasets').mkdir()
+    make_tables(folder / 'datasets')
+    prepare('agiqa3k', folder / 'AGIQA-3K', folder / 'datasets' / 'agiqa3k.csv')
+    own = pd.read_csv(folder / 'prompts.csv').assign(quality=[1.0, 2.0, 3.0, 4.0])
+    own.assign(path='images/' + own['path']).to_csv(folder / 'my.csv', index=False)
+
+
+def _checkpoints(folder: Path, tiny_checkpoint: Path) -> None:
+    """The default's stand-in, one that a run has left, and the paper's released files."""
+    tiny = checkpoints.read(tiny_checkpoint)
+    (folder / 'default').mkdir()
+    checkpoints.save(replace(tiny, info=tiny.info | INFO), folder / 'default' / 'moeagiqa.safetensors')
+    trained = folder / 'experiments' / 'NAME' / 'models' / 'net_best.safetensors'
+    checkpoints.save(tiny, trained)
+    released = write_released(folder / 'released')
+    released['finetuned_v2'].rename(folder / 'best.pth')
+    released['prior'].rename(folder / 'prior_best.pth')
+
+
+def _tiny_options(folder: Path) -> None:
+    """All option files for networks that train in a second, one epoch long, where ``options write`` will find them."""
+    (folder / 'encoders').mkdir()
+    weights = tiny_weights(folder / 'encoders')
+    for name in FILES:
+        options = as_tiny(read_options(name), Path('datasets'), weights, folder)
+        options['train'] = {key: value for key, value in options['train'].items() if key != 'total_iter'}
+        options['train']['total_epoch'] = 1
+        options['datasets']['train']['batch_size_per_gpu'] = 4
+        path = folder / 'shared' / 'options' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(options, sort_keys=False))
+
+
+def enter(folder: Path, patch: MonkeyPatch, tiny_default: bool) -> None:
+    """Work in the folder, with the tiny option files and, if so wished, the tiny default."""
+    patch.chdir(folder)
+    patch.setenv('MOEAGIQA_HOME', str(folder / 'home'))
+    patch.setenv('COLUMNS', '120')
+    shared = {'options': folder / 'shared' / 'options', 'datasets_meta': shared_folder('datasets_meta')}
+    patch.setattr(shared_files, 'shared_folder', shared.__getitem__)
+    if tiny_default:
+        find = sys.modules['pyiqa_moeagiqa.checkpoints.find']  # the package has a function of that name
+        patch.setattr(find, 'resources', SimpleNamespace(files=lambda package: folder / 'default'))
+    convert = checkpoints.convert_released
+    patch.setattr(
+        checkpoints,
+        'convert_released',
+        lambda finetuned, prior, visual, *rest, **named: convert(
+            finetuned,
+            prior,
+            visual or folder / 'released' / 'visual.pth',
+            *rest,
+            config=released_config('v2' if prior else 'v1'),
+            **named,
+        ),
+    )
+    musiq = {'metric_opts': {'type': 'MUSIQ', 'pretrained': False}, 'metric_mode': 'NR'}
+    patch.setitem(pyiqa.default_model_configs.DEFAULT_CONFIGS, 'musiq', musiq)
+    write(folder)
