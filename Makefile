@@ -16,7 +16,7 @@ test: $(STAMP)
 
 # The pages of docs/ as a site: open site/index.html. Needs no network once the environment is there.
 docs: $(STAMP)
-	$(VENV)/bin/mkdocs build --quiet
+	$(VENV)/bin/mkdocs build --strict
 
 # Trains the embedded default again, from its published parts: make compact DATA=folder-of-AGIQA-3K
 compact: $(STAMP)

@@ -59,8 +59,9 @@ def _show_prompts(report: Report, console: Console) -> None:
 
 def _histogram(title: str, edges: list[float], counts: list[int]) -> Table:
     table = Table(title=title, title_justify='left', show_header=False, box=None)
+    largest = max(1, *counts)  # no MOS may be within the range
     for low, high, count in zip(edges, edges[1:], counts, strict=False):
-        table.add_row(f'{low:.4g} to {high:.4g}', '█' * round(BAR * count / max(counts)), str(count))
+        table.add_row(f'{low:.4g} to {high:.4g}', '█' * round(BAR * count / largest), str(count))
     return table
 
 

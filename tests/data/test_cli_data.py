@@ -117,6 +117,12 @@ def test_what_is_wrong_is_listed_with_exit_code_1(table):
     ]
 
 
+def test_a_range_that_no_mos_lies_in_is_a_finding_and_no_crash(table):
+    result = run('data', 'check', table, '--mos-range', 20, 30)
+    assert result.exit_code == 1
+    assert "wrong: column 'alignment' is outside 20 to 30 in rows 2 ('9'), 3 ('8'), 4 ('7')" in result.stdout
+
+
 def test_the_report_as_json(table):
     table.write_text(table.read_text() + 'gone.png,ein Bär,5,1,test\n')
     result = run('data', 'check', table, '--json', '--targets', ' alignment')

@@ -1,15 +1,17 @@
 """One rule per program that the pages name: run it where that can be, else check all of it that can be checked."""
 
+import ast
 import doctest
 import functools
 import importlib.util
+import itertools
 import re
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable
-from importlib.metadata import metadata
 from pathlib import Path
+from typing import Any
 
 import pyiqa
 import pyiqa.train
@@ -138,13 +140,23 @@ def pip(arguments: list[str]) -> str:
 
 
 def _extras() -> list[str]:
-    return metadata('pyiqa-moeagiqa').get_all('Provides-Extra')
+    return list(_packaging()['extras_require'])
 
 
 def _known_packages() -> set[str]:
-    ours = [Requirement(line).name for line in metadata('pyiqa-moeagiqa').get_all('Requires-Dist')]
-    lines = (ROOT / 'requirements' / 'test.txt').read_text().splitlines()
-    return {*ours, *(Requirement(line).name for line in lines if line[:1].isalpha())}
+    packaging = _packaging()
+    lines = [*packaging['install_requires'], *itertools.chain(*packaging['extras_require'].values())]
+    lines += (ROOT / 'requirements' / 'test.txt').read_text().splitlines()
+    return {Requirement(line).name for line in lines if line[:1].isalpha()}
+
+
+def _packaging() -> dict[str, Any]:
+    """What setup.py says: an environment's own note of it may be older."""
+    tree = ast.parse((ROOT / 'setup.py').read_text(encoding='utf-8'))
+    calls = (node.value for node in tree.body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call))
+    call = next(call for call in calls if getattr(call.func, 'id', '') == 'setup')
+    wanted = ('install_requires', 'extras_require')
+    return {part.arg: ast.literal_eval(part.value) for part in call.keywords if part.arg in wanted}
 
 
 def make(arguments: list[str]) -> str:

@@ -59,13 +59,21 @@ def _download_and_tables(folder: Path) -> None:
     """AGIQA-3K as downloaded and as prepared; the other sets as prepared; a table of one's own."""
     (folder / 'AGIQA-3K').mkdir()
     downloads.agiqa3k(folder / 'AGIQA-3K')
+    annotations = pd.read_csv(folder / 'AGIQA-3K' / 'data.csv', keep_default_na=False)
+    annotations['mos_quality'] = np.linspace(0, 5, len(annotations))  # in small splits, too, no two are the same
+    annotations.to_csv(folder / 'AGIQA-3K' / 'data.csv', index=False)
     for picture in (folder / 'AGIQA-3K' / 'images').iterdir():
         _noise(picture)
     (folder / 'datasets').mkdir()
     make_tables(folder / 'datasets')
     prepare('agiqa3k', folder / 'AGIQA-3K', folder / 'datasets' / 'agiqa3k.csv')
-    own = pd.read_csv(folder / 'prompts.csv').assign(quality=[1.0, 2.0, 3.0, 4.0])
-    own.assign(path='images/' + own['path']).to_csv(folder / 'my.csv', index=False)
+    parts = ['train'] * 4 + ['val'] * 3 + ['test'] * 3
+    own = (
+        pd.read_csv(folder / 'datasets' / 'koniq10k.csv')
+        .drop(columns='alignment')
+        .assign(quality=np.linspace(1, 5, 10), part=parts)
+    )
+    own.assign(path='datasets/' + own['path']).to_csv(folder / 'my.csv', index=False)
 
 
 def _checkpoints(folder: Path, tiny_checkpoint: Path) -> None:
@@ -85,13 +93,21 @@ def _tiny_options(folder: Path) -> None:
     (folder / 'encoders').mkdir()
     weights = tiny_weights(folder / 'encoders')
     for name in FILES:
-        options = as_tiny(read_options(name), Path('datasets'), weights, folder)
-        options['train'] = {key: value for key, value in options['train'].items() if key != 'total_iter'}
-        options['train']['total_epoch'] = 1
-        options['datasets']['train']['batch_size_per_gpu'] = 4
         path = folder / 'shared' / 'options' / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        options = _short(as_tiny(read_options(name), Path('datasets'), weights, folder))
         path.write_text(yaml.safe_dump(options, sort_keys=False))
+
+
+def _short(options: dict) -> dict:
+    """One epoch of four pictures a step; two crops a picture in testing."""
+    options['train'] = {key: value for key, value in options['train'].items() if key != 'total_iter'}
+    options['train']['total_epoch'] = 1
+    options['datasets']['train']['batch_size_per_gpu'] = 4
+    if options['model_type'] == 'MoEAGIQAModel':
+        for section in (options['network'], options['datasets']['val']):
+            section['crops'] = 2
+    return options
 
 
 def enter(folder: Path, patch: MonkeyPatch, tiny_default: bool) -> None:

@@ -1,5 +1,6 @@
 """Every command and every example on the pages works as it stands there."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,12 @@ TEXT = ('', 'text', 'csv', 'json', 'yaml')  # shown, not typed
 EXAMPLES = ('python', 'pycon')
 
 
-@pytest.fixture
-def inside(tmp_path, tiny_checkpoint, monkeypatch):
-    """Enter a fresh folder of stand-ins."""
-
-    def enter(tiny_default: bool = True) -> None:
-        sandbox.fill(tmp_path, tiny_checkpoint)
-        sandbox.enter(tmp_path, monkeypatch, tiny_default)
-
-    return enter
+@pytest.fixture(scope='module')
+def filled(tmp_path_factory, tiny_checkpoint) -> Path:
+    """A folder of all stand-ins."""
+    folder = tmp_path_factory.mktemp('filled')
+    sandbox.fill(folder, tiny_checkpoint)
+    return folder
 
 
 def run_block(block: Block, names: dict, page: str) -> None:
@@ -38,13 +36,11 @@ def run_block(block: Block, names: dict, page: str) -> None:
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
-def test_what_stands_on_a_page_works(page, inside):
-    found = list(blocks(page))
-    if not found:
-        return
-    inside(tiny_default=page.name not in WITH_THE_REAL_DEFAULT)
+def test_what_stands_on_a_page_works(page, filled, tmp_path, monkeypatch):
+    folder = shutil.copytree(filled, tmp_path / 'folder')
+    sandbox.enter(folder, monkeypatch, tiny_default=page.name not in WITH_THE_REAL_DEFAULT)
     names = {'__name__': '__main__'}
-    for block in found:
+    for block in blocks(page):
         run_block(block, names, page.name)
 
 
@@ -79,13 +75,6 @@ WRONG = {
 }
 
 
-@pytest.fixture(scope='module')
-def filled(tmp_path_factory, tiny_checkpoint):
-    folder = tmp_path_factory.mktemp('filled')
-    sandbox.fill(folder, tiny_checkpoint)
-    return folder
-
-
 @pytest.mark.parametrize('name', WRONG)
 def test_a_wrong_command_is_found(name, filled, monkeypatch):
     sandbox.enter(filled, monkeypatch, tiny_default=True)
@@ -116,7 +105,7 @@ def test_a_wrong_command_within_a_sentence_is_found(words):
 
 def test_commands_are_taken_apart_as_a_shell_does(tmp_path):
     (tmp_path / 'page.md').write_text(
-        'Text, `moeagiqa weights list` in it.\n\n```console\n$ make demo \\\n    X=1   # said\nshown\n$ pip install \'.[onnx]\' && make test\n```\n'
+        "Text, `moeagiqa weights list` in it.\n\n```console\n$ make demo \\\n    X=1   # said\nshown\n$ pip install '.[onnx]' && make test\n```\n"
     )
     (block,) = blocks(tmp_path / 'page.md')
     assert [tuple(command) for command in commands(block)] == [
