@@ -1,7 +1,6 @@
 """A folder with small stand-ins of all files that the pages name, and the package's large parts made tiny."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,15 +8,15 @@ import downloads
 import numpy as np
 import pandas as pd
 import pyiqa.default_model_configs
+import pytest
 import skimage
 import yaml
 from option_files import FILES, as_tiny, make_tables, read_options, tiny_weights
 from PIL import Image
-from pytest import MonkeyPatch
 from stand_ins import released_config, write_released
 
 from pyiqa_moeagiqa import checkpoints
-from pyiqa_moeagiqa.checkpoints import start
+from pyiqa_moeagiqa.checkpoints.start import start_network
 from pyiqa_moeagiqa.data import shared_files
 from pyiqa_moeagiqa.data.info import shared_folder
 from pyiqa_moeagiqa.data.prepare import prepare
@@ -32,13 +31,13 @@ INFO = {
 PHOTO = Path(skimage.data.__file__).parent / 'chelsea.png'
 
 
-def fill(folder: Path, tiny_checkpoint: Path) -> None:
+def fill(folder: Path) -> None:
     """Write the stand-ins: pictures, tables, downloads, checkpoints, option files."""
     Image.open(PHOTO).save(folder / 'cat.png')
     _pictures(folder)
     _download_and_tables(folder)
-    _checkpoints(folder, tiny_checkpoint)
-    _tiny_options(folder)
+    options = _tiny_options(folder)
+    _checkpoints(folder, options['moeagiqa_compact.yml'])
 
 
 def _pictures(folder: Path) -> None:
@@ -76,27 +75,27 @@ def _download_and_tables(folder: Path) -> None:
     own.assign(path='datasets/' + own['path']).to_csv(folder / 'my.csv', index=False)
 
 
-def _checkpoints(folder: Path, tiny_checkpoint: Path) -> None:
+def _checkpoints(folder: Path, compact: dict) -> None:
     """The default's stand-in, one that a run has left, and the paper's released files."""
-    tiny = checkpoints.read(tiny_checkpoint)
-    (folder / 'default').mkdir()
-    checkpoints.save(replace(tiny, info=tiny.info | INFO), folder / 'default' / 'moeagiqa.safetensors')
-    trained = folder / 'experiments' / 'NAME' / 'models' / 'net_best.safetensors'
-    checkpoints.save(tiny, trained)
+    network, _ = start_network(compact['network'])
+    tiny = checkpoints.Checkpoint(network.config, network.state_dict(), INFO)
+    checkpoints.save(tiny, folder / 'default' / 'moeagiqa.safetensors')
+    checkpoints.save(tiny, folder / 'experiments' / 'NAME' / 'models' / 'net_best.safetensors')
     released = write_released(folder / 'released')
     released['finetuned_v2'].rename(folder / 'best.pth')
     released['prior'].rename(folder / 'prior_best.pth')
 
 
-def _tiny_options(folder: Path) -> None:
+def _tiny_options(folder: Path) -> dict[str, dict]:
     """All option files for networks that train in a second, one epoch long, where ``options write`` will find them."""
     (folder / 'encoders').mkdir()
     weights = tiny_weights(folder / 'encoders')
-    for name in FILES:
+    made = {name: _short(as_tiny(read_options(name), Path('datasets'), weights, folder)) for name in FILES}
+    for name, options in made.items():
         path = folder / 'shared' / 'options' / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        options = _short(as_tiny(read_options(name), Path('datasets'), weights, folder))
         path.write_text(yaml.safe_dump(options, sort_keys=False))
+    return made
 
 
 def _short(options: dict) -> dict:
@@ -110,7 +109,7 @@ def _short(options: dict) -> dict:
     return options
 
 
-def enter(folder: Path, patch: MonkeyPatch, tiny_default: bool) -> None:
+def enter(folder: Path, patch: pytest.MonkeyPatch, tiny_default: bool) -> None:
     """Work in the folder, with the tiny option files and, if so wished, the tiny default."""
     patch.chdir(folder)
     patch.setenv('MOEAGIQA_HOME', str(folder / 'home'))

@@ -15,10 +15,10 @@ EXAMPLES = ('python', 'pycon')
 
 
 @pytest.fixture(scope='module')
-def filled(tmp_path_factory, tiny_checkpoint) -> Path:
+def filled(tmp_path_factory) -> Path:
     """A folder of all stand-ins."""
     folder = tmp_path_factory.mktemp('filled')
-    sandbox.fill(folder, tiny_checkpoint)
+    sandbox.fill(folder)
     return folder
 
 
