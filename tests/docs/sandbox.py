@@ -42,14 +42,15 @@ def fill(folder: Path) -> None:
 
 def _pictures(folder: Path) -> None:
     rows = [(f'{number}.png', f'a cat, number {number}') for number in range(4)]
-    (folder / 'images').mkdir()
-    for name, _ in rows:
-        _noise(folder / 'images' / name)
+    for place in ('images', 'before', 'after'):
+        (folder / place).mkdir()
+        for name, _ in rows:
+            _noise(folder / place / name)
     pd.DataFrame(rows, columns=['path', 'prompt']).to_csv(folder / 'prompts.csv', index=False)
 
 
 def _noise(path: Path) -> None:
-    seed = sum(map(ord, path.name))
+    seed = sum(map(ord, path.parent.name + path.name))
     pixels = np.random.default_rng(seed).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
 

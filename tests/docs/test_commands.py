@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import sandbox
+import torch
 from blocks import Block, blocks, commands, inline_commands
 from programs import ROOT, Wrong, options_are_known, run, run_python
 
@@ -20,6 +21,15 @@ def filled(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('filled')
     sandbox.fill(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny networks gain nothing by threads that wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def run_block(block: Block, names: dict, page: str) -> None:
