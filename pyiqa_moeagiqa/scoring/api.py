@@ -49,7 +49,7 @@ def score(
 def rank(
     images: Any, prompts: Prompts = None, *, metric: Any = 'moeagiqa', target: str | None = None, **options: Any
 ) -> pd.DataFrame:
-    """As ``score``, prompt by prompt, the best first, with a column ``rank`` from 1 on; <NA> for what has no score."""
+    """As ``score``, prompt by prompt, the best first, with a column ``rank`` from 1 on; ``<NA>`` for what has no score."""
     made = _metric(metric, target, options)
     return ranked(score(images, prompts, metric=made), made.lower_better)
 

@@ -41,8 +41,8 @@ def fill(folder: Path) -> None:
 
 
 def _pictures(folder: Path) -> None:
-    rows = [(f'{number}.png', f'a cat, number {number}') for number in range(4)]
-    for place in ('images', 'before', 'after'):
+    rows = [(name, f'a cat, {name}') for name in ('0.png', '1.png', '2.png', 'cat.png')]
+    for place in ('images', 'A', 'B'):
         (folder / place).mkdir()
         for name, _ in rows:
             _noise(folder / place / name)

@@ -30,7 +30,7 @@ class Fetched(HTMLParser):
 def site(tmp_path_factory) -> Path:
     """The site, built from a copy of what it is made of: a build may be beside it already."""
     folder = tmp_path_factory.mktemp('site')
-    for name in ('docs', 'pyiqa_moeagiqa'):
+    for name in ('docs', 'pyiqa_moeagiqa', 'scripts'):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns('*.safetensors', '__pycache__'))
     for name in ('mkdocs.yml', 'CONTRIBUTING.md', 'MODEL_CARD.md'):
         shutil.copy(ROOT / name, folder)
@@ -58,6 +58,12 @@ def test_pages_fetch_nothing_from_elsewhere(site):
 def test_styles_fetch_nothing_from_elsewhere(site):
     for style in site.rglob('*.css'):
         assert not re.search(r'(@import|url\()\s*["\']?(\w+:)?//', style.read_text(encoding='utf-8')), style
+
+
+def test_examples_in_docstrings_are_code(site):
+    text = (site / 'reference.html').read_text(encoding='utf-8')
+    assert '<blockquote>' not in text  # what Markdown makes of >>>
+    assert '&gt;&gt;&gt;' in text
 
 
 def test_options_of_create_metric_are_in_the_reference(site):
