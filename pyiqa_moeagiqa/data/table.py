@@ -48,11 +48,12 @@ def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise TableError(f'{path}: it cannot be read as {path.suffix[1:].upper()} ({reason}).') from None
-    _check_columns(path, table, columns)
+    require_columns(path, table, columns)
     return table
 
 
-def _check_columns(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> None:
+def require_columns(path: Path | str, table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise a TableError for a table without rows, without one of ``columns``, or with two columns of one name."""
     there = list(table.columns)
     missing = [column for column in columns if column not in there]
     if missing and there:

@@ -1,6 +1,7 @@
 """``moeagiqa score``: finds images and prompts, shows progress and a table, reports what failed."""
 
 import sys
+from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..plugin import METRICS
 from .output import ScoreFile, check_ending
 from .run import Result, score_items, takes_prompts
 from .scale import scale_of
-from .sources import Item, SourceError, find_items
+from .sources import Item, SourceError, find_items, require_prompt, sources_line, tallied
 from .tables import as_table
 
 # of create_metric's options, where the command has another
@@ -30,16 +31,18 @@ def score(
     output: Path | None,
     metric_name: str,
     options: dict[str, Any],
+    prompt_from: str = 'auto',
 ) -> int:
     """Score, print, write; returns how many images could not be scored.
 
     Args:
         options: of ``create_metric``, by name; those that are None are left out.
+        prompt_from: as ``find_items`` takes it.
 
     Raises:
         ValueError: for paths, prompts, metric or output that cannot be used.
     """
-    metric, results = start(paths, prompt, prompts, output, metric_name, options)
+    metric, results = start(paths, prompt, prompts, output, metric_name, options, prompt_from)
     scored, written, failed = [], 0, 0
     with closing(results):
         for result in results:
@@ -62,6 +65,7 @@ def start(
     output: Path | None,
     metric_name: str,
     options: dict[str, Any],
+    prompt_from: str = 'auto',
 ) -> tuple[Any, Generator[Result, None, None]]:
     """The metric, and results to be asked for one by one: what fails is said, and rows are written where there is an output.
 
@@ -69,19 +73,14 @@ def start(
     """
     if output:
         check_ending(output)
-    count = sum(1 for _ in find_items(paths, prompt, prompts))  # says what is wrong, too
-    items = find_items(paths, prompt, prompts)
-    has_prompts = prompt is not None or prompts is not None
-    _check_prompts(metric_name in METRICS, has_prompts)  # before a large network is loaded
+    items = find_items(paths, prompt, prompts, prompt_from)  # says what is wrong, too
+    count = sum(1 for _ in find_items(paths, prompt, prompts, None))
+    if metric_name in METRICS:
+        items = require_prompt(items)  # before a large network is loaded
     metric = make_metric(metric_name, {name: value for name, value in options.items() if value is not None})
-    _check_prompts(takes_prompts(metric), has_prompts)
+    items = require_prompt(items) if takes_prompts(metric) else items
     file = ScoreFile(output, made_by(metric_name, metric), scale_of(metric)) if output else None
-    return metric, _results(metric, items, count, file)
-
-
-def _check_prompts(needs_prompts: bool, has_prompts: bool) -> None:
-    if needs_prompts and not has_prompts:
-        raise SourceError('Prompts are needed: give either --prompt TEXT for all images or --prompts FILE.')
+    return metric, _results(metric, items, count, file, looked_up=prompt is None and prompts is None)
 
 
 def made_by(metric_name: str, metric: Any) -> dict[str, Any]:
@@ -91,9 +90,12 @@ def made_by(metric_name: str, metric: Any) -> dict[str, Any]:
     return {'metric': metric_name} | getattr(metric.net, 'made_by', {'pyiqa': pyiqa.__version__})
 
 
-def _results(metric: Any, items: Iterable[Item], count: int, file: ScoreFile | None) -> Generator[Result, None, None]:
+def _results(
+    metric: Any, items: Iterable[Item], count: int, file: ScoreFile | None, looked_up: bool
+) -> Generator[Result, None, None]:
+    tally: Counter[str] = Counter()
     try:
-        for result in tqdm(score_items(metric, items, file), total=count, unit='image', disable=None):
+        for result in tqdm(score_items(metric, tallied(items, tally), file), total=count, unit='image', disable=None):
             for note in result.notes:
                 tqdm.write(f'{result.path}: {note}', file=sys.stderr)
             if result.score is None:
@@ -102,6 +104,8 @@ def _results(metric: Any, items: Iterable[Item], count: int, file: ScoreFile | N
     finally:
         if file:
             file.close()
+    if looked_up and any(tally.keys() - {''}):
+        tqdm.write(sources_line(tally), file=sys.stderr)
 
 
 def make_metric(name: str, options: dict[str, Any]) -> Any:

@@ -58,9 +58,9 @@ def _files(paths: list[str], prompts: str | Path | None) -> Iterator[Item]:
     patterns = [path for path in paths if glob.has_magic(path) and not os.path.lexists(path)]
     if patterns or len(paths) == 1 or any(map(os.path.isdir, there)):
         return iter(find_items(paths, prompt, table))
-    found = {os.path.abspath(item.path): item.prompt for item in find_items(there, prompt, table)}
+    found = {os.path.abspath(item.path): item for item in find_items(there, prompt, table)}
     gone = '' if prompt is None else prompt
-    return (Item(Path(path), found.get(os.path.abspath(path), gone)) for path in paths)
+    return (found.get(os.path.abspath(path), Item(Path(path), gone))._replace(path=Path(path)) for path in paths)
 
 
 def _with_own_prompts(images: Any, prompts: list[str]) -> Iterator[Item]:

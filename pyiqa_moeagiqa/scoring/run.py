@@ -95,7 +95,7 @@ class Scorer:
         if (path, prompt) in self.done:
             return Result(path, prompt, self.done[path, prompt])
         if self.needs_prompt and item.prompt is None:
-            return Result(path, '', None, 'there is no prompt for it')
+            return Result(path, '', None, item.source or 'there is no prompt for it')
         if not _is_unicode(path + prompt):
             return Result(path, prompt, None, 'its name or prompt is no valid Unicode; change it')
         if not reads_images(self.metric) and item.image is None:

@@ -3,15 +3,27 @@
 import glob
 import itertools
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..data.table import Check, is_text, read_table, require
+from ..data.table import TableError
+from ..prompts import SidecarError, find_prompt
+from .prompt_tables import FOLDER_TABLES, FolderTables, PromptTable
 
 IMAGE_ENDINGS = frozenset(
     '.avif .bmp .gif .jfif .jpeg .jpg .jp2 .pbm .pgm .png .ppm .tga .tif .tiff .webp'.split()  # noqa: SIM905
 )
+
+
+# Where a prompt may be, in the order in which it is looked for: what was written down for images comes before what lies
+# beside one, and both were put there on purpose, so the metadata that software leaves in a file come last.
+PLACES = {
+    'folder-table': f'a {FOLDER_TABLES[0]} in its folder',
+    'sidecar': 'a text file beside it',
+    'metadata': 'its metadata',
+}
 
 
 class SourceError(ValueError):
@@ -22,12 +34,13 @@ class Item(NamedTuple):
     """An image file and its prompt; None where no prompt is known for it.
 
     What is no file has a name for its path and is itself the ``image``, as ``read_image`` takes it, or is the exception that
-    came in its place.
+    came in its place. ``source`` says where the prompt was found, such as 'sidecars', or, of an image without, why it has none.
     """
 
     path: Path | str
     prompt: str | None
     image: Any = None
+    source: str = ''
 
 
 def find_images(paths: Sequence[str | Path]) -> Iterator[Path]:
@@ -76,74 +89,96 @@ def _images_at(path: Path) -> Iterator[Path]:
 
 
 def find_items(
-    paths: Sequence[str | Path], prompt: str | None = None, table: Path | str | None = None
+    paths: Sequence[str | Path],
+    prompt: str | None = None,
+    table: Path | str | None = None,
+    prompt_from: str | None = 'auto',
 ) -> Iterator[Item]:
-    """Images as ``find_images`` finds them, each with its prompt: one for all, or from a table of ``path`` and ``prompt``.
+    """Images as ``find_images`` finds them, each with its prompt, which is looked for as the items are asked for.
 
-    A table's paths are relative to the table, or to a folder that is scored or that a scored file is in. Where a
-    folder is scored, rows of the table whose image is nowhere are items too, so that they are reported.
+    Args:
+        paths: what is scored.
+        prompt: one for all images.
+        table: a table of ``path`` and ``prompt``. Its paths are relative to it, or to a folder that is scored or that a scored
+            file is in. Where a folder is scored, rows whose image is nowhere are items too, so that they are reported.
+        prompt_from: where each image's prompt is looked for when neither of these two is given: one of ``PLACES``, or 'auto'
+            for the first of them that has one. None: nowhere, and no file is opened.
 
     Raises:
         SourceError, TableError: for paths or prompts that cannot be used, both kinds of prompts, or a table that cannot be.
     """
     if prompt is not None and table is not None:
         raise SourceError('Prompts come from one place: give either --prompt TEXT for all images or --prompts FILE.')
+    if prompt_from not in ('auto', None, *PLACES):
+        raise SourceError(f'--prompt-from {prompt_from}: it must be one of auto, {", ".join(PLACES)}.')
+    if prompt_from in PLACES and (prompt, table) != (None, None):
+        raise SourceError(
+            f'Prompts come from one place: --prompt-from {prompt_from} goes without --prompt and --prompts.'
+        )
     images = find_images(paths)
-    if table is None:
+    if table is not None:
+        return _with_table(images, paths, table)
+    if prompt is not None or prompt_from is None:
         return (Item(path, prompt) for path in images)
-    folders = [Path(path) for path in paths if Path(path).is_dir()]
-    prompts = PromptTable(table, [*folders, *(Path(path).parent for path in paths if not Path(path).is_dir())])
+    return _looked_up(images, _folders_of(paths), tuple(PLACES) if prompt_from == 'auto' else (prompt_from,))
+
+
+def _folders_of(paths: Sequence[str | Path]) -> list[Path]:
+    return [Path(path) if Path(path).is_dir() else Path(path).parent for path in paths]
+
+
+def _with_table(images: Iterable[Path], paths: Sequence[str | Path], table: Path | str) -> Iterator[Item]:
+    prompts = PromptTable(table, _folders_of(paths))
     items = (Item(path, prompts.prompt_of(path)) for path in images)
-    return itertools.chain(items, prompts.rows_without_image(folders) if folders else [])
+    folders = [Path(path) for path in paths if Path(path).is_dir()]
+    return itertools.chain(items, itertools.starmap(Item, prompts.rows_without_image(folders) if folders else []))
 
 
-class PromptTable:
-    """The prompts of a table whose paths are relative to it, or to one of some folders.
+def _looked_up(images: Iterable[Path], folders: Iterable[Path], places: tuple[str, ...]) -> Iterator[Item]:
+    tables = FolderTables(folders)
+    nowhere = f'there is no prompt in {" or ".join(PLACES[place] for place in places)}'
+    for path in images:
+        try:
+            found = tables.find(path) if 'folder-table' in places else None
+            found = found or find_prompt(path, places)
+        except (TableError, SidecarError) as error:  # what was written down counts: no other prompt takes its place
+            yield Item(path, None, source=str(error))
+        else:
+            prompt, source = found or (None, nowhere)
+            yield Item(path, prompt, source=source)
 
-    Args:
-        table: CSV, JSON lines or Parquet with columns ``path`` and ``prompt``.
-        folders: what its paths may be relative to, besides its own folder.
+
+def require_prompt(items: Iterable[Item]) -> Iterator[Item]:
+    """The items, once one of them has proved to have a prompt.
 
     Raises:
-        TableError: for a table that cannot be used, such as one with two prompts for one path.
+        SourceError: where none has.
     """
-
-    def __init__(self, table: Path | str, folders: Iterable[Path]):
-        self.folder = Path(table).parent
-        self._folders = {folder.resolve() for folder in folders}
-        rows = read_table(table, ['path', 'prompt'])
-        named = [isinstance(path, str) and path != '' for path in rows['path']]
-        require(
-            table,
-            rows,
-            Check(named, 'there is no path', 'path'),
-            Check(is_text(rows['prompt']), 'the prompt is no text', 'prompt'),
-        )
-        names = rows['path'].map(os.path.normpath)
-        prompts = rows['prompt'].groupby(names).transform('nunique')
-        require(table, rows, Check(prompts == 1, 'the same path has different prompts', 'path'))
-        self._by_name = dict(zip(names, rows['prompt'], strict=True))
-        self._by_place = {_place(self.folder / name): prompt for name, prompt in self._by_name.items()}
-
-    def prompt_of(self, image: Path) -> str | None:
-        """The image's prompt: by the path relative to the table, or else to the nearest of the folders."""
-        place = _place(image)
-        if place in self._by_place:
-            return self._by_place[place]
-        names = (str(place.relative_to(above)) for above in place.parents if above in self._folders)
-        return next((self._by_name[name] for name in names if name in self._by_name), None)
-
-    def rows_without_image(self, folders: Sequence[Path]) -> list[Item]:
-        """Rows whose image is neither beside the table nor in ``folders``."""
-        missing = []
-        for name, prompt in self._by_name.items():
-            places = [self.folder / name, *(folder / name for folder in folders)]
-            if not any(place.exists() for place in places):
-                likely = next((place for place in places if place.parent.is_dir()), places[0])
-                missing.append(Item(likely, prompt))
-        return missing
+    items, passed = iter(items), []
+    for item in items:
+        passed.append(item)
+        if item.prompt is not None:
+            return itertools.chain(passed, items)
+    why = (
+        f', and no image has one: of {passed[0].path}, {passed[0].source}. Give'
+        if passed and passed[0].source
+        else ': give'
+    )
+    raise SourceError(
+        f'Prompts are needed{why} either --prompt TEXT for all images or --prompts FILE, or write cat.txt beside cat.png.'
+    )
 
 
-def _place(path: Path) -> Path:
-    """Where a file is, whichever way its folder was written; a link to a file is not the file it leads to."""
-    return path.parent.resolve() / path.name
+def tallied(items: Iterable[Item], tally: Counter[str]) -> Iterator[Item]:
+    """The items; ``tally`` counts where their prompts are from, those without under ''."""
+    for item in items:
+        tally[item.source if item.prompt is not None else ''] += 1
+        yield item
+
+
+def sources_line(tally: Counter[str]) -> str:
+    """A tally in words, such as 'prompts: 12 from sidecars, 3 from PNG metadata of ComfyUI; 1 image has none'."""
+    found = [f'{count} from {source}' for source, count in tally.most_common() if source]
+    missing = tally['']
+    none = [f'{missing} {"image has" if missing == 1 else "images have"} none'] if missing else []
+    return f'prompts: {"; ".join([", ".join(found)] * bool(found) + none)}'

@@ -1,0 +1,73 @@
+"""From what a person typed for an image maker to the words that say what is to be seen.
+
+Left out are: names of networks and other commands in angle brackets (``<lora:film:0.8>``), weights (``(word:1.2)``, ``((word))``
+and ``[word]`` are ``word``), the operators BREAK and AND (a comma is left between what they part), and line ends. Of prompts
+that change while an image is made (``[cat:dog:0.5]``, ``[cat|dog]``) all words stay. Brackets after a backslash are brackets.
+"""
+
+import re
+
+LONGEST_PROMPT = 20_000  # characters: what is longer is no prompt, and no pattern below is tried on it
+
+_COMMAND = re.compile(r'<\w+:[^<>]*>')
+_WEIGHT = re.compile(r':\s?-?\d*\.?\d+\s?(?=[)\]])')
+_OPERATOR_WEIGHT = re.compile(r'\s?:\d*\.?\d+(?=\s+AND\b)')
+_OPERATOR = re.compile(r'[\s,]*\b(?:BREAK|AND)\b[\s,]*')
+_INNERMOST = re.compile(r'\[([^\[\]]*)\]')
+_ESCAPED = {r'\(': '\ue000', r'\)': '\ue001', r'\[': '\ue002', r'\]': '\ue003'}
+_NOVELAI_WEIGHT = re.compile(r'-?\d*\.?\d+::|::')
+_INVOKEAI_WEIGHT = re.compile(r'(?<=\))\d*\.?\d+|(?<=[\w)])[+-]+(?=[\s,)]|$)')
+_INVOKEAI_NEGATIVE = re.compile(r'\[[^\[\]]*\]')
+_MIDJOURNEY_WEIGHT = re.compile(r'::-?\d*\.?\d*')
+_MIDJOURNEY_END = re.compile(r'\s(?:--|—|–)[a-z]+\b|\s*Job ID:')
+_LINK = re.compile(r'https?://\S+')
+
+
+def positive_part(text: str) -> str:
+    """AUTOMATIC1111's text without its negative prompt and settings; any other text as it is."""
+    lines = text.splitlines()
+    ends = (n for n, line in enumerate(lines) if line.startswith(('Negative prompt:', 'Steps: ')))
+    end = next(ends, None)
+    return text if end is None else '\n'.join(lines[:end])
+
+
+def stable_diffusion(text: str) -> str:
+    """A prompt for AUTOMATIC1111, ComfyUI and what shares their notation, as plain words."""
+    text = _OPERATOR.sub(', ', _OPERATOR_WEIGHT.sub('', _COMMAND.sub(' ', text)))
+    for escaped, kept in _ESCAPED.items():
+        text = text.replace(escaped, kept)
+    text = _WEIGHT.sub('', text)
+    for _ in range(5):  # brackets in brackets
+        text = _INNERMOST.sub(lambda found: re.sub('[|:]+', ', ', found[1].strip('|:')), text)
+    text = re.sub(r'[()\[\]]', '', text)
+    for escaped, kept in _ESCAPED.items():
+        text = text.replace(kept, escaped[1])
+    return spaced(text)
+
+
+def novelai(text: str) -> str:
+    """A prompt for NovelAI as plain words: braces and brackets weigh there, and so does ``1.3::word::``."""
+    return spaced(re.sub(r'[{}\[\]]', '', _NOVELAI_WEIGHT.sub(' ', text)))
+
+
+def invokeai(text: str) -> str:
+    """A prompt for InvokeAI as plain words: ``word++`` and ``(some words)1.2`` weigh there."""
+    return stable_diffusion(_INVOKEAI_WEIGHT.sub('', text))
+
+
+def old_invokeai(text: str) -> str:
+    """A prompt for InvokeAI 2: what stands in brackets is its negative prompt."""
+    return invokeai(_INVOKEAI_NEGATIVE.sub(' ', text))
+
+
+def midjourney(text: str) -> str:
+    """A prompt for Midjourney without parameters (``--ar 2:1 --no dogs``), image links and weights."""
+    end = _MIDJOURNEY_END.search(f' {text}')
+    return spaced(_MIDJOURNEY_WEIGHT.sub(' ', _LINK.sub(' ', f' {text}'[: end and end.start()])))
+
+
+def spaced(text: str) -> str:
+    """One space between words, none before a comma; no characters that are no text, no commas at the ends."""
+    text = text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace').replace('\0', ' ')
+    words = ' '.join(text.split())
+    return re.sub(r' ?,(?: ?,)*', ',', words).strip(' ,')

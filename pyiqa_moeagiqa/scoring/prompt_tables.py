@@ -1,0 +1,118 @@
+"""Tables of prompts: one that is named, or those that lie in folders as Hugging Face's data sets have them."""
+
+import os
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from ..data.table import Check, is_text, read_table, require, require_columns
+
+PATH_COLUMNS, PROMPT_COLUMNS = ('path', 'file_name'), ('prompt', 'text', 'caption')
+FOLDER_TABLES = ('metadata.jsonl', 'metadata.csv', 'metadata.parquet')
+
+
+class PromptTable:
+    """The prompts of a table whose paths are relative to it, or to one of some folders.
+
+    Args:
+        table: CSV, JSON lines or Parquet with columns ``path`` and ``prompt``, or as Hugging Face names them: ``file_name``
+            and ``text`` or ``caption``.
+        folders: what its paths may be relative to, besides its own folder.
+
+    Raises:
+        TableError: for a table that cannot be used, such as one with two prompts for one path.
+    """
+
+    def __init__(self, table: Path | str, folders: Iterable[Path] = ()):
+        self.folder = Path(table).parent
+        self._folders = {folder.resolve() for folder in folders}
+        rows = _renamed(read_table(table, []))
+        require_columns(table, rows, ['path', 'prompt'])
+        named = [isinstance(path, str) and path != '' for path in rows['path']]
+        require(
+            table,
+            rows,
+            Check(named, 'there is no path', 'path'),
+            Check(is_text(rows['prompt']), 'the prompt is no text', 'prompt'),
+        )
+        names = rows['path'].map(os.path.normpath)
+        prompts = rows['prompt'].groupby(names).transform('nunique')
+        require(table, rows, Check(prompts == 1, 'the same path has different prompts', 'path'))
+        self._by_name = dict(zip(names, rows['prompt'], strict=True))
+        self._by_place = {place_of(self.folder / name): prompt for name, prompt in self._by_name.items()}
+
+    def prompt_of(self, image: Path) -> str | None:
+        """The image's prompt: by the path relative to the table, or else to the nearest of the folders."""
+        place = place_of(image)
+        if place in self._by_place:
+            return self._by_place[place]
+        names = (str(place.relative_to(above)) for above in place.parents if above in self._folders)
+        return next((self._by_name[name] for name in names if name in self._by_name), None)
+
+    def rows_without_image(self, folders: Sequence[Path]) -> list[tuple[Path, str]]:
+        """Path and prompt of rows whose image is neither beside the table nor in ``folders``."""
+        missing = []
+        for name, prompt in self._by_name.items():
+            places = [self.folder / name, *(folder / name for folder in folders)]
+            if not any(place.exists() for place in places):
+                likely = next((place for place in places if place.parent.is_dir()), places[0])
+                missing.append((likely, prompt))
+        return missing
+
+
+class FolderTables:
+    """The tables of prompts that lie in an image's folder, or in one above it within the folders that are scored.
+
+    Args:
+        folders: how far up they are looked for.
+    """
+
+    def __init__(self, folders: Iterable[Path]):
+        self._folders = {folder.resolve() for folder in folders}
+        self._tables = lru_cache(maxsize=1000)(self._tables)  # by folder; each is read once
+
+    def find(self, image: Path) -> tuple[str, str] | None:
+        """The image's prompt and the name of the table that has it: of several, the nearest one that does.
+
+        Raises:
+            TableError: for a table of prompts that cannot be used.
+        """
+        for folder in self._within(place_of(image).parent):
+            for name, table in self._tables(folder):
+                prompt = table.prompt_of(image)
+                if prompt is not None:
+                    return prompt, name
+        return None
+
+    def _within(self, folder: Path) -> list[Path]:
+        """The folder and those above it, up to the topmost one that is scored."""
+        above = [folder, *folder.parents]
+        tops = [place for place, parent in enumerate(above) if parent in self._folders]
+        return above[: max(tops, default=0) + 1]
+
+    def _tables(self, folder: Path) -> list[tuple[str, PromptTable]]:
+        return [
+            (name, PromptTable(folder / name))
+            for name in FOLDER_TABLES
+            if (folder / name).is_file() and _holds_prompts(folder / name)
+        ]
+
+
+def _holds_prompts(table: Path) -> bool:
+    """Whether a file of that name is meant: others have a metadata.csv of their own."""
+    return {'path', 'prompt'} <= set(_renamed(read_table(table, [])).columns)
+
+
+def _renamed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Columns named ``path`` and ``prompt``, whichever of their names they have."""
+    for names in (PATH_COLUMNS, PROMPT_COLUMNS):
+        first = next((name for name in names if name in rows), names[0])
+        rows = rows.rename(columns={first: names[0]})
+    return rows
+
+
+def place_of(path: Path) -> Path:
+    """Where a file is, whichever way its folder was written; a link to a file is not the file it leads to."""
+    return path.parent.resolve() / path.name
