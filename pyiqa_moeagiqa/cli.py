@@ -32,6 +32,25 @@ Prompts = Annotated[
         help='CSV, JSONL or Parquet with columns path (relative to it, or to the folder of the images) and prompt.'
     ),
 ]
+
+
+class Place(str, Enum):
+    """Where the prompts of images may be."""
+
+    auto = 'auto'
+    folder_table = 'folder-table'
+    sidecar = 'sidecar'
+    metadata = 'metadata'
+
+
+PromptFrom = Annotated[
+    Place,
+    typer.Option(
+        help='Where prompts are, when neither of these two is given: metadata.jsonl or .csv of the folder (file_name and '
+        'text), cat.txt or cat.json beside cat.png, what the software that made an image wrote into it; auto: the first '
+        'of these that has one.'
+    ),
+]
 Metric = Annotated[str, typer.Option(help='Any no-reference metric of pyiqa.')]
 Weights = Annotated[str | None, typer.Option(help='A checkpoint: file, https://... or hf://owner/repo/file.')]
 Scores = Annotated[
@@ -66,6 +85,7 @@ def score(
     paths: Paths,
     prompt: Prompt = None,
     prompts: Prompts = None,
+    prompt_from: PromptFrom = Place.auto,
     output: Scores = None,
     metric: Metric = 'moeagiqa',
     crops: Annotated[
@@ -89,7 +109,9 @@ def score(
         from .scoring import command
 
         options = {'crops': crops, 'pretrained_model_path': weights, 'dtype': dtype, 'fast': fast or None}
-        failed = command.score(paths, prompt, prompts, output, metric, options | {'long_prompts': long_prompts})
+        failed = command.score(
+            paths, prompt, prompts, output, metric, options | {'long_prompts': long_prompts}, prompt_from.value
+        )
     except (ValueError, OSError) as error:  # all of this package's own errors are ValueErrors
         fail(error)
     except KeyboardInterrupt:
@@ -107,6 +129,7 @@ def rank(
     paths: Paths,
     prompt: Prompt = None,
     prompts: Prompts = None,
+    prompt_from: PromptFrom = Place.auto,
     top: Annotated[int, typer.Option(min=1, help='How many of each prompt are copied or linked.')] = 1,
     copy_to: Annotated[Path | None, typer.Option(help='A new or empty folder for copies of the best.')] = None,
     link_to: Annotated[Path | None, typer.Option(help='A new or empty folder for links to the best.')] = None,
@@ -123,7 +146,7 @@ def rank(
         from .scoring import ranking
 
         options = {'pretrained_model_path': weights, 'long_prompts': long_prompts}
-        failed = ranking.rank(paths, prompt, prompts, output, metric, options, top, copy_to, link_to)
+        failed = ranking.rank(paths, prompt, prompts, output, metric, options, top, copy_to, link_to, prompt_from.value)
     except (ValueError, OSError) as error:
         fail(error)
     except KeyboardInterrupt:
@@ -270,6 +293,7 @@ def explain(
     image: Annotated[str, typer.Argument(help='An image.')],
     prompt: Annotated[str | None, typer.Option(help='Its prompt.')] = None,
     prompts: Prompts = None,
+    prompt_from: PromptFrom = Place.auto,
     target: Target = None,
     weights: Weights = None,
     output: Annotated[Path, typer.Option(help='.png, .pdf or .svg.')] = Path('explain.png'),
@@ -283,7 +307,7 @@ def explain(
 
     try:
         options = {'pretrained_model_path': weights, 'target': target}
-        explain_command.show(image, prompt, prompts, output, options, as_json)
+        explain_command.show(image, prompt, prompts, output, options, as_json, prompt_from.value)
     except (ValueError, OSError) as error:
         fail(error)
 
@@ -294,6 +318,7 @@ def compare(
     other: Annotated[Path, typer.Argument(help='Folder of the other generator.')],
     prompt: Prompt = None,
     prompts: Prompts = None,
+    prompt_from: PromptFrom = Place.auto,
     metric: Metric = 'moeagiqa',
     target: Target = None,
     weights: Weights = None,
@@ -310,7 +335,7 @@ def compare(
 
     try:
         options = {'pretrained_model_path': weights, 'target': target}
-        failed = compare_command.make((one, other), prompt, prompts, metric, options, output)
+        failed = compare_command.make((one, other), prompt, prompts, metric, options, output, prompt_from.value)
     except (ValueError, OSError) as error:
         fail(error)
     except KeyboardInterrupt:

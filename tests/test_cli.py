@@ -227,7 +227,7 @@ def test_wrong_prompt_options_are_usage_errors(score, pictures, name):
 @pytest.mark.parametrize(
     ('text', 'words'),
     [
-        ('path,caption\na.png,x\n', "column 'prompt' is missing"),
+        ('path,words\na.png,x\n', "column 'prompt' is missing"),
         ('path,prompt\na.png,bär\n'.encode('latin-1'), 'row 2 is not UTF-8 text'),
         ('path,prompt\na.png,x\na.png,y\n', "different prompts in rows 2 ('a.png'), 3 ('a.png')"),
     ],

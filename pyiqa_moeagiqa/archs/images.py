@@ -3,7 +3,7 @@
 import io
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import torch
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
+
+from ..prompts import SidecarError, find_prompt, metadata_prompt, prompt_in_image
 
 ROUNDING = 1e-4
 
@@ -26,14 +28,16 @@ class ImageBatch(list):
 
     Attributes:
         prompts: where the images brought theirs.
+        sources: what they were read from, so that prompts can be looked for there when they are needed.
     """
 
     prompts: list[str] | None = None
+    sources: Sequence[Any] = ()
 
     def to(self, *args, **kwargs) -> 'ImageBatch':
         """All images moved as ``Tensor.to`` does; pyiqa calls this with the metric's device."""
         moved = ImageBatch(image.to(*args, **kwargs) for image in self)
-        moved.prompts = self.prompts
+        moved.prompts, moved.sources = self.prompts, self.sources
         return moved
 
     def __getitem__(self, rows: int | slice) -> 'Tensor | ImageBatch':
@@ -60,8 +64,11 @@ def read_images(source: Any) -> ImageBatch:
     if isinstance(source, Tensor | np.ndarray) and source.ndim == 4:
         source = list(source)
     if not isinstance(source, list | tuple):
-        return ImageBatch([read_image(source)])
+        batch = ImageBatch([read_image(source)])
+        batch.sources = [source]
+        return batch
     batch = ImageBatch(read_image(image, f'image {index}') for index, image in enumerate(source))
+    batch.sources = list(source)
     if source and all(hasattr(image, 'prompts') for image in source):
         batch.prompts = [prompt for image in source for prompt in image.prompts]
     return batch
@@ -192,20 +199,57 @@ def _check_tensor(image: Tensor, name: str) -> Tensor:
     return image.expand(3, -1, -1)
 
 
+class PromptError(ValueError):
+    """Prompts that are missing or cannot be used, said in one sentence."""
+
+
+def find_prompts(images: ImageBatch) -> list[str] | None:
+    """The prompts that images bring: as given with them, in files beside them, or in their metadata.
+
+    Returns:
+        One for each, or None for tensors, which bring none.
+
+    Raises:
+        PromptError: for a file or a PIL image without.
+    """
+    are_tensors = any(isinstance(source, Tensor | np.ndarray) for source in images.sources)
+    if images.prompts is not None or are_tensors or not images.sources:
+        return images.prompts
+    return [_prompt_of(source, f'image {index}') for index, source in enumerate(images.sources)]
+
+
+def _prompt_of(source: Any, name: str) -> str:
+    is_path = isinstance(source, str | Path)
+    try:
+        if is_path:
+            found = find_prompt(source)
+        else:
+            found = prompt_in_image(source) if isinstance(source, Image.Image) else metadata_prompt(io.BytesIO(source))
+    except SidecarError as error:
+        raise PromptError(f'{error}.') from None
+    if found:
+        return found[0]
+    where = f'beside it ({Path(source).stem}.txt) or ' if is_path else ''
+    raise PromptError(
+        f'{source if is_path else name}: no prompt was given, and there is none {where}in its metadata; '
+        f'{"write it beside it, or " if is_path else ""}pass caption_list=[...] with one prompt per image.'
+    )
+
+
 def check_prompts(prompts: Iterable[str] | str | None, images: int) -> list[str]:
     """The prompts as a list, one per image.
 
     Raises:
-        ValueError: for no prompt, a wrong number of them, or one that is no string.
+        PromptError: for no prompt, a wrong number of them, or one that is no string.
     """
     if prompts is None:
-        raise ValueError('No prompt was given: pass caption_list=[...] with one prompt per image.')
+        raise PromptError('No prompt was given: pass caption_list=[...] with one prompt per image.')
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     if len(prompts) != images:
-        raise ValueError(f'{len(prompts)} prompts were given for {images} images: pass one prompt per image.')
+        raise PromptError(f'{len(prompts)} prompts were given for {images} images: pass one prompt per image.')
     for index, prompt in enumerate(prompts):
         if not isinstance(prompt, str):
-            raise ValueError(f'Prompt {index} is {prompt!r} of type {type(prompt).__name__}: it must be a string.')
+            raise PromptError(f'Prompt {index} is {prompt!r} of type {type(prompt).__name__}: it must be a string.')
         if not prompt.strip():
             warnings.warn(f'Prompt {index} is empty: the score says little about how the image fits it.', stacklevel=3)
     return prompts

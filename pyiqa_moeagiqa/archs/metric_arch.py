@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..options import OptionError
 from .experts import ExpertScores
 from .hardware import fast_dtype, images_at_once
-from .images import ImageBatch, check_prompts, read_images
+from .images import ImageBatch, check_prompts, find_prompts, read_images
 from .moeagiqa_arch import Features, MoEAGIQA, mean_over_crops
 from .semantic import MOST_WINDOWS, Windows, tokenize, tokenize_windows
 from .views import crop_positions, semantic_view, take_crops
@@ -182,7 +182,8 @@ class MoEAGIQAMetric(nn.Module):
 
         Args:
             x: tensor (N, 3, H, W) in [0, 1], a path, a PIL image, or a list of these, of any sizes.
-            caption_list: one prompt per image; not needed for images that bring theirs (``data.prompted_image``).
+            caption_list: one prompt per image; not needed for images that bring theirs: files with a text file beside them or
+                with the prompt in their metadata, PIL images with metadata, or tensors of ``data.prompted_image``.
             crop_positions: integer tensor (n, 2) of (y, x), for all images; default: spread evenly, first the centre.
             return_details: also return ``Details``.
 
@@ -193,7 +194,7 @@ class MoEAGIQAMetric(nn.Module):
             ImageError, ValueError: for images or prompts that cannot be scored.
         """
         images = read_images(x)
-        prompts = check_prompts(images.prompts if caption_list is None else caption_list, len(images))
+        prompts = check_prompts(find_prompts(images) if caption_list is None else caption_list, len(images))
         self._cast_encoders()
         if self._weights() != self._remembered:
             self.forget()

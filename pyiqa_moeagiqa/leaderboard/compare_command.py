@@ -14,7 +14,7 @@ from ..plugin import METRICS
 from ..scoring.command import console, made_by, make_metric
 from ..scoring.output import ScoreFile
 from ..scoring.run import score_items, takes_prompts
-from ..scoring.sources import Item, SourceError, find_items
+from ..scoring.sources import Item, SourceError, find_items, require_prompt
 from ..whole_file import whole_file
 from .compare import compare
 from .compare_report import Report, write_comparison
@@ -29,12 +29,13 @@ def make(
     metric_name: str,
     options: dict[str, Any],
     output: Path,
+    prompt_from: str = 'auto',
 ) -> int:
     """Score, pair, print, write ``compare.csv`` and ``compare.html``; returns how many images could not be scored.
 
     Args:
         folders: of the two generators.
-        prompt, prompts: as ``find_items`` takes them.
+        prompt, prompts, prompt_from: as ``find_items`` takes them.
         options: of ``create_metric``, by name; those that are None are left out.
         output: folder; scores are kept there by image content, so that a second run computes what is new.
 
@@ -42,9 +43,9 @@ def make(
         ValueError: for folders, prompts, metric or output that cannot be used, or where nothing pairs.
     """
     _check_folders(folders)
-    items = list(find_items(folders, prompt, prompts))
-    if metric_name in METRICS and all(item.prompt is None for item in items):
-        raise SourceError('Prompts are needed: give either --prompt TEXT for all images or --prompts FILE.')
+    items = list(find_items(folders, prompt, prompts, prompt_from))
+    if metric_name in METRICS:
+        items = list(require_prompt(items))
     items = [item._replace(prompt=known) for item, known in zip(items, _shared_prompts(items, folders), strict=True)]
     by_prompt = len({item.prompt for item in items} - {None}) > 1
     table = pd.DataFrame({'path': [str(item.path) for item in items], 'side': [_side(item, folders) for item in items]})

@@ -28,8 +28,10 @@ class PromptTable:
     def __init__(self, table: Path | str, folders: Iterable[Path] = ()):
         self.folder = Path(table).parent
         self._folders = {folder.resolve() for folder in folders}
-        rows = _renamed(read_table(table, []))
-        require_columns(table, rows, ['path', 'prompt'])
+        rows = read_table(table, [])
+        columns = _columns(rows)
+        require_columns(table, rows, list(columns))
+        rows = rows.rename(columns=columns)
         named = [isinstance(path, str) and path != '' for path in rows['path']]
         require(
             table,
@@ -102,15 +104,15 @@ class FolderTables:
 
 def _holds_prompts(table: Path) -> bool:
     """Whether a file of that name is meant: others have a metadata.csv of their own."""
-    return {'path', 'prompt'} <= set(_renamed(read_table(table, [])).columns)
+    rows = read_table(table, [])
+    return set(_columns(rows)) <= set(rows)
 
 
-def _renamed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Columns named ``path`` and ``prompt``, whichever of their names they have."""
-    for names in (PATH_COLUMNS, PROMPT_COLUMNS):
-        first = next((name for name in names if name in rows), names[0])
-        rows = rows.rename(columns={first: names[0]})
-    return rows
+def _columns(rows: pd.DataFrame) -> dict[str, str]:
+    """The columns of path and prompt, by the first of their names that is there, and how they are called here."""
+    return {
+        next((name for name in names if name in rows), names[0]): names[0] for names in (PATH_COLUMNS, PROMPT_COLUMNS)
+    }
 
 
 def place_of(path: Path) -> Path:

@@ -29,11 +29,12 @@ def rank(
     top: int = 1,
     copy_to: Path | None = None,
     link_to: Path | None = None,
+    prompt_from: str = 'auto',
 ) -> int:
     """Score, rank within each prompt, print; returns how many images could not be scored, copied or linked.
 
     Args:
-        paths, prompt, prompts, output, metric_name, options: as of ``moeagiqa score``, and the output is the same file.
+        paths, prompt, prompts, output, metric_name, options, prompt_from: as of ``moeagiqa score``; the output is the same file.
         top: how many of each prompt win.
         copy_to, link_to: a new or empty folder, where winners are copied to or linked from, as 'a-red-fox-1.png'.
 
@@ -47,7 +48,7 @@ def rank(
         raise SourceError(
             f'{folder}: there is something in it, and nothing is overwritten; name a new or an empty folder.'
         )
-    metric, results = start(paths, prompt, prompts, output, metric_name, options)
+    metric, results = start(paths, prompt, prompts, output, metric_name, options, prompt_from)
     with closing(results):
         table = ranked(as_table(metric, results), metric.lower_better)
     failed = int(table['rank'].isna().sum())

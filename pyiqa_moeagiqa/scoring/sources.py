@@ -20,7 +20,7 @@ IMAGE_ENDINGS = frozenset(
 # Where a prompt may be, in the order in which it is looked for: what was written down for images comes before what lies
 # beside one, and both were put there on purpose, so the metadata that software leaves in a file come last.
 PLACES = {
-    'folder-table': f'a {FOLDER_TABLES[0]} in its folder',
+    'folder-table': f'{" or ".join(FOLDER_TABLES[:2])} of its folder',
     'sidecar': 'a text file beside it',
     'metadata': 'its metadata',
 }
@@ -129,14 +129,16 @@ def _folders_of(paths: Sequence[str | Path]) -> list[Path]:
 
 def _with_table(images: Iterable[Path], paths: Sequence[str | Path], table: Path | str) -> Iterator[Item]:
     prompts = PromptTable(table, _folders_of(paths))
-    items = (Item(path, prompts.prompt_of(path)) for path in images)
+    no_row = f'there is no prompt for it in {table}'
+    found = ((path, prompts.prompt_of(path)) for path in images)
+    items = (Item(path, prompt, source=no_row if prompt is None else str(table)) for path, prompt in found)
     folders = [Path(path) for path in paths if Path(path).is_dir()]
     return itertools.chain(items, itertools.starmap(Item, prompts.rows_without_image(folders) if folders else []))
 
 
 def _looked_up(images: Iterable[Path], folders: Iterable[Path], places: tuple[str, ...]) -> Iterator[Item]:
     tables = FolderTables(folders)
-    nowhere = f'there is no prompt in {" or ".join(PLACES[place] for place in places)}'
+    nowhere = f'there is no prompt for it: {", ".join(f"not in {PLACES[place]}" for place in places)}'
     for path in images:
         try:
             found = tables.find(path) if 'folder-table' in places else None
@@ -159,13 +161,10 @@ def require_prompt(items: Iterable[Item]) -> Iterator[Item]:
         passed.append(item)
         if item.prompt is not None:
             return itertools.chain(passed, items)
-    why = (
-        f', and no image has one: of {passed[0].path}, {passed[0].source}. Give'
-        if passed and passed[0].source
-        else ': give'
-    )
+    why = f' ({passed[0].path}: {passed[0].source})' if passed else ''
     raise SourceError(
-        f'Prompts are needed{why} either --prompt TEXT for all images or --prompts FILE, or write cat.txt beside cat.png.'
+        'Prompts are needed: give either --prompt TEXT for all images or --prompts FILE, or put a text file beside each '
+        f'image{why}.'
     )
 
 

@@ -188,8 +188,8 @@ def test_misuse_is_one_sentence(tiny_checkpoint, pictures, tmp_path):
     image, weights = pictures / 'a.png', ('--weights', tiny_checkpoint)
     (tmp_path / 'p.csv').write_text('path,prompt\nother.png,a dog\n')
     for arguments, said in (
-        ((image, *weights), 'no prompt is known'),
-        ((image, '--prompts', tmp_path / 'p.csv', *weights), 'no prompt is known'),
+        ((image, *weights), 'there is no prompt for it'),
+        ((image, '--prompts', tmp_path / 'p.csv', *weights), 'there is no prompt for it'),
         ((pictures, '--prompt', 'x', *weights), 'it is a folder'),
         ((pictures / '*', '--prompt', 'x', *weights), 'one at a time'),
         ((image, '--prompt', 'x', '--output', 'e.gif', *weights), 'must end in .png'),

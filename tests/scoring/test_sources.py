@@ -173,7 +173,7 @@ def test_rows_for_other_images_do_not_matter_when_single_files_are_scored(pictur
 @pytest.mark.parametrize(
     ('text', 'words'),
     [
-        ('path,text\na.png,x\n', "column 'prompt' is missing; there are 'path', 'text'"),
+        ('path,words\na.png,x\n', "column 'prompt' is missing; there are 'path', 'words'"),
         ('path,prompt\n', 'it has no rows'),
         ('path,prompt\na.png,x\nb.jpg,y\n./a.png,z\n', r"different prompts in rows 2 \('a.png'\), 4 \('./a.png'\)"),
         ('path,prompt\n,x\n', r"there is no path in row 2 \(''\)"),
