@@ -9,17 +9,19 @@ import re
 
 LONGEST_PROMPT = 20_000  # characters: what is longer is no prompt, and no pattern below is tried on it
 
+# No pattern begins with a repetition, and digits are bounded: none of them takes more than a moment on any text.
+_NUMBER = r'-?(?:\d{1,4}(?:\.\d{0,6})?|\.\d{1,6})'
 _COMMAND = re.compile(r'<\w+:[^<>]*>')
-_WEIGHT = re.compile(r':\s?-?\d*\.?\d+\s?(?=[)\]])')
-_OPERATOR_WEIGHT = re.compile(r'\s?:\d*\.?\d+(?=\s+AND\b)')
-_OPERATOR = re.compile(r'[\s,]*\b(?:BREAK|AND)\b[\s,]*')
+_WEIGHT = re.compile(rf':\s?{_NUMBER}\s?(?=[)\]])')
+_OPERATOR_WEIGHT = re.compile(rf'\s:{_NUMBER}\s{{0,3}}(?=AND\b|$)')
+_OPERATOR = re.compile(r'\b(?:BREAK|AND)\b')
 _INNERMOST = re.compile(r'\[([^\[\]]*)\]')
 _ESCAPED = {r'\(': '\ue000', r'\)': '\ue001', r'\[': '\ue002', r'\]': '\ue003'}
-_NOVELAI_WEIGHT = re.compile(r'-?\d*\.?\d+::|::')
-_INVOKEAI_WEIGHT = re.compile(r'(?<=\))\d*\.?\d+|(?<=[\w)])[+-]+(?=[\s,)]|$)')
+_NOVELAI_WEIGHT = re.compile(rf'(?:{_NUMBER})?::')
+_INVOKEAI_WEIGHT = re.compile(rf'(?<=\)){_NUMBER}|(?<=[\w)])[+-]{{1,9}}(?=[\s,)]|$)')
 _INVOKEAI_NEGATIVE = re.compile(r'\[[^\[\]]*\]')
-_MIDJOURNEY_WEIGHT = re.compile(r'::-?\d*\.?\d*')
-_MIDJOURNEY_END = re.compile(r'\s(?:--|—|–)[a-z]+\b|\s*Job ID:')
+_MIDJOURNEY_WEIGHT = re.compile(rf'::(?:{_NUMBER})?')
+_MIDJOURNEY_END = re.compile(r'\s(?:--|—|–)[a-z]|Job ID:')
 _LINK = re.compile(r'https?://\S+')
 
 
@@ -33,7 +35,7 @@ def positive_part(text: str) -> str:
 
 def stable_diffusion(text: str) -> str:
     """A prompt for AUTOMATIC1111, ComfyUI and what shares their notation, as plain words."""
-    text = _OPERATOR.sub(', ', _OPERATOR_WEIGHT.sub('', _COMMAND.sub(' ', text)))
+    text = _OPERATOR.sub(',', _OPERATOR_WEIGHT.sub(' ', _COMMAND.sub(' ', text)))
     for escaped, kept in _ESCAPED.items():
         text = text.replace(escaped, kept)
     text = _WEIGHT.sub('', text)
