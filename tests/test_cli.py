@@ -11,6 +11,8 @@ import time
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from typer.testing import CliRunner
 
 from pyiqa_moeagiqa.archs.hardware import fast_dtype
@@ -211,10 +213,32 @@ def test_piqe_keeps_prompts_in_its_file(pictures, tmp_path):
     assert read(tmp_path / 's.csv')['prompt'].tolist() == ['a cat']
 
 
+def test_prompts_are_found_where_they_are(score, pictures, tmp_path):
+    info = PngInfo()
+    info.add_text('parameters', 'a red fox\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1')
+    Image.open(pictures / 'a.png').save(pictures / 'a.png', pnginfo=info)
+    (pictures / 'b.txt').write_text('a blue bird\n')
+    result = score(pictures, '--output', tmp_path / 's.csv')
+    assert result.exit_code == 1
+    assert read(tmp_path / 's.csv')['prompt'].tolist() == ['a red fox', 'a blue bird']
+    *_, reason, found = result.stderr.splitlines()
+    assert f'{pictures / "sub" / "c.webp"}: not scored: there is no prompt for it: not in metadata.jsonl' in reason
+    assert found == 'prompts: 1 from PNG metadata of AUTOMATIC1111, 1 from sidecars; 1 image has none'
+    result = score(pictures / '*.*', '--prompt-from', 'sidecar', '--output', tmp_path / 't.csv')
+    assert read(tmp_path / 't.csv')['prompt'].tolist() == ['a blue bird']
+    assert 'not scored: there is no prompt for it: not in a text file beside it\n' in result.stderr
+
+
+def test_no_prompt_anywhere_is_said_before_a_network_is_loaded(pictures, monkeypatch):
+    monkeypatch.setattr('pyiqa_moeagiqa.scoring.command.make_metric', lambda *_: pytest.fail('a network was loaded'))
+    assert 'Prompts are needed' in refused(run('score', pictures))
+
+
 PROMPTS = {
     'no prompt': ([], 'Prompts are needed: give either --prompt TEXT for all images or --prompts FILE'),
     'both': (['--prompt', 'a cat', '--prompts', 'p.csv'], 'give either --prompt TEXT for all images or --prompts FILE'),
     'no such file': (['--prompts', 'p.csv'], 'p.csv: there is no such file'),
+    'two places': (['--prompt', 'a cat', '--prompt-from', 'sidecar'], '--prompt-from sidecar goes without --prompt'),
 }
 
 

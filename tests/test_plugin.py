@@ -73,3 +73,24 @@ def test_a_failing_action_warns_and_does_not_break_pyiqa(name):
 def test_every_pyiqa_metric_is_still_there():
     code = 'import pyiqa; print(len([n for n in pyiqa.list_models() if not n.startswith("moeagiqa")]) > 50)'
     assert python(code) == 'True'
+
+
+def command(error: str) -> subprocess.CompletedProcess:
+    """pyiqa's command as its console script runs it, with a metric that raises."""
+    code = (
+        'import sys, pyiqa.pyiqa_cmd as cmd; from pyiqa_moeagiqa.archs.images import PromptError;'
+        "cmd.create_metric = lambda *_, **__: type('', (), {'metric_mode': 'NR', '__call__': lambda self, path: fail()})();"
+        f"\ndef fail():\n raise {error}\nsys.argv = ['pyiqa', 'moeagiqa', '-t', 'cat.png']; sys.exit(cmd.main())"
+    )
+    return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False)
+
+
+def test_the_pyiqa_command_says_our_errors_in_one_sentence_and_leaves_others():
+    ours = command("PromptError('cat.png: no prompt was given.')")
+    assert ours.returncode == 1
+    assert ours.stderr.endswith('pyiqa: cat.png: no prompt was given.\n')
+    assert 'Traceback' not in ours.stderr
+    other = command("ValueError('something else')")
+    assert other.returncode == 1
+    assert 'Traceback' in other.stderr
+    assert 'ValueError: something else\n' in other.stderr

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..data.table import Check, is_text, read_table, require, require_columns
+from ..data.table import Check, TableError, is_text, read_table, require, require_columns
 
 PATH_COLUMNS, PROMPT_COLUMNS = ('path', 'file_name'), ('prompt', 'text', 'caption')
 FOLDER_TABLES = ('metadata.jsonl', 'metadata.csv', 'metadata.parquet')
@@ -83,6 +83,8 @@ class FolderTables:
         """
         for folder in self._within(place_of(image).parent):
             for name, table in self._tables(folder):
+                if isinstance(table, TableError):
+                    raise table
                 prompt = table.prompt_of(image)
                 if prompt is not None:
                     return prompt, name
@@ -94,18 +96,19 @@ class FolderTables:
         tops = [place for place, parent in enumerate(above) if parent in self._folders]
         return above[: max(tops, default=0) + 1]
 
-    def _tables(self, folder: Path) -> list[tuple[str, PromptTable]]:
-        return [
-            (name, PromptTable(folder / name))
-            for name in FOLDER_TABLES
-            if (folder / name).is_file() and _holds_prompts(folder / name)
-        ]
+    def _tables(self, folder: Path) -> list[tuple[str, PromptTable | TableError]]:
+        paths = [folder / name for name in FOLDER_TABLES if (folder / name).is_file()]
+        tables = ((path.name, _table(path)) for path in paths)
+        return [(name, table) for name, table in tables if table is not None]
 
 
-def _holds_prompts(table: Path) -> bool:
-    """Whether a file of that name is meant: others have a metadata.csv of their own."""
-    rows = read_table(table, [])
-    return set(_columns(rows)) <= set(rows)
+def _table(path: Path) -> PromptTable | TableError | None:
+    """A table, or what is wrong with it; None for one without our columns: others have a metadata.csv of their own."""
+    try:
+        rows = read_table(path, [])
+        return PromptTable(path) if set(_columns(rows)) <= set(rows) else None
+    except TableError as error:
+        return error
 
 
 def _columns(rows: pd.DataFrame) -> dict[str, str]:

@@ -9,9 +9,11 @@ import pyiqa
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from tiny import TINY_BLIP, config
 
 from pyiqa_moeagiqa.archs.hardware import fast_dtype, fused_attention_pays
+from pyiqa_moeagiqa.archs.images import PromptError
 from pyiqa_moeagiqa.archs.metric_arch import PROMPTS_AT_HAND, MoEAGIQAMetric
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.archs.views import crop_positions
@@ -352,3 +354,40 @@ def test_another_crop_size_is_an_option(tiny_checkpoint, images):
 
 def test_memory_stays_bounded_for_a_huge_strip(metric):
     assert metric(Image.new('RGB', (20_000, 30)), caption_list=[CAT]).isfinite().all()
+
+
+@pytest.fixture
+def with_prompt(pictures):
+    """a.png with its prompt in its metadata, b.jpg with one beside it."""
+    info = PngInfo()
+    info.add_text('parameters', f'{CAT}\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1')
+    with Image.open(pictures / 'a.png') as image:
+        image.save(pictures / 'a.png', pnginfo=info)
+    (pictures / 'b.txt').write_text('a dog')
+    return pictures
+
+
+def test_images_bring_their_prompts(metric, with_prompt):
+    one, other = (str(with_prompt / name) for name in ('a.png', 'b.jpg'))
+    expected = metric([one, other], caption_list=[CAT, 'a dog'])
+    assert metric([one, other]).equal(expected)
+    assert metric(one).equal(expected[:1])
+    assert metric(with_prompt / 'b.jpg').equal(expected[1:])
+    assert metric((with_prompt / 'a.png').read_bytes()).equal(expected[:1])
+    with Image.open(one) as image:
+        assert metric(image).equal(expected[:1])
+        assert metric(image.convert('RGB')).equal(expected[:1])
+    assert not metric(one, caption_list=['a dog']).equal(expected[:1])
+
+
+def test_an_image_without_a_prompt_is_named(metric, with_prompt):
+    path = with_prompt / 'sub' / 'c.webp'
+    with pytest.raises(PromptError, match=r'c.webp: no prompt was given, and there is none beside it \(c.txt\)'):
+        metric([str(with_prompt / 'a.png'), str(path)])
+    with Image.open(path) as image, pytest.raises(PromptError, match='image 0: no prompt was given'):
+        metric(image)
+    (with_prompt / 'sub' / 'c.txt').write_bytes(b'B\xe4r')
+    with pytest.raises(PromptError, match=r'c.txt is not UTF-8 text; save it as UTF-8\.'):
+        metric(str(path))
+    with pytest.raises(PromptError, match='No prompt was given'):
+        metric(torch.rand(1, 3, 70, 70))

@@ -68,7 +68,8 @@ def test_one_that_fails_is_one_row(metric, files):
     for reason, words in zip(table['reason'][1:5], reasons, strict=True):
         assert words in reason
     reasons = score(files, metric=metric)['reason']
-    assert len(reasons) == 3 and reasons.str.startswith('there is no prompt for it: not in ').all()
+    assert len(reasons) == 3
+    assert reasons.str.startswith('there is no prompt for it: not in ').all()
 
 
 def test_what_was_cut_of_a_prompt_is_noted(metric, files):
