@@ -104,8 +104,8 @@ class _Texts:
             return []
         self.walked.add(number)
         inputs = node['inputs']
-        if {'positive', 'negative'} <= inputs.keys() and output == 1:  # the second output carries the negative on
-            return []
+        if {'positive', 'negative'} <= inputs.keys() and output == 1:  # the second output hands the second input on
+            return self.of_input(number, 'negative')
         if 'populated_text' in inputs:  # what a wildcard became
             return self.of_input(number, 'populated_text')
         texts = [text for name in inputs if _TEXT_INPUT.fullmatch(name) for text in self.of_input(number, name)]

@@ -59,6 +59,13 @@ GRAPHS = {
         },
         'a cat',
     ),
+    'control net, its outputs swapped': (
+        {
+            '3': node('KSampler', seed=1, steps=20, positive=['30', 1], negative=['30', 0]), '6': CAT, '7': DOG,
+            '30': node('ControlNetApplyAdvanced', positive=['7', 0], negative=['6', 0], control_net=['31', 0]),
+        },
+        'a cat',
+    ),
     'linked text, joined': (
         {
             '3': ksampler('6'), '6': encoder(text=['40', 0]), '7': DOG,
