@@ -34,6 +34,11 @@ GRAPHS = {
         FLUX | {'22': node('CFGGuider', cfg=3, model=['12', 0], positive=['6', 0], negative=['7', 0])},
         'a cat',
     ),
+    'a guider with two positives': (
+        FLUX
+        | {'22': node('DualCFGGuider', cond1=['6', 0], cond2=['8', 0], negative=['7', 0]), '8': encoder(text='snow')},
+        'a cat, snow',
+    ),
     'lora between model and text': (
         {
             '3': ksampler('6'), '6': encoder(text='a cat', **{}), '7': DOG,

@@ -6,13 +6,15 @@ import zlib
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from written import INFOTEXT, ksampler, node, png, with_comment, with_xmp
+from written import INFOTEXT, LISTED, XMP, ksampler, node, png, with_comment, with_xmp
 
 from pyiqa_moeagiqa.prompts import metadata_prompt
 
 BOMB = zlib.compress(b'a' * (200 << 20))
 DEEP = '[' * 100_000
-ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><x>&b;</x>'
+ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>' + XMP.format(
+    '<xmp:CreatorTool>Draw Things</xmp:CreatorTool>' + LISTED.format('dc:description', '&b;')
+)
 
 
 def chunk(path, kind, data):
@@ -42,7 +44,7 @@ CASES = {
     ),
     'a comment that is no text': lambda path: with_comment(path.with_suffix('.jpg'), b'UNICODE\0\xd8\0\xff'),
     'EXIF that is none': lambda path: chunk(path, b'eXIf', b'MM\0*\xff\xff\xff\xff'),
-    'XML whose entities grow': lambda path: with_xmp(path, ENTITIES),
+    'XML whose entities grow': lambda path: png(path, **{'XML:com.adobe.xmp': ENTITIES}),
     'XML that is none': lambda path: with_xmp(path, '<dc:description>'),
 }  # fmt: skip
 
