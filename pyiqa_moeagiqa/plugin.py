@@ -14,16 +14,19 @@ METRICS = {
     'moeagiqa-v1': "the paper's network without the natural degradation prior",
     'moeagiqa-v2': "the paper's network with the natural degradation prior",
 }
+IMAGE_REWARD = 'imagereward'
+OURS = (*METRICS, IMAGE_REWARD)
 
 
 def register_archs() -> None:
-    """Teach ``build_network`` the network, the metric and the prior's pre-training network."""
+    """Teach ``build_network`` the network, the metrics and the prior's pre-training network."""
     from pyiqa.utils.registry import ARCH_REGISTRY
 
     for name, module in (
         ('MoEAGIQA', 'moeagiqa_arch'),
         ('MoEAGIQAMetric', 'metric_arch'),
         ('MoEAGIQAPrior', 'prior_arch'),
+        ('ImageRewardMetric', 'imagereward_arch'),
     ):
         ARCH_REGISTRY.register_lazy(name, f'{ARCHS}.{module}:{name}', override=True)
 
@@ -52,6 +55,12 @@ def _add_metrics(module) -> None:
             'lower_better': False,
             'score_range': '~0, ~1',
         }
+    module.DEFAULT_CONFIGS[IMAGE_REWARD] = {
+        'metric_opts': {'type': 'ImageRewardMetric'},
+        'metric_mode': 'NR',
+        'lower_better': False,
+        'score_range': '~-2, ~2',
+    }
 
 
 def _add_dataset_info(module) -> None:

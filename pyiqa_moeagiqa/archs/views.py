@@ -7,7 +7,14 @@ from a random generator, so that a score does not depend on what was scored befo
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms.v2.functional import InterpolationMode, center_crop, resize, to_dtype
+from torchvision.transforms.v2.functional import (
+    InterpolationMode,
+    center_crop,
+    pil_to_tensor,
+    resize,
+    to_dtype,
+    to_pil_image,
+)
 
 # The R2 low-discrepancy sequence (M. Roberts, 2018): powers of the inverse plastic number cover the plane more
 # evenly than random numbers, and every prefix of the sequence is itself well spread. Index 0 is the centre.
@@ -48,11 +55,20 @@ def semantic_view(image: Tensor, size: int) -> Tensor:
     An image more elongated than 4:1 is first cut to 4:1 around its centre, which the centre crop would throw away
     anyway: so a strip of 20,000 x 1 pixels does not become gigabytes.
     """
+    channels = [_resize_channel(channel, size) for channel in _shortened(image).split(1)]
+    return center_crop(torch.cat(channels), [size, size]).clamp(0, 1)
+
+
+def pillow_view(image: Tensor, size: int) -> Tensor:
+    """What ``semantic_view`` gives of a uint8 image, but as Pillow resizes it: rounded to the 256 grey values, to the bit."""
+    picture = resize(to_pil_image(_shortened(image).cpu()), [size], interpolation=InterpolationMode.BICUBIC)
+    return to_dtype(pil_to_tensor(center_crop(picture, [size, size])), torch.float32, scale=True)
+
+
+def _shortened(image: Tensor) -> Tensor:
     height, width = image.shape[-2:]
     limit = MAX_ASPECT * min(height, width)
-    image = center_crop(image, [min(height, limit), min(width, limit)])
-    channels = [_resize_channel(channel, size) for channel in image.split(1)]
-    return center_crop(torch.cat(channels), [size, size]).clamp(0, 1)
+    return center_crop(image, [min(height, limit), min(width, limit)])
 
 
 def _resize_channel(channel: Tensor, size: int) -> Tensor:

@@ -22,6 +22,7 @@ from ..whole_file import whole_file
 
 FORMAT = 'moeagiqa-1'
 SCALE = '.scale'
+FRONT = 1 << 20  # bytes; PyTorch's files and safetensors alike list their tensors' names there
 
 
 class CheckpointError(ValueError):
@@ -183,6 +184,10 @@ def _metadata(path: Path) -> dict[str, str]:
         with safe_open(path, framework='pt') as file:
             return file.metadata() or {}
     except (SafetensorError, OSError) as error:
+        if holds_image_reward(path):
+            raise CheckpointError(
+                f"{path}: ImageReward's file, no MoE-AGIQA checkpoint; score with the metric imagereward."
+            ) from None
         if _looks_like_a_pickle(path):
             raise CheckpointError(
                 f'{path}: a PyTorch pickle, which could run code, is not read; turn it into a checkpoint with '
@@ -213,6 +218,16 @@ def is_ours(path: Path | str) -> bool:
             return (file.metadata() or {}).get('format', '').startswith('moeagiqa-')
     except (SafetensorError, OSError):
         return False
+
+
+def holds_image_reward(path: Path | str) -> bool:
+    """Whether a file lists ImageReward's score head, and is not the released MoE-AGIQA, which has it inside.
+
+    Names are searched for as bytes: nothing is unpickled.
+    """
+    with Path(path).open('rb') as file:
+        front = file.read(FRONT)
+    return b'mlp.layers.0.weight' in front and b'reward_model_state_dict' not in front
 
 
 def file_hash(path: Path | str) -> str:

@@ -7,14 +7,19 @@ import shutil
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from ..whole_file import whole_file
-from .file import CheckpointError, read, read_header
+from .convert import read_weights
+from .file import CheckpointError, holds_image_reward, read, read_header, require_file
 
 EMBEDDED = 'moeagiqa'
 FULL_SIZE = ('moeagiqa-v1', 'moeagiqa-v2')
+IMAGE_REWARD_FILE = 'ImageReward.pt'
+Check = Callable[[Path], Any]  # raises a CheckpointError for a file that is of no use
 
 
 def home() -> Path:
@@ -22,8 +27,12 @@ def home() -> Path:
     return Path(os.environ.get('MOEAGIQA_HOME') or Path.home() / '.cache' / 'moeagiqa')
 
 
-def find(source: str | Path) -> Path:
+def find(source: str | Path, check: Check = read_header) -> Path:
     """The local file of a model name, path, ``https://...`` or ``hf://owner/repo/file``; downloads where needed.
+
+    Args:
+        source: where it is.
+        check: what a download has to pass.
 
     Raises:
         CheckpointError: saying in one sentence what is missing and how to get it.
@@ -36,9 +45,9 @@ def find(source: str | Path) -> Path:
     if source.endswith('.onnx') and '://' in source:
         raise CheckpointError(f'{source}: an ONNX graph is read from a file alone; download it, then give its path.')
     if source.startswith('hf://'):
-        return _from_hub(source)
+        return _from_hub(source, check)
     if source.startswith('https://'):
-        return _download(source)
+        return _download(source, check)
     if source.startswith('http://'):
         raise CheckpointError(f'{source}: plain http can be tampered with; give an https:// address.')
     return Path(source).expanduser()
@@ -65,12 +74,16 @@ def _find_full_size(name: str) -> Path:
 
 
 def install(path: Path | str) -> Path:
-    """Copy a checkpoint to where its model name finds it; returns that place.
+    """Copy a checkpoint, or ``ImageReward.pt``, to where its model name finds it; returns that place.
 
     Raises:
-        CheckpointError: for a file that is no whole checkpoint of moeagiqa-v1 or moeagiqa-v2.
+        CheckpointError: for a file that is no whole checkpoint of moeagiqa-v1, moeagiqa-v2 or imagereward.
     """
     path = Path(path).expanduser()
+    require_file(path)
+    if holds_image_reward(path):
+        read_weights(path)
+        return _copy(path, home() / IMAGE_REWARD_FILE)
     checkpoint = read(path)
     name = checkpoint.info.get('model_name')
     if name not in FULL_SIZE:
@@ -81,13 +94,16 @@ def install(path: Path | str) -> Path:
     if checkpoint.config.prior != (name == 'moeagiqa-v2'):
         has = 'has a' if checkpoint.config.prior else 'has no'
         raise CheckpointError(f'{path}: says it is {name}, but {has} prior; use it with pretrained_model_path=.')
-    target = installed(name)
+    return _copy(path, installed(name))
+
+
+def _copy(path: Path, target: Path) -> Path:
     with whole_file(target) as part:
         shutil.copyfile(path, part)
     return target
 
 
-def _from_hub(source: str) -> Path:
+def _from_hub(source: str, check: Check) -> Path:
     from huggingface_hub import hf_hub_download
 
     parts = source.removeprefix('hf://').split('/', 2)
@@ -97,11 +113,11 @@ def _from_hub(source: str) -> Path:
     try:
         path = Path(hf_hub_download(f'{owner}/{repository}', name))
     except Exception as error:  # the hub's client passes on whatever its transport raises
-        reason = _first_line(error)
+        reason = first_line(error)
         raise CheckpointError(
             f'{source}: it could not be fetched from the hub ({reason}); check the name, or give a file.'
         ) from None
-    _check_header(path, source)
+    _check(check, path, source)
     return path
 
 
@@ -114,7 +130,7 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _download(url: str) -> Path:
+def _download(url: str, check: Check) -> Path:
     name = Path(urllib.parse.urlparse(url).path).name or 'checkpoint'
     target = home() / 'downloads' / f'{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name}'
     if target.is_file():
@@ -123,22 +139,23 @@ def _download(url: str) -> Path:
         with whole_file(target) as part:
             with urllib.request.build_opener(_OnlyHttps).open(url, timeout=30) as answer, part.open('wb') as file:
                 shutil.copyfileobj(answer, file)
-            _check_header(part, url)  # an error page or half a file is not kept
+            _check(check, part, url)  # an error page or half a file is not kept
     except (OSError, http.client.HTTPException) as error:
-        reason = _first_line(error)
+        reason = first_line(error)
         raise CheckpointError(
             f'{url}: it could not be downloaded ({reason}); check the address, or give a file.'
         ) from None
     return target
 
 
-def _check_header(path: Path, source: str) -> None:
+def _check(check: Check, path: Path, source: str) -> None:
     """Raise a CheckpointError that names where a file came from, not where it lies now."""
     try:
-        read_header(path)
+        check(path)
     except CheckpointError as error:
         raise CheckpointError(str(error).replace(str(path), source, 1)) from None
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, to be quoted in a sentence."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')

@@ -1,7 +1,9 @@
 """Weights put into a network, strictly: what is missing, extra or misshapen is listed by name."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -13,15 +15,21 @@ from ..archs.moeagiqa_arch import MoEAGIQA
 from .file import CheckpointError
 
 LISTED = 20
+Network = TypeVar('Network', bound=nn.Module)
 
 
 def build_network(config: MoEAGIQAConfig) -> MoEAGIQA:
-    """The network without weights yet: filling half a billion of them with random numbers would take seconds."""
+    """The network without weights yet."""
+    return without_weights(lambda: MoEAGIQA(config))
+
+
+def without_weights(make: Callable[[], Network]) -> Network:
+    """What ``make`` makes, without weights yet: filling half a billion with random numbers would take seconds."""
     with torch.device('meta'):
-        network = MoEAGIQA(config)
+        network = make()
     buffers = [(module, name) for module in network.modules() for name, _ in module.named_buffers(recurse=False)]
     if any(name not in _CONSTANTS for _, name in buffers):
-        return MoEAGIQA(config)  # a ViT with constants of its own, such as rotary embeddings, has to compute them
+        return make()  # a ViT with constants of its own, such as rotary embeddings, has to compute them
     for module, name in buffers:
         setattr(module, name, _CONSTANTS[name](getattr(module, name).shape))
     return network
@@ -61,6 +69,13 @@ def check_names(weights: dict[str, Tensor], expected: dict[str, Tensor], source:
     problems = [f'{kind} {_list(names)}' for kind, names in groups.items() if names]
     if problems:
         raise CheckpointError(f'{source}: its tensors do not make up this network: {"; ".join(problems)}.')
+
+
+def check_finite(weights: dict[str, Tensor], source: Path | str) -> None:
+    """Raise a CheckpointError that names a tensor with NaN or infinite values."""
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
+            raise CheckpointError(f'{source}: {name} has NaN or infinite values; get the file again.')
 
 
 def _list(names: list[str]) -> str:

@@ -33,6 +33,9 @@ _BLIP_VISION = (
     (r'blocks\.(\d+)\.mlp\.', r'encoder.layers.\1.mlp.'),
 )
 
+# The numbers between are dropout's.
+_REWARD_HEAD = tuple((rf'mlp\.layers\.{theirs}\.', f'head.{ours}.') for ours, theirs in enumerate((0, 2, 4, 6, 7)))
+
 _IMAGE_REWARD_UNUSED = r'(?:blip\.)?(?:mlp\.|vision_proj\.|text_proj\.|text_encoder\.embeddings\.position_ids$)'
 
 
@@ -77,6 +80,11 @@ def from_image_reward(state: Weights) -> Weights:
         else:
             renamed['semantic.text.' + encoder[2]] = tensor
     return renamed
+
+
+def from_reward_head(state: Weights) -> Weights:
+    """ImageReward's own score head as ``head.*``."""
+    return {_rename(name, _REWARD_HEAD): tensor for name, tensor in state.items() if name.startswith('mlp.')}
 
 
 def from_timm(state: Weights, part: str) -> Weights:

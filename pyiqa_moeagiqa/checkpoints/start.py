@@ -13,7 +13,7 @@ from ..options import OptionError, check_keys
 from .convert import download_timm, drop_unused_layers, read_weights
 from .file import Checkpoint, CheckpointError, is_ours, read
 from .find import EMBEDDED, FULL_SIZE, find
-from .load import build_network, check_names, fit_vit, load_weights
+from .load import build_network, check_finite, check_names, fit_vit, load_weights
 from .names import Weights, from_image_reward
 from .partial import fingerprint
 
@@ -133,9 +133,7 @@ def load_part(part: nn.Module, weights: dict[str, Tensor], source: str) -> None:
         CheckpointError: listing the tensors that are missing, extra or misshapen.
     """
     check_names(weights, part.state_dict(), source)
-    for name, tensor in weights.items():
-        if not tensor.isfinite().all():
-            raise CheckpointError(f'{source}: {name} has NaN or infinite values; get the file again.')
+    check_finite(weights, source)
     part.load_state_dict(weights)
 
 

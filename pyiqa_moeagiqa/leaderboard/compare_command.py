@@ -10,7 +10,7 @@ import pandas as pd
 from rich.table import Table
 from tqdm import tqdm
 
-from ..plugin import METRICS
+from ..plugin import OURS
 from ..scoring.command import console, made_by, make_metric
 from ..scoring.output import ScoreFile
 from ..scoring.run import score_items, takes_prompts
@@ -44,7 +44,7 @@ def make(
     """
     _check_folders(folders)
     items = list(find_items(folders, prompt, prompts, prompt_from))
-    if metric_name in METRICS:
+    if metric_name in OURS:
         items = list(require_prompt(items))
     items = [item._replace(prompt=known) for item, known in zip(items, _shared_prompts(items, folders), strict=True)]
     by_prompt = len({item.prompt for item in items} - {None}) > 1

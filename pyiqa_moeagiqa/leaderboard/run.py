@@ -17,7 +17,7 @@ from torch import nn
 from tqdm import tqdm
 
 from ..data.table import TableError
-from ..plugin import METRICS
+from ..plugin import METRICS, OURS
 from ..scoring.command import made_by, make_metric
 from ..scoring.output import ScoreFile
 from ..scoring.run import Result, score_items
@@ -159,7 +159,7 @@ def _scored(contestant: Contestant, metric: Any, entry: Entry, rated: Rated, fol
 
 
 def _is_foreign(contestant: Contestant) -> bool:
-    return contestant.weights is not None and contestant.metric not in METRICS
+    return contestant.weights is not None and contestant.metric not in OURS
 
 
 def _digest(contestant: Contestant) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from ..plugin import METRICS
+from ..plugin import IMAGE_REWARD, METRICS, OURS
 from .output import ScoreFile, check_ending
 from .run import Result, score_items, takes_prompts
 from .scale import scale_of
@@ -75,7 +75,7 @@ def start(
         check_ending(output)
     items = find_items(paths, prompt, prompts, prompt_from)  # says what is wrong, too
     count = sum(1 for _ in find_items(paths, prompt, prompts, None))
-    if metric_name in METRICS:
+    if metric_name in OURS:
         items = require_prompt(items)  # before a large network is loaded
     metric = make_metric(metric_name, {name: value for name, value in options.items() if value is not None})
     items = require_prompt(items) if takes_prompts(metric) else items
@@ -124,17 +124,17 @@ def make_metric(name: str, options: dict[str, Any]) -> Any:
         raise SourceError(f'--metric {name}: pyiqa has no such metric; "pyiqa -ls" lists them.')
     if name not in pyiqa.list_models(metric_mode='NR'):
         raise SourceError(f'--metric {name}: it compares with a reference image; name a no-reference metric.')
-    options_of_ours = options.keys() - {'pretrained_model_path'}
-    if options_of_ours and name not in METRICS:
-        option = min(options_of_ours)
+    not_taken = options.keys() - {'pretrained_model_path', *(['dtype'] if name == IMAGE_REWARD else [])}
+    if not_taken and name not in METRICS:
+        option = min(not_taken)
         raise SourceError(f'--metric {name} takes no --{OPTION_NAMES.get(option, option)}.')
-    if options and name not in METRICS:
+    if options and name not in OURS:
         _require_data(options['pretrained_model_path'])
     logging.getLogger('pyiqa').setLevel(logging.WARNING)
     try:
         return pyiqa.create_metric(name, **options)
     except Exception as error:  # downloads and missing packages fail in pyiqa by all kinds of exceptions
-        if name in METRICS:
+        if name in OURS:
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise SourceError(f'--metric {name}: pyiqa cannot make it ({reason}).') from None

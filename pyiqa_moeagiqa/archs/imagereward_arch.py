@@ -1,0 +1,152 @@
+"""ImageReward: how much people would prefer an image for its prompt.
+
+Xu et al., 'ImageReward: Learning and Evaluating Human Preferences for Text-to-Image Generation', NeurIPS 2023;
+https://github.com/THUDM/ImageReward. What differs here: pictures with transparency, a rotation in their EXIF data or 16 bits
+are read as a person sees them.
+"""
+
+import warnings
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..options import OptionError
+from .hardware import fast_dtype, images_at_once
+from .images import ImageBatch, check_prompts, read_images
+from .semantic import BlipSemantic, tokenize
+from .views import normalize, pillow_view, semantic_view
+
+PROMPT_TOKENS = 35
+REWARD_MEAN, REWARD_STD = 0.16717362830052426, 1.0333394966054072  # of ImageReward 1.0's own head
+HEAD_SIZES = (1024, 128, 64, 16, 1)
+REVISION = 1  # of the way from image and weights to the score: to be raised with each change of scores
+DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
+
+
+class ImageReward(nn.Module):
+    """BLIP, and a head on the prompt's first token after it has attended to the image.
+
+    Args:
+        vision, text: what differs from BLIP's full size, as ``BlipSemantic`` takes it.
+
+    Shape:
+        pixels (N, 3, S, S), token ids and mask (N, L2) -> rewards (N, 1)
+    """
+
+    def __init__(self, vision: dict | None = None, text: dict | None = None):
+        super().__init__()
+        self.semantic = BlipSemantic(vision, text)
+        # Linear layers with nothing between them but dropout, which only training has.
+        self.head = nn.Sequential(*(nn.Linear(*sizes) for sizes in pairwise((self.semantic.width, *HEAD_SIZES))))
+
+    def forward(self, pixels: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        image = self.semantic.image_features(pixels)  # (N, 1 + patches, D)
+        words = self.semantic.text_features(ids, mask, image)  # (N, L2, width)
+        return (self.head(words[:, 0]) - REWARD_MEAN) / REWARD_STD
+
+
+class RewardDetails(NamedTuple):
+    """``cut_tokens``: per image, how many tokens of its prompt did not fit."""
+
+    cut_tokens: list[int]
+
+
+class ImageRewardMetric(nn.Module):
+    """ImageReward as a pyiqa metric: no reference, higher is better, unbounded (most images lie between -2 and 2).
+
+    From the same 8-bit RGB image and prompt it computes what image-reward 1.5 computes. Images that are tensors are resized
+    without rounding to 256 grey values, so that gradients reach them; their scores differ a little from the file's.
+
+    Args:
+        pretrained_model_path: ``ImageReward.pt``: a file, https://... or hf://owner/repo/file. By default
+            ``weights/ImageReward.pt``, one that ``moeagiqa weights install`` has put in place, image-reward's own, or else it is
+            downloaded (1.8 GB) from the Hugging Face hub, ``THUDM/ImageReward``.
+        dtype: of the encoders: 'float32', 'bfloat16', or 'auto' (bfloat16 where the hardware has it).
+
+    Raises:
+        CheckpointError: where the weights cannot be had or used; weights are never random.
+        OptionError: for an option out of range.
+
+    Example:
+        >>> import pyiqa
+        >>> metric = pyiqa.create_metric('imagereward', pretrained_model_path='ImageReward.pt')
+        >>> metric('cat.png', caption_list=['a cat in the snow']).shape
+        torch.Size([1, 1])
+    """
+
+    read_images = staticmethod(read_images)
+
+    def __init__(self, pretrained_model_path: str | None = None, dtype: str = 'float32'):
+        super().__init__()
+        from ..checkpoints.image_reward import find_image_reward, load_image_reward
+
+        if dtype not in ('auto', *DTYPES):
+            raise OptionError(f'dtype is {dtype!r}: it must be one of {", ".join(["auto", *DTYPES])}.')
+        self.dtype = dtype
+        self.checkpoint = find_image_reward(pretrained_model_path)
+        self.network = load_image_reward(self.checkpoint)
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> 'ImageRewardMetric':
+        """A score does not depend on a mode: the metric stays in evaluation mode."""
+        return super().train(False)
+
+    @property
+    def made_by(self) -> dict[str, Any]:
+        """What a score depends on besides image and prompt."""
+        from ..checkpoints.file import file_hash
+
+        dtype = str(self._wanted_dtype).removeprefix('torch.')
+        return {'revision': REVISION, 'weights': file_hash(self.checkpoint), 'dtype': dtype}
+
+    def forward(
+        self, x: Any, caption_list: Iterable[str] | str | None = None, return_details: bool = False
+    ) -> Tensor | tuple[Tensor, RewardDetails]:
+        """Score images.
+
+        Args:
+            x: tensor (N, 3, H, W) in [0, 1], a path, a PIL image, or a list of these, of any sizes.
+            caption_list: one prompt per image; not needed for images that bring theirs (``data.prompted_image``).
+            return_details: also return ``RewardDetails``.
+
+        Returns:
+            (N, 1), or that and the details.
+
+        Raises:
+            ImageError, ValueError: for images or prompts that cannot be scored.
+        """
+        images = read_images(x)
+        prompts = check_prompts(images.prompts if caption_list is None else caption_list, len(images))
+        ids, mask, cut = tokenize(prompts, PROMPT_TOKENS)
+        if any(cut) and not return_details:
+            warnings.warn(
+                f'{sum(map(bool, cut))} of {len(cut)} prompts were cut (by {max(cut)} tokens at most) to {PROMPT_TOKENS} tokens.',
+                stacklevel=2,
+            )
+        for encoder in self.network.semantic.encoders:
+            encoder.to(self._wanted_dtype)
+        at_once = images_at_once(self._device)
+        batches = (slice(start, start + at_once) for start in range(0, len(images), at_once))
+        rewards = torch.cat([self._reward(images[rows], ids[rows], mask[rows]) for rows in batches])
+        return (rewards, RewardDetails(cut)) if return_details else rewards
+
+    def _reward(self, images: ImageBatch, ids: Tensor, mask: Tensor) -> Tensor:
+        semantic, device = self.network.semantic, self._device
+        views = torch.stack([_view(image, semantic.view_size).to(device) for image in images])
+        pixels = normalize(views, semantic.mean, semantic.std)
+        return self.network(pixels, ids.to(device), mask.to(device))
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    @property
+    def _wanted_dtype(self) -> torch.dtype:
+        return fast_dtype(self._device) if self.dtype == 'auto' else DTYPES[self.dtype]
+
+
+def _view(image: Tensor, size: int) -> Tensor:
+    return pillow_view(image, size) if image.dtype == torch.uint8 else semantic_view(image, size)

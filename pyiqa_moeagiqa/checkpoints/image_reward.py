@@ -1,0 +1,78 @@
+"""ImageReward's own file: where it lies, and the network in it."""
+
+from pathlib import Path
+
+from ..archs.imagereward_arch import ImageReward
+from .convert import read_weights
+from .file import CheckpointError, holds_image_reward, is_ours, require_file
+from .find import IMAGE_REWARD_FILE, find, first_line, home
+from .load import check_finite, check_names, without_weights
+from .names import from_image_reward, from_reward_head
+
+REPOSITORY = 'THUDM/ImageReward'
+
+
+def find_image_reward(source: str | Path | None = None) -> Path:
+    """The local file of ``ImageReward.pt``; downloads it where needed.
+
+    Args:
+        source: a file, ``https://...`` or ``hf://owner/repo/file``. By default what lies in ``weights/`` or in the folder of
+            installed checkpoints, what image-reward has downloaded, or else the file on the Hugging Face hub.
+
+    Raises:
+        CheckpointError: for a file that is another, or saying where to get it and where to put it.
+    """
+    if source:
+        path = find(source, require_image_reward)
+        require_image_reward(path)
+        return path
+    for folder in (Path('weights'), home(), Path.home() / '.cache' / 'ImageReward'):
+        path = folder / IMAGE_REWARD_FILE
+        if path.is_file():
+            require_image_reward(path)
+            return path
+    return _download()
+
+
+def _download() -> Path:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        path = Path(hf_hub_download(REPOSITORY, IMAGE_REWARD_FILE))
+    except Exception as error:  # the hub's client passes on whatever its transport raises
+        raise CheckpointError(
+            f'imagereward has no weights yet, and the hub does not give them ({first_line(error)}): get '
+            f'{IMAGE_REWARD_FILE} from https://huggingface.co/{REPOSITORY}, then put it at weights/{IMAGE_REWARD_FILE} or '
+            f'{home() / IMAGE_REWARD_FILE}, or pass pretrained_model_path=FILE.'
+        ) from None
+    require_image_reward(path)
+    return path
+
+
+def require_image_reward(path: Path) -> None:
+    """Raise a CheckpointError for a file that is not ImageReward's."""
+    require_file(path)
+    if is_ours(path):
+        raise CheckpointError(
+            f"{path}: a MoE-AGIQA checkpoint, not ImageReward's file; it is for the metric moeagiqa, imagereward takes "
+            f'{IMAGE_REWARD_FILE}.'
+        )
+    if not holds_image_reward(path):
+        raise CheckpointError(
+            f"{path}: damaged or not ImageReward's file; get {IMAGE_REWARD_FILE} from https://huggingface.co/{REPOSITORY}."
+        )
+
+
+def load_image_reward(path: Path) -> ImageReward:
+    """The network of ImageReward's file, in evaluation mode.
+
+    Raises:
+        CheckpointError: for a file that is damaged, could run code, or whose tensors do not make up the network.
+    """
+    state = read_weights(path)
+    weights = from_image_reward(state) | from_reward_head(state)
+    network = without_weights(ImageReward)
+    check_names(weights, network.state_dict(), path)
+    check_finite(weights, path)
+    network.load_state_dict(weights, assign=True)
+    return network.eval()
