@@ -1,9 +1,10 @@
-"""Our BLIP against image-reward's own, with weights that a rule fills.
+"""Our ImageReward against image-reward's own, with weights that a rule fills: BLIP's features, and scores of pictures.
 
 The two need different versions of the same packages (requirements/imagereward.txt), so each half has its interpreter:
 
     golden FILE    what image-reward answers, written to FILE (.npz)
-    compare FILE   what BlipSemantic answers, against FILE; exit code 1 if they differ
+    compare FILE   what this package answers, against FILE; exit code 1 if they differ
+    fixture FILE   of what image-reward answers, the scores of the small case alone: the tests' fixture
 """
 
 import argparse
@@ -11,8 +12,12 @@ import importlib.util
 import json
 import sys
 import zlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -35,33 +40,31 @@ BERT_BASE = {
     'pad_token_id': 0,
     'add_cross_attention': True,
 }
-SMALLER_TEXT = {
-    'vocab_size': 3000,
-    'hidden_size': 384,
-    'intermediate_size': 1536,
-    'num_hidden_layers': 6,
-    'num_attention_heads': 6,
-    'max_position_embeddings': 128,
-}
-SMALLER_VISION = {
-    'hidden_size': 768,
-    'intermediate_size': 3072,
-    'num_hidden_layers': 12,
-    'num_attention_heads': 12,
-    'image_size': 96,
-}
-# `vit`, `image_size` and `med` go to image-reward, `vision` and `text` to BlipSemantic: what differs from its defaults.
-# In the full case nothing does, so it holds the defaults themselves against image-reward.
+
+
+def _sizes(width: int, layers: int, heads: int) -> dict[str, int]:
+    return {
+        'hidden_size': width,
+        'intermediate_size': 4 * width,
+        'num_hidden_layers': layers,
+        'num_attention_heads': heads,
+    }
+
+
+# What differs from the full size, in BlipSemantic's words. In the full case nothing does, so it holds the defaults
+# themselves against image-reward.
 CASES = {
-    'medium': {
-        'vit': 'base',
-        'image_size': 96,
-        'med': BERT_BASE | SMALLER_TEXT,
-        'vision': SMALLER_VISION,
-        'text': SMALLER_TEXT,
+    'small': {
+        'vision': _sizes(64, 3, 4) | {'image_size': 48},
+        'text': _sizes(48, 2, 4) | {'max_position_embeddings': 64},
     },
-    'full': {'vit': 'large', 'image_size': 224, 'med': BERT_BASE, 'vision': None, 'text': None},
+    'medium': {
+        'vision': _sizes(768, 12, 12) | {'image_size': 96},
+        'text': _sizes(384, 6, 6) | {'max_position_embeddings': 128},
+    },
+    'full': {'vision': {}, 'text': {}},
 }
+VOCABULARY = Path(__file__).parents[1] / 'pyiqa_moeagiqa' / 'archs' / 'bert_uncased_vocabulary.txt'
 
 
 def _weights_rule():
@@ -82,7 +85,7 @@ def prompts(case: str) -> tuple[torch.Tensor, torch.Tensor]:
     As image-reward's tokenizer makes them, every one is [CLS] words [SEP]: [ENC] is not put in front. The vocabulary's
     last two rows, [DEC] and [ENC], are words of the first prompt so that they count.
     """
-    vocabulary = CASES[case]['med']['vocab_size']
+    vocabulary = BERT_BASE['vocab_size']
     ids = np.random.RandomState(zlib.crc32(case.encode())).randint(SEP + 1, vocabulary, (3, WORDS))
     ids[0, 1:3] = vocabulary - 2, vocabulary - 1
     ids[:, 0] = CLS
@@ -94,27 +97,58 @@ def prompts(case: str) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
+def image_size(case: str) -> int:
+    """Pixels on a side of what the network sees."""
+    return CASES[case]['vision'].get('image_size', 224)
+
+
 def pixels(case: str) -> torch.Tensor:
     """Three normalised images (3, 3, S, S)."""
-    size = CASES[case]['image_size']
+    size = image_size(case)
     return torch.from_numpy(RULE.inputs(f'parity_{case}_pixels', (3, 3, size, size)))
 
 
-def image_reward_blip(case: str) -> torch.nn.Module:
-    """image-reward's BLIP, with the rule's weights."""
-    from ImageReward.models.BLIP import blip_pretrain
-
-    # The tokenizer's vocabulary would be downloaded, and the encoders never ask for it.
-    blip_pretrain.init_tokenizer = lambda: None
-    with TemporaryDirectory() as folder:
+def image_reward(case: str) -> torch.nn.Module:
+    """image-reward's own model, made by its own code, with the rule's weights."""
+    package = importlib.import_module('ImageReward.ImageReward')  # the package hides it behind the class of that name
+    with TemporaryDirectory() as folder, _nothing_downloaded(), _sizes_of(case):
         config = Path(folder, 'med_config.json')
-        config.write_text(json.dumps(CASES[case]['med']))
-        blip = blip_pretrain.BLIP_Pretrain(
-            med_config=str(config), image_size=CASES[case]['image_size'], vit=CASES[case]['vit']
-        )
-    for name, tensor in _floating(blip).items():
+        config.write_text(json.dumps(BERT_BASE | CASES[case]['text']))
+        model = package.ImageReward(str(config))
+    model.preprocess = package._transform(image_size(case))
+    for name, tensor in _floating(model).items():
         tensor.copy_(torch.from_numpy(RULE.fill(name, tuple(tensor.shape))))
-    return blip.eval()
+    return model.eval()
+
+
+def _nothing_downloaded() -> AbstractContextManager:
+    """Context in which the tokenizer is made of the vocabulary that lies here."""
+    blip = importlib.import_module('ImageReward.models.BLIP.blip')
+    return patch.object(blip.BertTokenizer, 'from_pretrained', lambda name: blip.BertTokenizer(str(VOCABULARY)))
+
+
+@contextmanager
+def _sizes_of(case: str) -> Iterator[None]:
+    """Context in which the sizes that are written into the package are the case's."""
+    vision, text = CASES[case]['vision'], CASES[case]['text']
+    if not vision:
+        yield
+        return
+    package = importlib.import_module('ImageReward.ImageReward')
+    blip = importlib.import_module('ImageReward.models.BLIP.blip_pretrain')
+    vit = importlib.import_module('ImageReward.models.BLIP.vit').VisionTransformer(
+        img_size=vision['image_size'],
+        patch_size=16,
+        embed_dim=vision['hidden_size'],
+        depth=vision['num_hidden_layers'],
+        num_heads=vision['num_attention_heads'],
+    )
+    head = package.MLP(text['hidden_size'])
+    with (
+        patch.object(blip, 'create_vit', lambda *sizes: (vit, vision['hidden_size'])),
+        patch.object(package, 'MLP', lambda width: head),
+    ):
+        yield
 
 
 def _floating(module: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -123,21 +157,23 @@ def _floating(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 @torch.inference_mode()
 def golden(case: str) -> dict[str, np.ndarray]:
-    """What image-reward's encoders answer, called as its `score_gard` does, and its tensors' names and shapes."""
-    blip = image_reward_blip(case)
+    """What image-reward answers, its encoders called as its `score_gard` does, and its tensors' names and shapes."""
+    model = image_reward(case)
     ids, mask = prompts(case)
-    image = blip.visual_encoder(pixels(case))
-    text = blip.text_encoder(
+    image = model.blip.visual_encoder(pixels(case))
+    text = model.blip.text_encoder(
         ids,
         attention_mask=mask,
         encoder_hidden_states=image,
         encoder_attention_mask=torch.ones(image.shape[:-1], dtype=torch.long),
         return_dict=True,
     ).last_hidden_state
-    shapes = {name: list(tensor.shape) for name, tensor in _floating(blip).items()}
+    scores = [[model.score(prompt, picture) for prompt in RULE.PROMPTS] for picture in RULE.pictures()]
+    shapes = {name: list(tensor.shape) for name, tensor in _floating(model).items()}
     return {
         f'{case}_image': image.numpy(),
         f'{case}_text': text.numpy(),
+        f'{case}_scores': np.array(scores),
         f'{case}_shapes': np.array(json.dumps(shapes)),
     }
 
@@ -150,25 +186,33 @@ def write_golden(path: Path) -> None:
     np.savez(path, **answers)
 
 
-def our_blip(case: str, shapes: dict[str, list[int]]) -> torch.nn.Module:
-    """BlipSemantic with the rule's weights for image-reward's names."""
-    from pyiqa_moeagiqa.archs.semantic import BlipSemantic
-    from pyiqa_moeagiqa.checkpoints.names import from_image_reward
+def write_fixture(path: Path) -> None:
+    """Write image-reward's scores in the small case."""
+    answers = golden('small')
+    np.savez_compressed(path, scores=answers['small_scores'], shapes=answers['small_shapes'])
 
-    semantic = BlipSemantic(vision=CASES[case]['vision'], text=CASES[case]['text'])
-    weights = from_image_reward({name: torch.from_numpy(RULE.fill(name, tuple(shapes[name]))) for name in shapes})
-    # Assigned, not copied: one set of the full weights is 1.7 GiB.
-    semantic.load_state_dict({name.removeprefix('semantic.'): weights[name] for name in weights}, assign=True)
-    return semantic.eval()
+
+def our_metric(case: str, shapes: dict[str, list[int]]) -> torch.nn.Module:
+    """The metric made from a file as ImageReward's own is, with the rule's weights."""
+    from pyiqa_moeagiqa.archs.imagereward_arch import ImageReward, ImageRewardMetric
+    from pyiqa_moeagiqa.checkpoints import image_reward
+
+    image_reward.ImageReward = partial(ImageReward, **CASES[case])
+    with TemporaryDirectory() as folder:
+        path = Path(folder, 'ImageReward.pt')
+        torch.save({name: torch.from_numpy(RULE.fill(name, tuple(shapes[name]))) for name in shapes}, path)
+        return ImageRewardMetric(str(path))
 
 
 @torch.inference_mode()
 def ours(case: str, shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:
-    """What BlipSemantic answers."""
-    semantic = our_blip(case, shapes)
+    """What this package answers."""
+    metric = our_metric(case, shapes)
+    semantic = metric.network.semantic
     image = semantic.image_features(pixels(case))
     text = semantic.text_features(*prompts(case), image)
-    return {f'{case}_image': image.numpy(), f'{case}_text': text.numpy()}
+    scores = [metric([picture] * len(RULE.PROMPTS), caption_list=RULE.PROMPTS).flatten() for picture in RULE.pictures()]
+    return {f'{case}_image': image.numpy(), f'{case}_text': text.numpy(), f'{case}_scores': torch.stack(scores).numpy()}
 
 
 def compare(path: Path) -> list[str]:
@@ -178,7 +222,7 @@ def compare(path: Path) -> list[str]:
     for case in CASES:
         for name, answer in ours(case, json.loads(str(expected[f'{case}_shapes']))).items():
             difference, largest = np.abs(answer - expected[name]).max(), np.abs(expected[name]).max()
-            what = f'{name.replace("_", " ")} features'
+            what = name.replace('_', ' ') + ('' if name.endswith('scores') else ' features')
             print(f'{what}: maximum absolute difference {difference:.1e}, values up to {largest:.1f}')
             if not difference <= TOLERANCE:  # NaN, too
                 apart.append(what)
@@ -188,13 +232,14 @@ def compare(path: Path) -> list[str]:
 def main() -> None:
     """Run the half that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('half', choices=['golden', 'compare'])
+    parser.add_argument('half', choices=['golden', 'compare', 'fixture'])
     parser.add_argument('file', type=Path)
     arguments = parser.parse_args()
-    if arguments.half == 'golden':
-        write_golden(arguments.file)
+    write = {'golden': write_golden, 'fixture': write_fixture}.get(arguments.half)
+    if write:
+        write(arguments.file)
     elif apart := compare(arguments.file):
-        sys.exit(f'BlipSemantic differs from image-reward by more than {TOLERANCE:g} in: {", ".join(apart)}')
+        sys.exit(f'This package differs from image-reward by more than {TOLERANCE:g} in: {", ".join(apart)}')
 
 
 if __name__ == '__main__':

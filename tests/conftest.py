@@ -32,6 +32,42 @@ def tiny_checkpoint(tmp_path_factory) -> Path:
     return save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), path)
 
 
+@pytest.fixture(scope='session')
+def _image_reward_weights() -> dict:
+    """The reference case's tensors, with what else the released file has and no score depends on."""
+    import json
+
+    import numpy as np
+    import torch
+    from reference.weights_rule import fill
+
+    shapes = json.loads(str(np.load(Path(__file__).parent / 'reference' / 'image_reward.npz')['shapes']))
+    weights = {name: torch.from_numpy(fill(name, tuple(shape))) for name, shape in shapes.items()}
+    return weights | {'blip.text_encoder.embeddings.position_ids': torch.arange(64)[None]}
+
+
+@pytest.fixture
+def image_reward_weights(_image_reward_weights, monkeypatch) -> dict:
+    """What is in a small ImageReward.pt; as long as a test has it, the package takes ImageReward to be of that size."""
+    from functools import partial
+
+    from tiny import TINY_IMAGE_REWARD
+
+    from pyiqa_moeagiqa.checkpoints import image_reward
+
+    monkeypatch.setattr(image_reward, 'ImageReward', partial(image_reward.ImageReward, **TINY_IMAGE_REWARD))
+    return dict(_image_reward_weights)
+
+
+@pytest.fixture
+def image_reward_file(image_reward_weights, tmp_path) -> Path:
+    """A small ImageReward.pt."""
+    import torch
+
+    torch.save(image_reward_weights, tmp_path / 'ImageReward.pt')
+    return tmp_path / 'ImageReward.pt'
+
+
 @pytest.fixture
 def pictures(tmp_path) -> Path:
     """A folder of three small pictures of noise: a.png, b.jpg, sub/c.webp."""

@@ -45,6 +45,23 @@ TINY_BLIP = {
         },
     },
 }
+# The network of tests/reference/image_reward.npz.
+TINY_IMAGE_REWARD = {
+    'vision': {
+        'hidden_size': 64,
+        'intermediate_size': 256,
+        'num_hidden_layers': 3,
+        'num_attention_heads': 4,
+        'image_size': 48,
+    },
+    'text': {
+        'hidden_size': 48,
+        'intermediate_size': 192,
+        'num_hidden_layers': 2,
+        'num_attention_heads': 4,
+        'max_position_embeddings': 64,
+    },
+}
 
 
 def config(**changes) -> MoEAGIQAConfig:
