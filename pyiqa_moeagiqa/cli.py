@@ -382,7 +382,7 @@ def export(
 
 @weights_app.command('install')
 def install_weights(
-    files: Annotated[list[Path], typer.Argument(help='Checkpoints of moeagiqa-v1 or moeagiqa-v2.')],
+    files: Annotated[list[Path], typer.Argument(help='Checkpoints of moeagiqa-v1 or moeagiqa-v2, or ImageReward.pt.')],
 ) -> None:
     """Put checkpoints where their model name finds them."""
     from .checkpoints import install

@@ -26,27 +26,32 @@ def find_image_reward(source: str | Path | None = None) -> Path:
         path = find(source, require_image_reward)
         require_image_reward(path)
         return path
-    for folder in (Path('weights'), home(), Path.home() / '.cache' / 'ImageReward'):
-        path = folder / IMAGE_REWARD_FILE
-        if path.is_file():
-            require_image_reward(path)
-            return path
-    return _download()
+    path = at_hand() or _download()
+    require_image_reward(path)
+    return path
+
+
+def at_hand() -> Path | None:
+    """``ImageReward.pt`` where it is looked for before it is downloaded, if it lies there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    folders = (Path('weights'), home(), Path.home() / '.cache' / 'ImageReward')
+    cached = try_to_load_from_cache(REPOSITORY, IMAGE_REWARD_FILE)  # no text where it is not there
+    places = [*(folder / IMAGE_REWARD_FILE for folder in folders), *([Path(cached)] if isinstance(cached, str) else [])]
+    return next((place for place in places if place.is_file()), None)
 
 
 def _download() -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
-        path = Path(hf_hub_download(REPOSITORY, IMAGE_REWARD_FILE))
+        return Path(hf_hub_download(REPOSITORY, IMAGE_REWARD_FILE))
     except Exception as error:  # the hub's client passes on whatever its transport raises
         raise CheckpointError(
             f'imagereward has no weights yet, and the hub does not give them ({first_line(error)}): get '
             f'{IMAGE_REWARD_FILE} from https://huggingface.co/{REPOSITORY}, then put it at weights/{IMAGE_REWARD_FILE} or '
             f'{home() / IMAGE_REWARD_FILE}, or pass pretrained_model_path=FILE.'
         ) from None
-    require_image_reward(path)
-    return path
 
 
 def require_image_reward(path: Path) -> None:

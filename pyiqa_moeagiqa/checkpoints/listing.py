@@ -9,9 +9,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ..plugin import METRICS
+from ..plugin import IMAGE_REWARD, METRICS
 from .file import CheckpointError, file_hash, read_header
 from .find import EMBEDDED, find
+from .image_reward import at_hand
 
 NOT_THE_PAPERS = {EMBEDDED: ", with small encoders: not the paper's network, nor its figures"}
 
@@ -22,7 +23,16 @@ def table() -> RenderableType:
     for name, what in METRICS.items():
         blocks.append(Text.assemble((name, 'bold'), f'  {what}{NOT_THE_PAPERS.get(name, "")}'))
         blocks.append(Padding(_describe(name), (0, 0, 1, 2)))
+    blocks.append(Text.assemble((IMAGE_REWARD, 'bold'), '  ImageReward 1.0, a metric of human preference'))
+    blocks.append(Padding(_describe_image_reward(), (0, 0, 1, 2)))
     return Group(*blocks)
+
+
+def _describe_image_reward() -> RenderableType:
+    path = at_hand()
+    if path is None:
+        return Text('not at hand: its first use downloads it (1.8 GB) from the Hugging Face hub.')
+    return _grid({'file': str(path), 'size': _size(path), 'licence': 'Apache-2.0', 'SHA-256': file_hash(path)})
 
 
 def _describe(name: str) -> RenderableType:
@@ -31,21 +41,29 @@ def _describe(name: str) -> RenderableType:
         _, info = read_header(path)
     except CheckpointError as error:
         return Text(str(error).removeprefix(f'{name} '))
+    return _grid(dict(_rows(path, info)))
+
+
+def _grid(described: Mapping[str, str]) -> Table:
     rows = Table.grid(padding=(0, 2))
     rows.add_column(no_wrap=True)
     rows.add_column(overflow='fold')
-    for label, value in _rows(path, info):
+    for label, value in described.items():
         rows.add_row(Text(label, style='dim'), Text(value))
     return rows
 
 
 def _rows(path: Path, info: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield 'file', str(path)
-    yield 'size', f'{path.stat().st_size / 1e6:.1f} MB'
+    yield 'size', _size(path)
     yield 'trained on', _data_set(info)
     yield 'reached', '\n'.join(figure_lines(info.get('figures', {}))) or 'not stated'
     yield 'licence', str(info.get('licence', 'not stated'))
     yield 'SHA-256', file_hash(path)
+
+
+def _size(path: Path) -> str:
+    return f'{path.stat().st_size / 1e6:.1f} MB'
 
 
 def _data_set(info: Mapping[str, Any]) -> str:
