@@ -446,6 +446,49 @@ def test_changed_option_files_need_force(tmp_path):
     assert changed.read_text() != 'name: mine\n'
 
 
+def test_imagereward_scores_images_for_their_prompts(image_reward_file, pictures, tmp_path):
+    import pyiqa
+
+    prompts = {'a.png': 'a cat in the snow', 'b.jpg': 'a very old clock ' * 12, 'sub/c.webp': 'a dog'}
+    pd.DataFrame({'path': prompts.keys(), 'prompt': prompts.values()}).to_csv(tmp_path / 'prompts.csv', index=False)
+    (pictures / 'd.png').write_text('no image')
+    options = ['--metric', 'imagereward', '--weights', image_reward_file, '--output', tmp_path / 's.csv']
+    result = run('score', pictures, '--prompts', tmp_path / 'prompts.csv', *options)
+    assert result.exit_code == 1, result.output
+    assert 'b.jpg: its prompt was cut by 15 tokens, to 35' in result.stderr
+    assert 'd.png: not scored' in result.stderr
+    metric = pyiqa.create_metric('imagereward', pretrained_model_path=str(image_reward_file))
+    scores = read(tmp_path / 's.csv').set_index('path')['score']
+    for name, prompt in prompts.items():
+        expected, _ = metric(str(pictures / name), caption_list=[prompt], return_details=True)
+        assert scores[str(pictures / name)] == pytest.approx(float(expected), abs=1e-6)
+    made_by = json.loads((tmp_path / 's.csv.run.json').read_text())
+    assert (made_by['metric'], made_by['dtype']) == ('imagereward', 'float32')
+
+
+IMAGE_REWARD_USAGE = {
+    'crops': (['--prompt', 'a cat', '--crops', 3], '--metric imagereward takes no --crops'),
+    'fast': (['--prompt', 'a cat', '--fast'], '--metric imagereward takes no --fast'),
+    'no prompts': ([], 'Prompts are needed'),
+    'dtype': (['--prompt', 'a cat', '--dtype', 'float16'], "dtype is 'float16': it must be one of"),
+    'gone': (['--prompt', 'a cat', '--weights', 'gone.pt'], 'gone.pt: there is no such file'),
+    'another': (['--prompt', 'a cat', '--weights', '{tiny}'], 'a MoE-AGIQA checkpoint'),
+}
+
+
+@pytest.mark.parametrize('name', IMAGE_REWARD_USAGE)
+def test_wrong_usage_of_imagereward_is_said_in_one_sentence(image_reward_file, tiny_checkpoint, pictures, name):
+    options, words = IMAGE_REWARD_USAGE[name]
+    options = [str(option).format(tiny=tiny_checkpoint) for option in options]
+    weights = [] if '--weights' in options else ['--weights', image_reward_file]
+    assert words in refused(run('score', pictures, '--metric', 'imagereward', *weights, *options))
+
+
+def test_imagereward_is_named_to_those_who_give_its_file_to_moeagiqa(image_reward_file, pictures):
+    said = refused(run('score', pictures, '--prompt', 'a cat', '--weights', image_reward_file))
+    assert 'score with the metric imagereward' in said
+
+
 def test_option_files_cannot_be_written_into_a_file(pictures):
     assert 'a.png' in refused(run('options', 'write', pictures / 'a.png'))
 

@@ -21,6 +21,12 @@ def test_list_models_without_an_import_of_ours():
     assert python("import pyiqa; print(pyiqa.list_models(filter='moeagiqa*'))") == str(NAMES)
 
 
+def test_imagereward_is_a_metric_without_an_import_of_ours():
+    code = "import pyiqa; print('imagereward' in pyiqa.list_models(metric_mode='NR'))"
+    assert python(code) == 'True'
+    assert python(code, MOEAGIQA_NO_HOOK='1') == 'False'
+
+
 def test_the_hook_can_be_off_and_an_import_registers():
     listing = "print(pyiqa.list_models(filter='moeagiqa*'))"
     assert python(f'import pyiqa; {listing}', MOEAGIQA_NO_HOOK='1') == '[]'
@@ -35,13 +41,13 @@ def test_python_starts_without_anything_heavy():
         assert f"'{heavy}'" not in loaded
 
 
-def test_build_network_knows_all_three_by_entry_point():
+def test_build_network_knows_all_by_entry_point():
     code = (
         'from pyiqa.utils.registry import ARCH_REGISTRY as a, DATASET_REGISTRY as d, MODEL_REGISTRY as m;'
-        "print(*(r.get(n).__name__ for r, n in ((a, 'MoEAGIQA'), (a, 'MoEAGIQAMetric'), (a, 'MoEAGIQAPrior'),"
+        "print(*(r.get(n).__name__ for r, n in ((a, 'MoEAGIQA'), (a, 'MoEAGIQAMetric'), (a, 'MoEAGIQAPrior'), (a, 'ImageRewardMetric'),"
         "(d, 'PromptNRDataset'), (m, 'MoEAGIQAModel'))))"
     )
-    expected = 'MoEAGIQA MoEAGIQAMetric MoEAGIQAPrior PromptNRDataset MoEAGIQAModel'
+    expected = 'MoEAGIQA MoEAGIQAMetric MoEAGIQAPrior ImageRewardMetric PromptNRDataset MoEAGIQAModel'
     assert python(code) == expected
     assert python(code, MOEAGIQA_NO_HOOK='1') == expected
 

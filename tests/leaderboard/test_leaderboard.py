@@ -88,6 +88,16 @@ def test_our_metric_is_given_prompts_and_says_what_it_was_trained_on(data, tiny_
     assert "target is 'beauty'" in board().loc['moeagiqa', 'reason']
 
 
+def test_imagereward_is_a_row_with_its_prompts_and_no_target(data, image_reward_file):
+    assert run('--metrics', f'imagereward:{image_reward_file}', '--data', data).exit_code == 0
+    metric = make_metric('imagereward', {'pretrained_model_path': str(image_reward_file)})
+    rows = pd.read_csv(data)
+    scores = metric(list(rows['path']), caption_list=rows['prompt']).flatten().tolist()
+    row = board().loc['imagereward ImageReward']
+    assert float(row['srcc']) == pytest.approx(srcc(pd.DataFrame({'score': scores, 'mos': rows['quality']})))
+    assert row['how'] == 'zero-shot'
+
+
 def test_what_was_scored_is_not_scored_again(data, monkeypatch):
     assert run('--metrics', 'entropy', '--data', data).exit_code == 0
     before = board()
