@@ -23,7 +23,7 @@ compact: $(STAMP)
 	$(VENV)/bin/pip install --quiet --requirement requirements/compact.txt
 	$(VENV)/bin/python -m recipes.compact --data $(DATA)
 
-# Runs image-reward itself, in an environment of its own, and compares our BLIP with it.
+# Runs image-reward itself, in an environment of its own, and compares our BLIP and our scores with it.
 parity: $(STAMP) $(PARITY)/.installed
 	$(PARITY)/bin/python -W ignore scripts/parity_imagereward.py golden $(PARITY)/golden.npz
 	$(VENV)/bin/python scripts/parity_imagereward.py compare $(PARITY)/golden.npz
