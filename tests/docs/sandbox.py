@@ -10,9 +10,11 @@ import pandas as pd
 import pyiqa.default_model_configs
 import pytest
 import skimage
+import timm
 import yaml
-from option_files import FILES, as_tiny, make_tables, read_options, tiny_weights
+from option_files import FILES, VIT, as_tiny, make_tables, read_options, tiny_weights
 from PIL import Image
+from safetensors.torch import save_file
 from stand_ins import released_config, write_released
 
 from pyiqa_moeagiqa import checkpoints
@@ -92,11 +94,21 @@ def _tiny_options(folder: Path) -> dict[str, dict]:
     (folder / 'encoders').mkdir()
     weights = tiny_weights(folder / 'encoders')
     made = {name: _short(as_tiny(read_options(name), Path('datasets'), weights, folder)) for name in FILES}
+    made['moeagiqa_compact.yml']['network'] |= _two_layers(folder / 'encoders', weights)
     for name, options in made.items():
         path = folder / 'shared' / 'options' / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(yaml.safe_dump(options, sort_keys=False))
     return made
+
+
+def _two_layers(folder: Path, weights: dict[str, str]) -> dict:
+    """A visual encoder of two layers for the compact network, which is exported, scored with and trained most often."""
+    vit = VIT | {'depth': 2}
+    network = timm.create_model('vit_small_patch14_dinov2', pretrained=False, num_classes=0, img_size=28, **vit)
+    save_file(network.state_dict(), folder / 'two_layers.safetensors')
+    files = {'visual': str(folder / 'two_layers.safetensors'), 'semantic': weights['bert']}
+    return {'visual_options': vit, 'layers': [1, 2], 'weights': files}
 
 
 def _short(options: dict) -> dict:
