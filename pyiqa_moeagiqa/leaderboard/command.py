@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ..scoring.command import console
@@ -68,9 +69,9 @@ def _write_text(path: Path, text: str) -> None:
 def _show(rows: pd.DataFrame) -> None:
     for (data, target), part in rows.groupby(['data', 'target'], sort=False):
         text = shown(part)
-        table = Table(title=f'{data}, {target}')
+        table = Table(title=f'{data}, {target}', box=SIMPLE_HEAD)  # fits 80 columns
         for name in SHOWN:
-            table.add_column(name, no_wrap=name == 'metric')
+            table.add_column(name, no_wrap=True)
         for row in text[list(SHOWN)].itertuples(index=False):
             table.add_row(*row)
         console().print(table)
