@@ -14,6 +14,7 @@ import timm
 import yaml
 from option_files import FILES, VIT, as_tiny, make_tables, read_options, tiny_weights
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save_file
 from stand_ins import released_config, write_released
 
@@ -48,7 +49,20 @@ def _pictures(folder: Path) -> None:
         (folder / place).mkdir()
         for name, _ in rows:
             _noise(folder / place / name)
+    _generated(folder / 'generated')
     pd.DataFrame(rows, columns=['path', 'prompt']).to_csv(folder / 'prompts.csv', index=False)
+
+
+def _generated(folder: Path) -> None:
+    """Pictures with what AUTOMATIC1111 writes into them."""
+    folder.mkdir()
+    said = PngInfo()
+    said.add_text(
+        'parameters', 'a (cat:1.2) in the snow\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, Seed: 1'
+    )
+    for name in ('0.png', '1.png'):
+        _noise(folder / name)
+        Image.open(folder / name).save(folder / name, pnginfo=said)
 
 
 def _noise(path: Path) -> None:
