@@ -3,9 +3,12 @@
 import json
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from .scoring.sources import PromptChoice
 
 app = typer.Typer(
     name='moeagiqa',
@@ -109,14 +112,19 @@ def score(
         from .scoring import command
 
         options = {'crops': crops, 'pretrained_model_path': weights, 'dtype': dtype, 'fast': fast or None}
-        failed = command.score(
-            paths, prompt, prompts, output, metric, options | {'long_prompts': long_prompts}, prompt_from.value
-        )
+        options |= {'long_prompts': long_prompts}
+        failed = command.score(command.Job(paths, _choice(prompt, prompts, prompt_from), output, metric, options))
     except (ValueError, OSError) as error:  # all of this package's own errors are ValueErrors
         fail(error)
     except KeyboardInterrupt:
         _stopped(output)
     raise typer.Exit(SOME_FAILED if failed else 0)
+
+
+def _choice(prompt: str | None, prompts: Path | None, prompt_from: Place) -> 'PromptChoice':
+    from .scoring.sources import PromptChoice
+
+    return PromptChoice(prompt, prompts, prompt_from.value)
 
 
 def _stopped(output: Path | None) -> NoReturn:
@@ -143,10 +151,11 @@ def rank(
     Exit code: 0 all were ranked, 1 some were not, 2 usage.
     """
     try:
-        from .scoring import ranking
+        from .scoring import command, ranking
 
         options = {'pretrained_model_path': weights, 'long_prompts': long_prompts}
-        failed = ranking.rank(paths, prompt, prompts, output, metric, options, top, copy_to, link_to, prompt_from.value)
+        job = command.Job(paths, _choice(prompt, prompts, prompt_from), output, metric, options)
+        failed = ranking.rank(job, top, copy_to, link_to)
     except (ValueError, OSError) as error:
         fail(error)
     except KeyboardInterrupt:
@@ -307,7 +316,7 @@ def explain(
 
     try:
         options = {'pretrained_model_path': weights, 'target': target}
-        explain_command.show(image, prompt, prompts, output, options, as_json, prompt_from.value)
+        explain_command.show(image, _choice(prompt, prompts, prompt_from), output, options, as_json)
     except (ValueError, OSError) as error:
         fail(error)
 
@@ -335,7 +344,7 @@ def compare(
 
     try:
         options = {'pretrained_model_path': weights, 'target': target}
-        failed = compare_command.make((one, other), prompt, prompts, metric, options, output, prompt_from.value)
+        failed = compare_command.make((one, other), _choice(prompt, prompts, prompt_from), metric, options, output)
     except (ValueError, OSError) as error:
         fail(error)
     except KeyboardInterrupt:

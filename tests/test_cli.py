@@ -190,11 +190,13 @@ def test_a_prompt_that_was_cut_is_said(score, pictures):
 
 def test_progress_is_shown_on_a_terminal(pictures, tiny_checkpoint, monkeypatch):
     from pyiqa_moeagiqa.scoring import command
+    from pyiqa_moeagiqa.scoring.sources import PromptChoice
 
     terminal = io.StringIO()
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, 'stderr', terminal)
-    command.score([str(pictures)], 'a cat', None, None, 'moeagiqa', {'pretrained_model_path': str(tiny_checkpoint)})
+    weights = {'pretrained_model_path': str(tiny_checkpoint)}
+    command.score(command.Job([str(pictures)], PromptChoice('a cat'), None, 'moeagiqa', weights))
     assert '3/3' in terminal.getvalue()
     assert 'image' in terminal.getvalue()
 

@@ -5,7 +5,6 @@ https://github.com/THUDM/ImageReward. What differs here: pictures with transpare
 are read as a person sees them.
 """
 
-import warnings
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -15,8 +14,8 @@ from torch import Tensor, nn
 
 from ..options import OptionError
 from .hardware import fast_dtype, images_at_once
-from .images import ImageBatch, check_prompts, read_images
-from .semantic import BlipSemantic, tokenize
+from .images import ImageBatch, read_images, read_with_prompts
+from .semantic import BlipSemantic, tokenize, warn_of_cut_prompts
 from .views import normalize, pillow_view, semantic_view
 
 PROMPT_TOKENS = 35
@@ -109,7 +108,7 @@ class ImageRewardMetric(nn.Module):
 
         Args:
             x: tensor (N, 3, H, W) in [0, 1], a path, a PIL image, or a list of these, of any sizes.
-            caption_list: one prompt per image; not needed for images that bring theirs (``data.prompted_image``).
+            caption_list: one prompt per image; not needed for images that bring theirs, as of ``MoEAGIQAMetric``.
             return_details: also return ``RewardDetails``.
 
         Returns:
@@ -118,14 +117,10 @@ class ImageRewardMetric(nn.Module):
         Raises:
             ImageError, ValueError: for images or prompts that cannot be scored.
         """
-        images = read_images(x)
-        prompts = check_prompts(images.prompts if caption_list is None else caption_list, len(images))
+        images, prompts = read_with_prompts(x, caption_list)
         ids, mask, cut = tokenize(prompts, PROMPT_TOKENS)
-        if any(cut) and not return_details:
-            warnings.warn(
-                f'{sum(map(bool, cut))} of {len(cut)} prompts were cut (by {max(cut)} tokens at most) to {PROMPT_TOKENS} tokens.',
-                stacklevel=2,
-            )
+        if not return_details:
+            warn_of_cut_prompts(cut, f'{PROMPT_TOKENS} tokens')
         for encoder in self.network.semantic.encoders:
             encoder.to(self._wanted_dtype)
         at_once = images_at_once(self._device)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from torchvision.transforms.v2.functional import pil_to_tensor
+from torchvision.transforms.v2.functional import pil_to_tensor, resize
 
 from ..prompts import SidecarError, find_prompt, metadata_prompt, prompt_in_image
 
@@ -72,6 +72,12 @@ def read_images(source: Any) -> ImageBatch:
     if source and all(hasattr(image, 'prompts') for image in source):
         batch.prompts = [prompt for image in source for prompt in image.prompts]
     return batch
+
+
+def shrunk(image: Tensor, longest: int) -> Tensor:
+    """An image (3, H, W) for people to look at: its longer side has ``longest`` pixels at most."""
+    scale = longest / max(image.shape[-2:])
+    return image if scale >= 1 else resize(image, [max(1, round(side * scale)) for side in image.shape[-2:]])
 
 
 def read_image(source: Any, name: str = 'image') -> Tensor:
@@ -234,6 +240,16 @@ def _prompt_of(source: Any, name: str) -> str:
         f'{source if is_path else name}: no prompt was given, and there is none {where}in its metadata; '
         f'{"write it beside it, or " if is_path else ""}pass caption_list=[...] with one prompt per image.'
     )
+
+
+def read_with_prompts(source: Any, captions: Iterable[str] | str | None) -> tuple[ImageBatch, list[str]]:
+    """Images as ``read_images`` reads them, and a prompt for each: ``captions``, or without them those that the images bring.
+
+    Raises:
+        ImageError, PromptError: for images or prompts that cannot be scored.
+    """
+    images = read_images(source)
+    return images, check_prompts(find_prompts(images) if captions is None else captions, len(images))
 
 
 def check_prompts(prompts: Iterable[str] | str | None, images: int) -> list[str]:

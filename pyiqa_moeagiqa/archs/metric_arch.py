@@ -1,6 +1,5 @@
 """What ``pyiqa.create_metric('moeagiqa')`` makes: images and prompts in, scores out."""
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,9 @@ from torch import Tensor, nn
 from ..options import OptionError
 from .experts import ExpertScores
 from .hardware import fast_dtype, images_at_once
-from .images import ImageBatch, check_prompts, find_prompts, read_images
+from .images import ImageBatch, read_images, read_with_prompts
 from .moeagiqa_arch import Features, MoEAGIQA, mean_over_crops
-from .semantic import MOST_WINDOWS, Windows, tokenize, tokenize_windows
+from .semantic import MOST_WINDOWS, Windows, tokenize, tokenize_windows, warn_of_cut_prompts
 from .views import crop_positions, semantic_view, take_crops
 
 PROMPTS_AT_HAND = 64
@@ -193,18 +192,14 @@ class MoEAGIQAMetric(nn.Module):
         Raises:
             ImageError, ValueError: for images or prompts that cannot be scored.
         """
-        images = read_images(x)
-        prompts = check_prompts(find_prompts(images) if caption_list is None else caption_list, len(images))
+        images, prompts = read_with_prompts(x, caption_list)
         self._cast_encoders()
         if self._weights() != self._remembered:
             self.forget()
         windows = self._windows(prompts)
-        if any(windows.cut) and not return_details:
-            warnings.warn(
-                f'{sum(map(bool, windows.cut))} of {len(prompts)} prompts were cut (by {max(windows.cut)} tokens at most) to '
-                f'{f"{MOST_WINDOWS} windows of " if self.long_prompts == "window" else ""}{windows.ids.shape[1]} tokens.',
-                stacklevel=2,
-            )
+        if not return_details:
+            windowed = f'{MOST_WINDOWS} windows of ' if self.long_prompts == 'window' else ''
+            warn_of_cut_prompts(windows.cut, f'{windowed}{windows.ids.shape[1]} tokens')
         positions = [self._positions(image, crop_positions) for image in images]
         targets = _joined(self._assess_all(images, positions, windows), windows)
         scores = {name: answer.score for name, answer in targets.items()}

@@ -6,6 +6,7 @@ small cross attention of its own.
 """
 
 import itertools
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
@@ -172,6 +173,15 @@ def tokenize(prompts: Sequence[str], length: int) -> tuple[Tensor, Tensor, list[
         mask[row, : len(kept)] = 1
         cut.append(len(tokens) - len(kept))
     return ids, mask, cut
+
+
+def warn_of_cut_prompts(cut: Sequence[int], room: str) -> None:
+    """Warn a metric's caller of prompts that were cut; ``cut`` is as ``tokenize`` counts it, ``room`` what they were cut to."""
+    if any(cut):
+        warnings.warn(
+            f'{sum(map(bool, cut))} of {len(cut)} prompts were cut (by {max(cut)} tokens at most) to {room}.',
+            stacklevel=3,
+        )
 
 
 class Windows(NamedTuple):

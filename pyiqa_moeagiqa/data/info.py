@@ -1,6 +1,7 @@
 """The data sets that this package knows: what each is, its MOS range and where it comes from (``datasets_meta/``)."""
 
 import copy
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,3 +33,9 @@ def description(name: str) -> dict[str, Any]:
 def dataset_info() -> dict[str, dict[str, Any]]:
     """Name -> description of every data set that ``pyiqa.get_dataset_info`` shows by this package."""
     return {name: description(name) for name in _read_all() if name not in PYIQAS_OWN}
+
+
+def is_of_set(title: str, name: str) -> bool:
+    """Whether what a checkpoint was trained on, such as 'AGIQA-3K, 240 of its prompts', is of a data set, such as 'agiqa3k'."""
+    plain_title, plain_name = (re.sub(r'[\W_]', '', text.lower()) for text in (title, name))
+    return plain_title.startswith(plain_name)

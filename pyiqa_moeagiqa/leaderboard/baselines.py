@@ -15,8 +15,9 @@ from ..archs.images import read_image
 from ..archs.metric_arch import MoEAGIQAMetric
 from ..archs.views import crop_positions, semantic_view, take_crops
 from ..data.table import TableError
+from ..scoring.by_content import content_of
 from ..whole_file import whole_file
-from .rated import Rated, content_of
+from .rated import Rated
 
 PENALTIES = np.logspace(-1, 6, 29)
 

@@ -1,20 +1,18 @@
 """``moeagiqa compare``: two folders scored, paired, tested, and shown side by side."""
 
-import hashlib
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich.table import Table
-from tqdm import tqdm
 
 from ..plugin import OURS
-from ..scoring.command import console, made_by, make_metric
+from ..scoring.by_content import content_of, known_scores, score_missing
+from ..scoring.command import console, made_by, make_metric, say
 from ..scoring.output import ScoreFile
-from ..scoring.run import score_items, takes_prompts
-from ..scoring.sources import Item, SourceError, find_items, require_prompt
+from ..scoring.run import takes_prompts
+from ..scoring.sources import Item, PromptChoice, SourceError, find_items, require_prompt
 from ..whole_file import whole_file
 from .compare import compare
 from .compare_report import Report, write_comparison
@@ -23,19 +21,13 @@ COLUMNS = ['key', 'one', 'other', 'difference', 'images_one', 'images_other', 'p
 
 
 def make(
-    folders: tuple[Path, Path],
-    prompt: str | None,
-    prompts: Path | None,
-    metric_name: str,
-    options: dict[str, Any],
-    output: Path,
-    prompt_from: str = 'auto',
+    folders: tuple[Path, Path], prompts: PromptChoice, metric_name: str, options: Mapping[str, Any], output: Path
 ) -> int:
     """Score, pair, print, write ``compare.csv`` and ``compare.html``; returns how many images could not be scored.
 
     Args:
         folders: of the two generators.
-        prompt, prompts, prompt_from: as ``find_items`` takes them.
+        prompts: where the images' prompts come from.
         options: of ``create_metric``, by name; those that are None are left out.
         output: folder; scores are kept there by image content, so that a second run computes what is new.
 
@@ -43,7 +35,7 @@ def make(
         ValueError: for folders, prompts, metric or output that cannot be used, or where nothing pairs.
     """
     _check_folders(folders)
-    items = list(find_items(folders, prompt, prompts, prompt_from))
+    items = list(find_items(folders, *prompts))
     if metric_name in OURS:
         items = list(require_prompt(items))
     items = [item._replace(prompt=known) for item, known in zip(items, _shared_prompts(items, folders), strict=True)]
@@ -51,7 +43,7 @@ def make(
     table = pd.DataFrame({'path': [str(item.path) for item in items], 'side': [_side(item, folders) for item in items]})
     table['key'] = [item.prompt if by_prompt and item.prompt is not None else _name(item, folders) for item in items]
     _check_pairs(table, by_prompt)  # before a large network is loaded
-    metric = make_metric(metric_name, {name: value for name, value in options.items() if value is not None})
+    metric = make_metric(metric_name, options)
     table['score'] = _score(metric, items, made_by(metric_name, metric), output / 'scores.parquet')
     scored = table.dropna(subset='score')
     _check_pairs(scored, by_prompt)
@@ -102,32 +94,17 @@ def _check_pairs(table: pd.DataFrame, by_prompt: bool) -> None:
 
 
 def _score(metric: Any, items: Sequence[Item], facts: dict[str, Any], path: Path) -> list[float | None]:
-    """A score for each item; what has none is reported. Images are known by content, as a new one may have an old name."""
+    """A score for each item; what has none is reported."""
     needs_prompt = takes_prompts(metric)
-    keys = [(_content(item.path), (item.prompt or '') if needs_prompt else '') for item in items]
+    keys = [(content_of(item.path), (item.prompt or '') if needs_prompt else '') for item in items]
     output = ScoreFile(path, facts)
     try:
-        done = {(row['path'], row['prompt']): row['score'] for row in output.rows}
-        todo = {key: item for key, item in zip(keys, items, strict=True) if key not in done}
-        results = tqdm(score_items(metric, todo.values()), total=len(todo), unit='image', disable=None)
-        for key, result in zip(todo, results, strict=True):
-            for note in result.notes:
-                tqdm.write(f'{result.path}: {note}', file=sys.stderr)
-            if result.score is None:
-                tqdm.write(f'{result.path}: not scored: {result.reason}', file=sys.stderr)
-            else:
-                output.add(*key, result.score)
-                done[key] = result.score
+        for result in score_missing(metric, items, keys, output):
+            say(result)
     finally:
         output.close()
-    return [done.get(key) for key in keys]
-
-
-def _content(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return str(path)  # scoring says what is wrong with it
+    scores = known_scores(output)
+    return [scores.get(key) for key in keys]
 
 
 def _names(folders: tuple[Path, Path]) -> tuple[str, str]:

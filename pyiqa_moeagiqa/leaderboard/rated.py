@@ -1,6 +1,5 @@
 """A data set for the leaderboard: images with their MOS, and the rows that were there to train on."""
 
-import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import pandas as pd
 
 from ..data.info import dataset_info
 from ..data.table import TableError, read_mos_table, read_table
+from ..scoring.by_content import content_of
 
 GROUPS = ('generator', 'style')
 FEWEST = 3  # images that can be correlated
@@ -68,8 +68,3 @@ def read_rated(path: Path, targets: Sequence[str], split: str | None = None) -> 
     chosen, training = (rows[[*kept, *there]].reset_index(drop=True) for rows in (chosen, training))
     low, high = known or (chosen[there].min().min(), chosen[there].max().max())
     return Rated(chosen, [content_of(image) for image in chosen['path']], there, (low, high), training, column)
-
-
-def content_of(image: str) -> str:
-    """SHA-256 of an image's file."""
-    return hashlib.sha256(Path(image).read_bytes()).hexdigest()

@@ -1,5 +1,6 @@
 """The leaderboard for people: one HTML page, Markdown, LaTeX, and the figures."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -126,4 +127,4 @@ def latex(board: Board, with_published: bool) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace('_', r'\_')
+    return re.sub(r'([&%$#_{}])', r'\\\1', text)

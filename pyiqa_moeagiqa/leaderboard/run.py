@@ -3,10 +3,9 @@
 import hashlib
 import json
 import math
-import re
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,13 +13,14 @@ from typing import Any
 
 import pandas as pd
 from torch import nn
-from tqdm import tqdm
 
+from ..checkpoints.file import file_hash
+from ..data.info import is_of_set
 from ..data.table import TableError
 from ..plugin import METRICS, OURS
+from ..scoring.by_content import known_scores, score_missing
 from ..scoring.command import made_by, make_metric
 from ..scoring.output import ScoreFile
-from ..scoring.run import Result, score_items
 from ..scoring.sources import Item
 from ..whole_file import whole_file
 from .baselines import BASELINES
@@ -131,12 +131,14 @@ def _with_scores(rated: Rated, target: str, scores: Sequence[float]) -> pd.DataF
 
 
 def _scored(contestant: Contestant, metric: Any, entry: Entry, rated: Rated, folder: Path) -> Entry:
-    facts = made_by(contestant.metric, metric) | ({'file': _digest(contestant)} if _is_foreign(contestant) else {})
+    facts = made_by(contestant.metric, metric) | (
+        {'file': file_hash(contestant.weights)} if _is_foreign(contestant) else {}
+    )
     file = folder / 'scores' / f'{entry.data}-{contestant.metric}-{_short(facts)}.parquet'
     output = ScoreFile(file, facts)
     try:
         failed = _score_missing(metric, rated, output, f'{entry.metric} on {entry.data}')
-        scores = {(row['path'], row['prompt']): row['score'] for row in output.rows}
+        scores = known_scores(output)
     finally:
         output.close()
     entry = replace(
@@ -146,8 +148,7 @@ def _scored(contestant: Contestant, metric: Any, entry: Entry, rated: Rated, fol
         seconds=_seconds(file),
     )
     sign = -1 if metric.lower_better else 1
-    keys = zip(rated.content, rated.table['prompt'], strict=True)
-    score = pd.Series([sign * scores.get(key, math.nan) for key in keys])
+    score = pd.Series([sign * scores.get(key, math.nan) for key in _keys(rated)])
     missing = int(score.isna().sum())
     if missing:
         note = f'{missing} of {len(score)} images have no score; the first is {failed[0]}'
@@ -162,10 +163,6 @@ def _is_foreign(contestant: Contestant) -> bool:
     return contestant.weights is not None and contestant.metric not in OURS
 
 
-def _digest(contestant: Contestant) -> str:
-    return hashlib.sha256(Path(contestant.weights).read_bytes()).hexdigest()
-
-
 def _how(contestant: Contestant, metric: Any, data: str, rated: Rated) -> str:
     """Zero-shot, or what the checkpoint was trained on, and whether these images were perhaps among it."""
     if _is_foreign(contestant):
@@ -174,15 +171,11 @@ def _how(contestant: Contestant, metric: Any, data: str, rated: Rated) -> str:
     trained_on = info.get('dataset')
     if not trained_on:
         return 'zero-shot'
-    if not _plain(trained_on).startswith(_plain(data)):
+    if not is_of_set(trained_on, data):
         return f'trained on {trained_on}'
     if rated.split and info.get('split') == rated.split:
         return f'trained on {rated.split}=train'
     return f'trained on {trained_on}: perhaps on these images'
-
-
-def _plain(name: str) -> str:
-    return re.sub(r'[\W_]', '', name.lower())
 
 
 def _parameters(network: nn.Module) -> int:
@@ -194,26 +187,17 @@ def _parameters(network: nn.Module) -> int:
 
 def _score_missing(metric: Any, rated: Rated, output: ScoreFile, title: str) -> list[str]:
     """Score the images whose content is not in the file yet; why some could not be."""
-    done, table = {(row['path'], row['prompt']) for row in output.rows}, rated.table
-    todo = {
-        (key, prompt): Item(Path(path), prompt)
-        for key, path, prompt in zip(rated.content, table['path'], table['prompt'], strict=True)
-        if (key, prompt) not in done
-    }
-    failed, start = [], time.perf_counter()
-    results = score_items(metric, todo.values())
-    for (key, prompt), result in zip(todo, _shown(results, len(todo), title), strict=True):
-        if result.score is None:
-            failed.append(f'{result.path}: {result.reason}')
-        else:
-            output.add(key, prompt, result.score)
-    if todo and not done:  # of a few images the first, slow one would tell
-        _note_seconds(output.path, (time.perf_counter() - start) / len(todo))
-    return failed
+    table, is_new = rated.table, not output.rows
+    items = [Item(Path(path), prompt) for path, prompt in zip(table['path'], table['prompt'], strict=True)]
+    start = time.perf_counter()
+    results = list(score_missing(metric, items, _keys(rated), output, title))
+    if results and is_new:  # of a few images the first, slow one would tell
+        _note_seconds(output.path, (time.perf_counter() - start) / len(results))
+    return [f'{result.path}: {result.reason}' for result in results if result.score is None]
 
 
-def _shown(results: Iterable[Result], count: int, title: str) -> Iterable[Result]:
-    return tqdm(results, total=count, desc=title, unit='image', disable=None if count else True)
+def _keys(rated: Rated) -> list[tuple[str, str]]:
+    return list(zip(rated.content, rated.table['prompt'], strict=True))
 
 
 def _short(facts: dict[str, Any]) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from torchvision.transforms.v2.functional import resize, to_dtype, to_pil_image
+from torchvision.transforms.v2.functional import to_dtype, to_pil_image
 
-from ..archs.images import read_image
+from ..archs.images import read_image, shrunk
 from ..whole_file import whole_file
 
 LONGEST_SIDE = 256  # pixels of a picture on a page
@@ -43,10 +43,7 @@ def thumbnail(image: Path | str) -> str:
     Raises:
         ImageError: for an image that cannot be read.
     """
-    pixels = to_dtype(read_image(image), torch.uint8, scale=True)
-    scale = LONGEST_SIDE / max(pixels.shape[-2:])
-    if scale < 1:
-        pixels = resize(pixels, [max(1, round(side * scale)) for side in pixels.shape[-2:]])
+    pixels = shrunk(to_dtype(read_image(image), torch.uint8, scale=True), LONGEST_SIDE)
     file = io.BytesIO()
     to_pil_image(pixels).save(file, 'JPEG', quality=85)
     return 'data:image/jpeg;base64,' + base64.b64encode(file.getvalue()).decode()

@@ -2,8 +2,9 @@
 
 import sys
 from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..plugin import IMAGE_REWARD, METRICS, OURS
 from .output import ScoreFile, check_ending
 from .run import Result, score_items, takes_prompts
 from .scale import scale_of
-from .sources import Item, SourceError, find_items, require_prompt, sources_line, tallied
+from .sources import Item, PromptChoice, SourceError, find_items, require_prompt, sources_line, tallied
 from .tables import as_table
 
 # of create_metric's options, where the command has another
@@ -24,63 +25,62 @@ OPTION_NAMES = {'pretrained_model_path': 'weights', 'long_prompts': 'long-prompt
 FORMS = {'score': '.4f', 'mos': '.2f', 'low': '.2f', 'high': '.2f', 'percentile': '.0f'}
 
 
-def score(
-    paths: Sequence[str],
-    prompt: str | None,
-    prompts: Path | None,
-    output: Path | None,
-    metric_name: str,
-    options: dict[str, Any],
-    prompt_from: str = 'auto',
-) -> int:
-    """Score, print, write; returns how many images could not be scored.
+@dataclass
+class Job:
+    """What ``moeagiqa score`` and ``moeagiqa rank`` are asked to do.
 
-    Args:
+    Attributes:
+        paths: images, folders and patterns.
+        prompts: where their prompts come from.
+        output: where rows are written; None for nowhere.
+        metric: the name of any no-reference metric of pyiqa.
         options: of ``create_metric``, by name; those that are None are left out.
-        prompt_from: as ``find_items`` takes it.
+    """
+
+    paths: Sequence[str]
+    prompts: PromptChoice
+    output: Path | None
+    metric: str
+    options: Mapping[str, Any]
+
+
+def score(job: Job) -> int:
+    """Score, print, write; returns how many images could not be scored.
 
     Raises:
         ValueError: for paths, prompts, metric or output that cannot be used.
     """
-    metric, results = start(paths, prompt, prompts, output, metric_name, options, prompt_from)
+    metric, results = start(job)
     scored, written, failed = [], 0, 0
     with closing(results):
         for result in results:
             failed += result.score is None
             written += result.score is not None
-            if result.score is not None and not output:
+            if result.score is not None and not job.output:
                 scored.append(result)
-    if output:
-        console().print(f'{written} scores in {output}', soft_wrap=True)
+    if job.output:
+        console().print(f'{written} scores in {job.output}', soft_wrap=True)
     elif scored:
         scored.sort(key=lambda result: result.score, reverse=not metric.lower_better)
-        console().print(shown(as_table(metric, scored), ['path', 'prompt'], metric_name))
+        console().print(shown(as_table(metric, scored), ['path', 'prompt'], job.metric))
     return failed
 
 
-def start(
-    paths: Sequence[str],
-    prompt: str | None,
-    prompts: Path | None,
-    output: Path | None,
-    metric_name: str,
-    options: dict[str, Any],
-    prompt_from: str = 'auto',
-) -> tuple[Any, Generator[Result, None, None]]:
+def start(job: Job) -> tuple[Any, Generator[Result, None, None]]:
     """The metric, and results to be asked for one by one: what fails is said, and rows are written where there is an output.
 
-    Closing the results closes the output. Arguments and errors as of ``score``.
+    Closing the results closes the output. Errors as of ``score``.
     """
-    if output:
-        check_ending(output)
-    items = find_items(paths, prompt, prompts, prompt_from)  # says what is wrong, too
-    count = sum(1 for _ in find_items(paths, prompt, prompts, None))
-    if metric_name in OURS:
+    if job.output:
+        check_ending(job.output)
+    items = find_items(job.paths, *job.prompts)  # says what is wrong, too
+    count = sum(1 for _ in find_items(job.paths, *job.prompts._replace(prompt_from=None)))
+    if job.metric in OURS:
         items = require_prompt(items)  # before a large network is loaded
-    metric = make_metric(metric_name, {name: value for name, value in options.items() if value is not None})
+    metric = make_metric(job.metric, job.options)
     items = require_prompt(items) if takes_prompts(metric) else items
-    file = ScoreFile(output, made_by(metric_name, metric), scale_of(metric)) if output else None
-    return metric, _results(metric, items, count, file, looked_up=prompt is None and prompts is None)
+    file = ScoreFile(job.output, made_by(job.metric, metric), scale_of(metric)) if job.output else None
+    return metric, _results(metric, items, count, file, job.prompts.is_looked_up)
 
 
 def made_by(metric_name: str, metric: Any) -> dict[str, Any]:
@@ -96,10 +96,7 @@ def _results(
     tally: Counter[str] = Counter()
     try:
         for result in tqdm(score_items(metric, tallied(items, tally), file), total=count, unit='image', disable=None):
-            for note in result.notes:
-                tqdm.write(f'{result.path}: {note}', file=sys.stderr)
-            if result.score is None:
-                tqdm.write(f'{result.path}: not scored: {result.reason}', file=sys.stderr)
+            say(result)
             yield result
     finally:
         if file:
@@ -108,8 +105,20 @@ def _results(
         tqdm.write(sources_line(tally), file=sys.stderr)
 
 
-def make_metric(name: str, options: dict[str, Any]) -> Any:
+def say(result: Result) -> None:
+    """Report what was said about an image, and why it has no score, beside the progress line."""
+    for note in result.notes:
+        tqdm.write(f'{result.path}: {note}', file=sys.stderr)
+    if result.score is None:
+        tqdm.write(f'{result.path}: not scored: {result.reason}', file=sys.stderr)
+
+
+def make_metric(name: str, options: Mapping[str, Any]) -> Any:
     """``pyiqa.create_metric`` with one sentence for what pyiqa says by a traceback.
+
+    Args:
+        name: of the metric.
+        options: of ``create_metric``, by name; those that are None are left out.
 
     Raises:
         SourceError: for a name that pyiqa does not know, one that needs references, options that the metric does not
@@ -120,6 +129,7 @@ def make_metric(name: str, options: dict[str, Any]) -> Any:
 
     import pyiqa
 
+    options = {option: value for option, value in options.items() if value is not None}
     if name not in pyiqa.list_models():
         raise SourceError(f'--metric {name}: pyiqa has no such metric; "pyiqa -ls" lists them.')
     if name not in pyiqa.list_models(metric_mode='NR'):

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
-from torchvision.transforms.v2.functional import resize, to_dtype
+from torchvision.transforms.v2.functional import to_dtype
 
+from ..archs.images import shrunk
 from ..whole_file import whole_file
 from .explain import LONGEST_SIDE, Explanation, ExplanationError
 
@@ -86,10 +87,7 @@ def _scores_said(explanation: Explanation) -> list[str]:
 
 def _pixels(explanation: Explanation) -> np.ndarray:
     """(h, w, 3) in [0, 1], as large as is drawn."""
-    image = explanation.image
-    scale = LONGEST_SIDE / max(image.shape[-2:])
-    if scale < 1:
-        image = resize(image, [max(1, round(side * scale)) for side in image.shape[-2:]], antialias=True)
+    image = shrunk(explanation.image, LONGEST_SIDE)
     return to_dtype(image, torch.float32, scale=True).clamp(0, 1).permute(1, 2, 0).numpy()
 
 

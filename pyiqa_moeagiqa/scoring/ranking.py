@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,29 +12,18 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from .command import console, shown, start
+from .command import Job, console, shown, start
 from .sources import SourceError
 from .tables import as_table, ranked
 
 LONGEST_NAME = 80  # bytes of a prompt in a file's name
 
 
-def rank(
-    paths: Sequence[str],
-    prompt: str | None,
-    prompts: Path | None,
-    output: Path | None,
-    metric_name: str,
-    options: dict[str, Any],
-    top: int = 1,
-    copy_to: Path | None = None,
-    link_to: Path | None = None,
-    prompt_from: str = 'auto',
-) -> int:
+def rank(job: Job, top: int = 1, copy_to: Path | None = None, link_to: Path | None = None) -> int:
     """Score, rank within each prompt, print; returns how many images could not be scored, copied or linked.
 
     Args:
-        paths, prompt, prompts, output, metric_name, options, prompt_from: as of ``moeagiqa score``; the output is the same file.
+        job: as of ``moeagiqa score``; the output is the same file.
         top: how many of each prompt win.
         copy_to, link_to: a new or empty folder, where winners are copied to or linked from, as 'a-red-fox-1.png'.
 
@@ -48,13 +37,13 @@ def rank(
         raise SourceError(
             f'{folder}: there is something in it, and nothing is overwritten; name a new or an empty folder.'
         )
-    metric, results = start(paths, prompt, prompts, output, metric_name, options, prompt_from)
+    metric, results = start(job)
     with closing(results):
         table = ranked(as_table(metric, results), metric.lower_better)
     failed = int(table['rank'].isna().sum())
     table = table.dropna(subset='rank')
     if len(table):
-        console().print(_shown(table, metric_name))
+        console().print(_shown(table, job.metric))
         for line in _close_calls(table):
             console().print(line, soft_wrap=True)
     return failed + (_place(table[table['rank'] <= top], folder, place) if folder else 0)

@@ -1,13 +1,12 @@
 """A score in units that say something by themselves: MOS with its interval, and where AGIQA-3K's images lie."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..data.info import description
+from ..data.info import description, is_of_set
 from ..options import RANGE
 
 COLUMNS = ('mos', 'low', 'high', 'percentile')
@@ -68,6 +67,5 @@ def scale_of(metric: Any) -> Scale | None:
 def _quantiles(info: Mapping[str, Any], target: str) -> Sequence[float] | None:
     """AGIQA-3K's, for a checkpoint that was trained on it and predicts its MOS."""
     known = description('agiqa3k')
-    name = re.sub(r'[\W_]', '', str(info.get('dataset', ''))).lower()
-    is_of_it = name.startswith('agiqa3k') and info.get('mos_range') == known['mos_range']
+    is_of_it = is_of_set(str(info.get('dataset', '')), 'agiqa3k') and info.get('mos_range') == known['mos_range']
     return known['quantiles'].get(target) if is_of_it else None

@@ -43,6 +43,19 @@ class Item(NamedTuple):
     source: str = ''
 
 
+class PromptChoice(NamedTuple):
+    """Where a user wants prompts to come from: ``find_items(paths, *choice)`` says what each may be."""
+
+    prompt: str | None = None
+    table: Path | None = None
+    prompt_from: str = 'auto'
+
+    @property
+    def is_looked_up(self) -> bool:
+        """Whether each image's prompt has to be looked for."""
+        return self.prompt is None and self.table is None
+
+
 def find_images(paths: Sequence[str | Path]) -> Iterator[Path]:
     """Image files named by files, folders (searched through) and globs: each once, in the order given.
 

@@ -203,7 +203,10 @@ def run_python(text: str, names: dict, place: str, line: int) -> None:
         Wrong: for an error that is not shown, or another output than is shown.
     """
     if not text.lstrip().startswith('>>>'):
-        exec(compile('\n' * (line - 1) + text, place, 'exec'), names)
+        try:
+            exec(compile('\n' * (line - 1) + text, place, 'exec'), names)
+        except Exception as error:
+            raise Wrong(f'{place}:{line}: {error!r}') from error
         return
     test = doctest.DocTestParser().get_doctest(text, names, place, place, line - 1)
     report: list[str] = []

@@ -149,11 +149,11 @@ def test_lower_is_better_for_piqe(folders):
 
 
 def test_a_second_run_computes_what_is_new(folders, tiny_checkpoint, monkeypatch):
-    from pyiqa_moeagiqa.leaderboard import compare_command
+    from pyiqa_moeagiqa.scoring import by_content
 
-    scored, score_items = [], compare_command.score_items
+    scored, score_items = [], by_content.score_items
     monkeypatch.setattr(
-        compare_command,
+        by_content,
         'score_items',
         lambda metric, items: score_items(metric, [scored.append(i) or i for i in items]),
     )

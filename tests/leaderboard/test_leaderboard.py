@@ -18,6 +18,7 @@ from pyiqa_moeagiqa.leaderboard.contestants import parse
 from pyiqa_moeagiqa.leaderboard.figures import srcc
 from pyiqa_moeagiqa.leaderboard.rated import Rated
 from pyiqa_moeagiqa.leaderboard.run import _how
+from pyiqa_moeagiqa.scoring import by_content
 from pyiqa_moeagiqa.scoring.command import make_metric
 
 
@@ -101,14 +102,14 @@ def test_imagereward_is_a_row_with_its_prompts_and_no_target(data, image_reward_
 def test_what_was_scored_is_not_scored_again(data, monkeypatch):
     assert run('--metrics', 'entropy', '--data', data).exit_code == 0
     before = board()
-    scored, score_items = [], leaderboard_run.score_items
+    scored, score_items = [], by_content.score_items
 
     def spy(metric, items):
         items = list(items)
         scored.append(len(items))
         return score_items(metric, items)
 
-    monkeypatch.setattr(leaderboard_run, 'score_items', spy)
+    monkeypatch.setattr(by_content, 'score_items', spy)
     (data.parent / '0.png').rename(data.parent / 'renamed.png')  # content counts, not names
     data.write_text(data.read_text().replace('\n0.png', '\nrenamed.png'))
     assert run('--metrics', 'entropy,piqe', '--data', data).exit_code == 0
@@ -253,7 +254,7 @@ def test_a_few_images_without_score_count_as_the_median(data, monkeypatch):
         Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(data.parent / f'{number}.png')
         rows.loc[len(rows)] = [f'{number}.png', 'a prompt', 'a', number / 6, 0]
     rows.to_csv(data, index=False)
-    score_items = leaderboard_run.score_items
+    score_items = by_content.score_items
 
     def one_fails(metric, items):
         for result in score_items(metric, items):
@@ -261,7 +262,7 @@ def test_a_few_images_without_score_count_as_the_median(data, monkeypatch):
                 result.score, result.reason = None, 'its score is nan'
             yield result
 
-    monkeypatch.setattr(leaderboard_run, 'score_items', one_fails)
+    monkeypatch.setattr(by_content, 'score_items', one_fails)
     result = run('--metrics', 'entropy', '--data', data)
     assert result.exit_code == 0, result.output
     assert '1 of 24 images have no score' in board().loc['entropy', 'how']
