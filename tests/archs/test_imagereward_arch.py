@@ -13,7 +13,7 @@ from torchvision.transforms.v2.functional import InterpolationMode, resize, to_i
 from pyiqa_moeagiqa.archs import imagereward_arch
 from pyiqa_moeagiqa.archs.hardware import fast_dtype
 from pyiqa_moeagiqa.archs.imagereward_arch import ImageRewardMetric
-from pyiqa_moeagiqa.archs.images import ImageError
+from pyiqa_moeagiqa.archs.images import ImageError, PromptError
 from pyiqa_moeagiqa.archs.views import pillow_view, semantic_view
 from pyiqa_moeagiqa.options import OptionError
 
@@ -191,6 +191,15 @@ def test_prompts_that_are_cut_are_told(metric, images):
 def test_prompts_that_do_not_fit_are_refused(metric, images, options, said):
     with pytest.raises(ValueError, match=said):
         metric(images, **options)
+
+
+def test_an_image_brings_its_prompt(metric, tmp_path):
+    path = tmp_path / 'cat.png'
+    pictures()[0].save(path)
+    with pytest.raises(PromptError, match='cat.png: no prompt was given'):
+        metric(str(path))
+    path.with_suffix('.txt').write_text(CAT)
+    assert metric(str(path)).item() == metric(str(path), caption_list=[CAT]).item()
 
 
 def test_a_file_that_is_no_image_is_named(metric, tmp_path):

@@ -3,7 +3,7 @@
 import pyiqa
 import pytest
 
-from pyiqa_moeagiqa.data.info import dataset_info, description, shared_folder
+from pyiqa_moeagiqa.data.info import dataset_info, description, is_of_set, shared_folder
 from pyiqa_moeagiqa.data.official import READERS, agiqa3k
 from scripts.write_quantiles import with_quantiles
 
@@ -39,3 +39,16 @@ def test_quantiles_are_those_of_the_official_mos(real_data):
     official = agiqa3k.read(real_data / 'annotations' / 'AGIQA-3K')
     assert len(official) == description('agiqa3k')['images']
     assert with_quantiles(text, official) == text
+
+
+@pytest.mark.parametrize(
+    ('title', 'name', 'same'),
+    [
+        ('AGIQA-3K, 240 of its 300 prompts', 'agiqa3k', True),
+        ('agiqa3k', 'agiqa3k', True),
+        ('AGIQA-1K', 'agiqa3k', False),
+        ('', 'agiqa3k', False),
+    ],
+)
+def test_a_data_set_is_known_by_its_title(title, name, same):
+    assert is_of_set(title, name) == same

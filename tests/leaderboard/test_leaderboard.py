@@ -309,3 +309,9 @@ def test_published_figures_are_shown_only_when_asked_for(data):
     assert run('--metrics', 'entropy', '--data', 'agiqa3k.csv').exit_code == 0
     assert 'M3-AGIQA' not in (data.parent / 'leaderboard/leaderboard.html').read_text()
     assert 'M3-AGIQA' not in (data.parent / 'leaderboard/leaderboard.md').read_text()
+
+
+def test_a_data_sets_name_is_escaped_in_latex(data):
+    data.rename(data.with_name('50% a_b & c.csv'))
+    assert run('--metrics', 'entropy', '--data', '50% a_b & c.csv').exit_code == 0
+    assert r'\caption{50\% a\_b \& c, quality}' in (data.parent / 'leaderboard/leaderboard.tex').read_text()
