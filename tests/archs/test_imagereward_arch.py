@@ -196,7 +196,7 @@ def test_prompts_that_do_not_fit_are_refused(metric, images, options, said):
 def test_an_image_brings_its_prompt(metric, tmp_path):
     path = tmp_path / 'cat.png'
     pictures()[0].save(path)
-    with pytest.raises(PromptError, match='cat.png: no prompt was given'):
+    with pytest.raises(PromptError, match=r'cat\.png: no prompt was given'):
         metric(str(path))
     path.with_suffix('.txt').write_text(CAT)
     assert metric(str(path)).item() == metric(str(path), caption_list=[CAT]).item()
