@@ -11,8 +11,8 @@ from ..scoring.command import console
 from ..scoring.sources import SourceError
 from ..whole_file import whole_file
 from .contestants import parse_all
-from .rated import read_rated
-from .report import latex, markdown, write_figures, write_html
+from .rated import GROUPS, read_rated
+from .report import latex, markdown, sections_of, write_figures, write_html
 from .run import Entry, run
 from .table import Board, across, by_group, groups_there, leaderboard, missing, shown
 
@@ -44,8 +44,9 @@ def make(
     _write_tables(output, entries, board)
     _write_text(output / 'leaderboard.md', markdown(board, with_published))
     _write_text(output / 'leaderboard.tex', latex(board, with_published))
-    write_figures(output / 'figures', entries, board)
-    write_html(output / 'leaderboard.html', entries, board, with_published)
+    sections = sections_of(entries, board)
+    write_figures(output / 'figures', sections)
+    write_html(output / 'leaderboard.html', sections, board, with_published)
     _show(board.rows)
     console().print(f'{output / "leaderboard.html"}, and beside it .csv, .md, .tex, figures and scores', soft_wrap=True)
     return int((board.rows['reason'] != '').sum())
@@ -53,9 +54,11 @@ def make(
 
 def _write_tables(output: Path, entries: Sequence[Entry], board: Board) -> None:
     tables = {'leaderboard': board.rows, 'tests': board.tests, 'across': across(board.rows)}
-    tables |= {f'{group}s': by_group(entries, group) for group in groups_there(entries)}
+    there = groups_there(entries)
+    tables |= {f'{group}s': by_group(entries, group) if group in there else pd.DataFrame() for group in GROUPS}
     for name, table in tables.items():
         if table.empty:
+            (output / f'{name}.csv').unlink(missing_ok=True)  # what an earlier run has left would not be of these rows
             continue
         with whole_file(output / f'{name}.csv') as part:
             table.to_csv(part, index=False)

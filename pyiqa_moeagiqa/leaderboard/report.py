@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from ..pages import svg, thumbnail, write_page
 from ..whole_file import whole_file
@@ -25,64 +27,79 @@ COLUMNS_SAY = {
 }
 
 
-def write_html(path: Path, entries: Sequence[Entry], board: Board, with_published: bool) -> None:
+@dataclass
+class Section:
+    """One data set and target.
+
+    Attributes:
+        data, target: their names.
+        rows: of the leaderboard.
+        entries: those with figures, the best first.
+        figures: name -> caption and figure.
+    """
+
+    data: str
+    target: str
+    rows: pd.DataFrame
+    entries: list[Entry]
+    figures: dict[str, tuple[str, Figure]]
+
+
+def sections_of(entries: Sequence[Entry], board: Board) -> list[Section]:
+    """What there is to show, with its figures drawn."""
+    scored = {(entry.data, entry.target, entry.metric): entry for entry in entries if entry.table is not None}
+    sections = []
+    for (data, target), rows in board.rows.groupby(['data', 'target'], sort=False):
+        there = [scored[data, target, metric] for metric in rows['metric'] if (data, target, metric) in scored]
+        sections.append(Section(data, target, rows, there, _figures(there, rows) if there else {}))
+    return sections
+
+
+def _figures(entries: Sequence[Entry], rows: pd.DataFrame) -> dict[str, tuple[str, Figure]]:
+    figures = {'intervals': ('SRCC with its interval', intervals(rows))}
+    for group in groups_there(entries):
+        table = by_group(entries, group).drop(columns=['data', 'target']).set_index('metric')
+        figures[group] = f'SRCC within each {group}', heat_map(table)
+    return figures | {'scatter': ('Scores against MOS, with the logistic fit', scatter(entries))}
+
+
+def write_html(path: Path, sections: Sequence[Section], board: Board, with_published: bool) -> None:
     """Write the page: everything is in it, pictures too, and it needs no network."""
-    parts = [
-        _part([entry for entry in entries if (entry.data, entry.target) == key], rows, board.tests)
-        for key, rows in board.rows.groupby(['data', 'target'], sort=False)
-    ]
     write_page(
         path,
         'leaderboard.html',
         title='How well do metrics agree with people?',
-        parts=parts,
+        parts=[_part(section, board.tests) for section in sections],
         columns_say=COLUMNS_SAY,
         across=rounded(across(board.rows)),
         published=rounded(published(board.rows)) if with_published else pd.DataFrame(),
     )
 
 
-def _part(entries: Sequence[Entry], rows: pd.DataFrame, tests: pd.DataFrame) -> dict[str, Any]:
-    """One data set and target."""
-    data, target = entries[0].data, entries[0].target
-    scored = [
-        entry for metric in rows['metric'] for entry in entries if entry.metric == metric and entry.table is not None
-    ]
-    part = {'data': data, 'target': target, 'rows': shown(rows), 'missing': missing(rows)}
-    part |= {'figures': [], 'disputed': [], 'tests': pd.DataFrame()}
-    if not scored:
-        return part
-    table = scored[0].table
-    part |= {'images': len(table), 'prompts': table['prompt'].nunique()}
-    part['figures'] = [('SRCC with its interval', svg(intervals(rows)))]
-    for group in groups_there(scored):
-        part['figures'].append((f'SRCC within each {group}', svg(heat_map(_by_metric(by_group(scored, group))))))
-    part['figures'].append(('Scores against MOS, with the logistic fit', svg(scatter(scored))))
-    if len(scored) > 1:
-        part['disputed'] = [image | {'picture': thumbnail(image['path'])} for image in disputed(scored)]
-        there = tests[(tests['data'] == data) & (tests['target'] == target)]
-        part['tests'] = rounded(there.drop(columns=['data', 'target']))
-    return part
+def _part(section: Section, tests: pd.DataFrame) -> dict[str, Any]:
+    """A section as the page takes it."""
+    data, target, entries = section.data, section.target, section.entries
+    tests = tests[(tests['data'] == data) & (tests['target'] == target)].drop(columns=['data', 'target'])
+    shown_images = disputed(entries) if len(entries) > 1 else []
+    return {
+        'data': data,
+        'target': target,
+        'images': len(entries[0].table) if entries else 0,
+        'prompts': entries[0].table['prompt'].nunique() if entries else 0,
+        'rows': shown(section.rows),
+        'missing': missing(section.rows),
+        'figures': [(caption, svg(figure)) for caption, figure in section.figures.values()],
+        'tests': rounded(tests),
+        'disputed': [image | {'picture': thumbnail(image['path'])} for image in shown_images],
+    }
 
 
-def _by_metric(table: pd.DataFrame) -> pd.DataFrame:
-    return table.drop(columns=['data', 'target']).set_index('metric')
-
-
-def write_figures(folder: Path, entries: Sequence[Entry], board: Board) -> None:
+def write_figures(folder: Path, sections: Sequence[Section]) -> None:
     """The page's figures as PNG files, for papers and slides: DATA-TARGET-scatter.png and so on."""
     folder.mkdir(parents=True, exist_ok=True)
-    for (data, target), rows in board.rows.groupby(['data', 'target'], sort=False):
-        scored = [
-            entry for entry in entries if (entry.data, entry.target) == (data, target) and entry.table is not None
-        ]
-        if not scored:
-            continue
-        figures = {'scatter': scatter(scored), 'intervals': intervals(rows)}
-        for group in groups_there(scored):
-            figures[group] = heat_map(_by_metric(by_group(scored, group)))
-        for name, figure in figures.items():
-            with whole_file(folder / f'{data}-{target}-{name}.png') as part:
+    for section in sections:
+        for name, (_, figure) in section.figures.items():
+            with whole_file(folder / f'{section.data}-{section.target}-{name}.png') as part:
                 figure.savefig(part, format='png', dpi=150)
 
 

@@ -279,6 +279,8 @@ def test_several_targets_and_sets_across(data):
     assert table.loc[('quality', 'piqe'), 'other'] == pytest.approx(rows.loc[('other', 'quality', 'piqe'), 'srcc'])
     assert np.isnan(table.loc[('alignment', 'piqe'), 'set'])
     assert len(pd.read_csv('leaderboard/tests.csv')) == 3
+    assert run('--metrics', 'entropy', '--data', other).exit_code == 0
+    assert not {'across.csv', 'tests.csv'} & {path.name for path in (data.parent / 'leaderboard').iterdir()}
 
 
 def test_the_page_is_one_file_with_all_that_was_measured(data):
