@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ..scoring.command import console
@@ -72,9 +71,10 @@ def _write_text(path: Path, text: str) -> None:
 def _show(rows: pd.DataFrame) -> None:
     for (data, target), part in rows.groupby(['data', 'target'], sort=False):
         text = shown(part)
-        table = Table(title=f'{data}, {target}', box=SIMPLE_HEAD)  # fits 80 columns
+        # no lines, and one space between columns: so it fits 80 of them
+        table = Table(title=f'{data}, {target}', title_justify='left', box=None, padding=(0, 1, 0, 0))
         for name in SHOWN:
-            table.add_column(name, no_wrap=True)
+            table.add_column(name, overflow='fold')
         for row in text[list(SHOWN)].itertuples(index=False):
             table.add_row(*row)
         console().print(table)

@@ -317,3 +317,12 @@ def test_a_data_sets_name_is_escaped_in_latex(data):
     data.rename(data.with_name('50% a_b & c.csv'))
     assert run('--metrics', 'entropy', '--data', '50% a_b & c.csv').exit_code == 0
     assert r'\caption{50\% a\_b \& c, quality}' in (data.parent / 'leaderboard/leaderboard.tex').read_text()
+
+
+def test_the_table_fits_80_columns(data, monkeypatch):
+    monkeypatch.setenv('COLUMNS', '80')
+    result = run('--metrics', 'entropy,piqe,generator-mean', '--data', data)
+    lines = [line for line in result.output.splitlines() if line.startswith(('metric ', 'entropy ', 'piqe '))]
+    assert len(lines) == 3
+    assert '…' not in result.output
+    assert re.search(r'piqe +-?\d\.\d{3} +-?\d\.\d{3} to -?\d\.\d{3} ', result.output)
