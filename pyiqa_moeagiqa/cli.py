@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from .console import accept_any_text, plain
+
 if TYPE_CHECKING:
     from .scoring.sources import PromptChoice
 
@@ -55,6 +57,12 @@ PromptFrom = Annotated[
     ),
 ]
 Metric = Annotated[str, typer.Option(help='Any no-reference metric of pyiqa.')]
+Crops = Annotated[int | None, typer.Option(min=1, help='Crops per image; default: as the checkpoint was tested.')]
+Dtype = Annotated[
+    str | None, typer.Option(help='float32 (the default), bfloat16, float16, or auto: bfloat16 where it is fast.')
+]
+Fast = Annotated[bool, typer.Option('--fast', help='One crop and dtype auto: see docs/performance.md.')]
+Device = Annotated[str | None, typer.Option(help='cpu, cuda, cuda:1, mps; default: a GPU where there is one.')]
 Weights = Annotated[str | None, typer.Option(help='A checkpoint: file, https://... or hf://owner/repo/file.')]
 Scores = Annotated[
     Path | None, typer.Option(help='.csv, .jsonl or .parquet; a second run goes on where the first stopped.')
@@ -79,7 +87,7 @@ def fail(error: Exception | str, code: int = USAGE) -> NoReturn:
     """Say what is wrong in one sentence and leave with a code other than 0."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         error = f'{error.filename}: {error.strerror.lower()}; name another place.'
-    typer.secho(f'moeagiqa: {error}', err=True, fg='red')
+    typer.secho(f'moeagiqa: {plain(error)}', err=True, fg='red')
     raise typer.Exit(code)
 
 
@@ -91,14 +99,10 @@ def score(
     prompt_from: PromptFrom = Place.auto,
     output: Scores = None,
     metric: Metric = 'moeagiqa',
-    crops: Annotated[
-        int | None, typer.Option(min=1, help='Crops per image; default: as the checkpoint was tested.')
-    ] = None,
+    crops: Crops = None,
     weights: Weights = None,
-    dtype: Annotated[
-        str | None, typer.Option(help='float32 (the default), bfloat16, float16, or auto: bfloat16 where it is fast.')
-    ] = None,
-    fast: Annotated[bool, typer.Option('--fast', help='One crop and dtype auto: see docs/performance.md.')] = False,
+    dtype: Dtype = None,
+    fast: Fast = False,
     long_prompts: LongPrompts = None,
 ) -> None:
     """Score images for their prompts: higher is better (with --metric, as that metric has it).
@@ -195,7 +199,7 @@ def prepare(
     except (ValueError, OSError) as error:
         fail(error)
     for note in notes:
-        typer.secho(f'moeagiqa: {note}', err=True, fg='yellow')
+        typer.secho(f'moeagiqa: {plain(note)}', err=True, fg='yellow')
     typer.echo(f'{output}: {len(table)} images, {table["prompt"].nunique()} prompts')
 
 
@@ -214,9 +218,9 @@ def check_data(
 
     Exit code: 0 nothing is wrong, 1 something is, 2 usage.
     """
+    from .console import console
     from .data.check import check_table
     from .data.report import show
-    from .scoring.command import console
 
     try:
         report = check_table(file, _listed(targets) if targets else None, mos_range)
@@ -407,13 +411,14 @@ def install_weights(
 def list_weights() -> None:
     """Show what is where, with figures, hash and licence."""
     from .checkpoints.listing import table
-    from .scoring.command import console
+    from .console import console
 
     console().print(table())
 
 
 def main() -> None:
     """Entry point of the ``moeagiqa`` command."""
+    accept_any_text()
     app()
 
 

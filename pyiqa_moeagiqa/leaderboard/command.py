@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 from rich.table import Table
 
-from ..scoring.command import console
+from ..console import console
 from ..scoring.sources import SourceError
 from ..whole_file import whole_file
 from .contestants import parse_all

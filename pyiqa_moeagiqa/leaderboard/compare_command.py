@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
+from ..console import console
 from ..plugin import OURS
 from ..scoring.by_content import content_of, known_scores, score_missing
-from ..scoring.command import console, made_by, make_metric, say
+from ..scoring.command import made_by, make_metric, say
 from ..scoring.output import ScoreFile
 from ..scoring.run import takes_prompts
 from ..scoring.sources import Item, PromptChoice, SourceError, find_items, require_prompt

@@ -1,6 +1,5 @@
 """``moeagiqa score``: finds images and prompts, shows progress and a table, reports what failed."""
 
-import sys
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -9,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from ..console import console, plain
+from ..console import say as say_line
 from ..plugin import IMAGE_REWARD, METRICS, OURS
 from .output import ScoreFile, check_ending
 from .run import Result, score_items, takes_prompts
@@ -102,15 +102,15 @@ def _results(
         if file:
             file.close()
     if looked_up and any(tally.keys() - {''}):
-        tqdm.write(sources_line(tally), file=sys.stderr)
+        say_line(sources_line(tally))
 
 
 def say(result: Result) -> None:
     """Report what was said about an image, and why it has no score, beside the progress line."""
     for note in result.notes:
-        tqdm.write(f'{result.path}: {note}', file=sys.stderr)
+        say_line(f'{result.path}: {note}')
     if result.score is None:
-        tqdm.write(f'{result.path}: not scored: {result.reason}', file=sys.stderr)
+        say_line(f'{result.path}: not scored: {result.reason}')
 
 
 def make_metric(name: str, options: Mapping[str, Any]) -> Any:
@@ -118,10 +118,10 @@ def make_metric(name: str, options: Mapping[str, Any]) -> Any:
 
     Args:
         name: of the metric.
-        options: of ``create_metric``, by name; those that are None are left out.
+        options: of ``create_metric``, by name, ``device`` among them; those that are None are left out.
 
     Raises:
-        SourceError: for a name that pyiqa does not know, one that needs references, options that the metric does not
+        SourceError: for a device that is not there, a name that pyiqa does not know, one that needs references, options that the metric does not
             take, or a metric that pyiqa cannot make.
         ValueError: what this package's own metrics say.
     """
@@ -130,6 +130,7 @@ def make_metric(name: str, options: Mapping[str, Any]) -> Any:
     import pyiqa
 
     options = {option: value for option, value in options.items() if value is not None}
+    device = _device(options.pop('device', None))
     if name not in pyiqa.list_models():
         raise SourceError(f'--metric {name}: pyiqa has no such metric; "pyiqa -ls" lists them.')
     if name not in pyiqa.list_models(metric_mode='NR'):
@@ -142,12 +143,27 @@ def make_metric(name: str, options: Mapping[str, Any]) -> Any:
         _require_data(options['pretrained_model_path'])
     logging.getLogger('pyiqa').setLevel(logging.WARNING)
     try:
-        return pyiqa.create_metric(name, **options)
+        return pyiqa.create_metric(name, device=device, **options)
     except Exception as error:  # downloads and missing packages fail in pyiqa by all kinds of exceptions
         if name in OURS:
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise SourceError(f'--metric {name}: pyiqa cannot make it ({reason}).') from None
+
+
+def _device(name: Any) -> Any:
+    """The device of that name; None where none is named, which lets pyiqa choose."""
+    import torch
+
+    if name is None:
+        return None
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except Exception as error:  # torch raises many kinds, also for an accelerator that is not there
+        reason = str(error).strip().splitlines()[0].rstrip('.')
+        raise SourceError(f'--device {name}: it cannot be used ({reason}); name cpu, or leave it out.') from None
+    return device
 
 
 def _require_data(file: str) -> None:
@@ -172,10 +188,5 @@ def shown(table: pd.DataFrame, texts: Sequence[str], metric_name: str) -> Table:
     for name in numbers:
         printed.add_column(metric_name if name == 'score' else name, justify='right')
     for row in table.to_dict('records'):
-        printed.add_row(*(str(row[name]) for name in texts), *(format(row[name], FORMS[name]) for name in numbers))
+        printed.add_row(*(plain(row[name]) for name in texts), *(format(row[name], FORMS[name]) for name in numbers))
     return printed
-
-
-def console() -> Console:
-    """For what the command answers: standard output. Brackets and colons in paths and prompts are no markup."""
-    return Console(markup=False, emoji=False, highlight=False)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .command import console, make_metric
+from ..console import console
+from .command import make_metric
 from .explain import explain
 from .explain_figure import check_figure_ending, write_figure
 from .sources import PromptChoice, SourceError, find_items, require_prompt

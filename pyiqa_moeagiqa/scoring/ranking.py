@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from .command import Job, console, shown, start
+from ..console import console, say
+from .command import Job, shown, start
 from .sources import SourceError
 from .tables import as_table, ranked
 
@@ -82,7 +82,7 @@ def _place(winners: pd.DataFrame, folder: Path, place: Callable[[str, Path], Any
             place(row.path, target)
         except OSError as error:
             failed += 1
-            print(f'{row.path}: not in {folder}: {(error.strerror or str(error)).lower()}', file=sys.stderr)
+            say(f'{row.path}: not in {folder}: {(error.strerror or str(error)).lower()}')
     console().print(f'{len(winners) - failed} images in {folder}', soft_wrap=True)
     return failed
 

@@ -2,10 +2,11 @@
 
 import inspect
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from ..archs.hardware import images_at_once
 from ..archs.images import ImageBatch, read_image
@@ -20,13 +21,22 @@ READ_AHEAD = 4  # images; on an accelerator, twice what it scores at once
 
 @dataclass
 class Result:
-    """One image's score, or why it has none; ``notes`` are what was said about it, such as a prompt that was cut."""
+    """One image's score, or why it has none.
+
+    Attributes:
+        path, prompt: the image's.
+        score: of the metric's target; None where there is none.
+        reason: why there is none.
+        notes: what was said about the image, such as a prompt that was cut.
+        scores: of every target that the metric scores, by name; empty for metrics without targets.
+    """
 
     path: str
     prompt: str
     score: float | None
     reason: str = ''
     notes: tuple[str, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 def score_items(
@@ -125,30 +135,51 @@ class Scorer:
             return []
         try:
             with self.notes.taken() as said:
-                scores, notes = self._call(seen)
+                answers = self._call(seen)
         except Exception as error:  # whatever a metric raises, the other images are still scored
-            said, scores, notes = [], [math.nan], [[]]
+            said, answers = [], [_Answer(math.nan)]
             reason = _reason(error, seen[0].path)
         else:
-            reason = f'its score is {scores[0]}'
-        if len(seen) > 1 and (said or not all(map(math.isfinite, scores))):  # of which image?
+            reason = f'its score is {answers[0].score}'
+        if len(seen) > 1 and (said or not all(math.isfinite(answer.score) for answer in answers)):  # of which image?
             return [self._score([one])[0] for one in seen]
         return [
-            Result(one.path, one.prompt, score, notes=tuple(dict.fromkeys([*one.notes, *said, *own])))
-            if math.isfinite(score)
+            Result(
+                one.path,
+                one.prompt,
+                answer.score,
+                notes=tuple(dict.fromkeys([*one.notes, *said, *answer.notes])),
+                scores=answer.scores,
+            )
+            if math.isfinite(answer.score)
             else Result(one.path, one.prompt, None, reason)
-            for one, score, own in zip(seen, scores, notes, strict=True)
+            for one, answer in zip(seen, answers, strict=True)
         ]
 
-    def _call(self, seen: list[Seen]) -> tuple[list[float], list[list[str]]]:
-        """The metric's scores, and what it says of each."""
+    def _call(self, seen: list[Seen]) -> list['_Answer']:
+        """What the metric says of each."""
         prompts = {'caption_list': [one.prompt for one in seen]} if self.needs_prompt else {}
         if not reads_images(self.metric):
-            return [float(self.metric(seen[0].image, **prompts))], [[]]
+            return [_Answer(float(self.metric(seen[0].image, **prompts)))]
         images = ImageBatch(one.image for one in seen)
         scores, details = self.metric(images, **prompts, return_details=True)
-        cut = zip(seen, details.cut_tokens, strict=True)
-        return scores.flatten().tolist(), [[_cut_note(one.prompt, tokens)] if tokens else [] for one, tokens in cut]
+        targets = {name: values.flatten().tolist() for name, values in getattr(details, 'scores', {}).items()}
+        return [
+            _Answer(
+                score,
+                {name: values[place] for name, values in targets.items()},
+                [_cut_note(seen[place].prompt, cut)] if (cut := details.cut_tokens[place]) else [],
+            )
+            for place, score in enumerate(scores.flatten().tolist())
+        ]
+
+
+class _Answer(NamedTuple):
+    """What a metric says of one image: its score, the scores of all targets by name, and notes."""
+
+    score: float
+    scores: Mapping[str, float] = MappingProxyType({})
+    notes: Sequence[str] = ()
 
 
 def _cut_note(prompt: str, tokens: int) -> str:

@@ -20,7 +20,7 @@ def train(
     Raises:
         ValueError, FloatingPointError: in one sentence.
     """
-    from ..scoring.command import console
+    from ..console import console
 
     options = read_options(file, changes)
     folder = output or Path('experiments') / options['name']
