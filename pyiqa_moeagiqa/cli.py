@@ -3,7 +3,7 @@
 import json
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name='moeagiqa',
-    help='How good is an AI-generated image for its prompt? MoE-AGIQA for pyiqa.',
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 options_app = typer.Typer(no_args_is_help=True, help='The option files for training.')
@@ -65,7 +63,18 @@ Fast = Annotated[bool, typer.Option('--fast', help='One crop and dtype auto: see
 Device = Annotated[str | None, typer.Option(help='cpu, cuda, cuda:1, mps; default: a GPU where there is one.')]
 Weights = Annotated[str | None, typer.Option(help='A checkpoint: file, https://... or hf://owner/repo/file.')]
 Scores = Annotated[
-    Path | None, typer.Option(help='.csv, .jsonl or .parquet; a second run goes on where the first stopped.')
+    Path | None,
+    typer.Option(
+        '--output',
+        '-o',
+        help='.csv, .jsonl or .parquet; a second run goes on where the first stopped. - is CSV on standard output.',
+    ),
+]
+SafeCells = Annotated[
+    bool,
+    typer.Option(
+        help='In a new CSV, put an apostrophe before paths and prompts that a spreadsheet would take for a formula.'
+    ),
 ]
 LongPrompts = Annotated[
     str | None, typer.Option(help='cut (the default), or window: all of a long prompt is read, part by part.')
@@ -83,6 +92,23 @@ class Prepared(str, Enum):
     koniq10k = 'koniq10k'
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f'moeagiqa {version("pyiqa-moeagiqa")}')
+        raise typer.Exit()
+
+
+@app.callback()
+def _moeagiqa(
+    version: Annotated[
+        bool, typer.Option('--version', help='Show the version.', callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """How good is an AI-generated image for its prompt? MoE-AGIQA for pyiqa."""
+
+
 def fail(error: Exception | str, code: int = USAGE) -> NoReturn:
     """Say what is wrong in one sentence and leave with a code other than 0."""
     if isinstance(error, OSError) and error.filename and error.strerror:
@@ -98,31 +124,50 @@ def score(
     prompts: Prompts = None,
     prompt_from: PromptFrom = Place.auto,
     output: Scores = None,
+    top: Annotated[int | None, typer.Option(min=1, help='How many are printed, the best first; default: all.')] = None,
     metric: Metric = 'moeagiqa',
+    target: Target = None,
     crops: Crops = None,
     weights: Weights = None,
+    device: Device = None,
     dtype: Dtype = None,
     fast: Fast = False,
     long_prompts: LongPrompts = None,
+    safe_cells: SafeCells = True,
 ) -> None:
     """Score images for their prompts: higher is better (with --metric, as that metric has it).
 
     Beside a score: mos (in the units that raters used), low and high (within them lies the MOS of 80 % of images that score
     so), and percentile (how many in a hundred of AGIQA-3K's images have a lower MOS); as far as the checkpoint knows them.
+    An output holds the checkpoint's other targets, too.
 
     Exit code: 0 all were scored, 1 some were not, 2 usage.
     """
     try:
         from .scoring import command
 
-        options = {'crops': crops, 'pretrained_model_path': weights, 'dtype': dtype, 'fast': fast or None}
-        options |= {'long_prompts': long_prompts}
-        failed = command.score(command.Job(paths, _choice(prompt, prompts, prompt_from), output, metric, options))
+        options = _options(target, crops, weights, device, dtype, fast) | {'long_prompts': long_prompts}
+        choice = _choice(prompt, prompts, prompt_from)
+        failed = command.score(command.Job(paths, choice, output, metric, options, safe_cells), top)
     except (ValueError, OSError) as error:  # all of this package's own errors are ValueErrors
         fail(error)
     except KeyboardInterrupt:
         _stopped(output)
     raise typer.Exit(SOME_FAILED if failed else 0)
+
+
+def _options(
+    target: str | None, crops: int | None, weights: str | None, device: str | None, dtype: str | None, fast: bool
+) -> dict[str, Any]:
+    """Options of ``create_metric``, by name; None where one was not given."""
+    return {
+        'target': target,
+        'crops': crops,
+        'pretrained_model_path': weights,
+        'device': device,
+        'dtype': dtype,
+        'fast': fast or None,
+    }
 
 
 def _choice(prompt: str | None, prompts: Path | None, prompt_from: Place) -> 'PromptChoice':
@@ -142,24 +187,36 @@ def rank(
     prompt: Prompt = None,
     prompts: Prompts = None,
     prompt_from: PromptFrom = Place.auto,
-    top: Annotated[int, typer.Option(min=1, help='How many of each prompt are copied or linked.')] = 1,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help='How many of each prompt are printed, and copied or linked; default: all are printed, one is copied.',
+        ),
+    ] = None,
     copy_to: Annotated[Path | None, typer.Option(help='A new or empty folder for copies of the best.')] = None,
     link_to: Annotated[Path | None, typer.Option(help='A new or empty folder for links to the best.')] = None,
     output: Scores = None,
     metric: Metric = 'moeagiqa',
+    target: Target = None,
+    crops: Crops = None,
     weights: Weights = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    fast: Fast = False,
     long_prompts: LongPrompts = None,
+    safe_cells: SafeCells = True,
 ) -> None:
     """Rank images within each prompt, the best first, and pick the best.
 
     Exit code: 0 all were ranked, 1 some were not, 2 usage.
     """
     try:
-        from .scoring import command, ranking
+        from .scoring import job, ranking
 
-        options = {'pretrained_model_path': weights, 'long_prompts': long_prompts}
-        job = command.Job(paths, _choice(prompt, prompts, prompt_from), output, metric, options)
-        failed = ranking.rank(job, top, copy_to, link_to)
+        options = _options(target, crops, weights, device, dtype, fast) | {'long_prompts': long_prompts}
+        choice = _choice(prompt, prompts, prompt_from)
+        failed = ranking.rank(job.Job(paths, choice, output, metric, options, safe_cells), top, copy_to, link_to)
     except (ValueError, OSError) as error:
         fail(error)
     except KeyboardInterrupt:
@@ -308,8 +365,12 @@ def explain(
     prompts: Prompts = None,
     prompt_from: PromptFrom = Place.auto,
     target: Target = None,
+    crops: Crops = None,
     weights: Weights = None,
-    output: Annotated[Path, typer.Option(help='.png, .pdf or .svg.')] = Path('explain.png'),
+    device: Device = None,
+    dtype: Dtype = None,
+    fast: Fast = False,
+    output: Annotated[Path, typer.Option('--output', '-o', help='.png, .pdf or .svg.')] = Path('explain.png'),
     as_json: Annotated[bool, typer.Option('--json', help='Print the numbers as JSON, too.')] = False,
 ) -> None:
     """Draw where an image's score comes from: its crops and places, the prompt's words, the experts.
@@ -319,7 +380,7 @@ def explain(
     from .scoring import explain_command
 
     try:
-        options = {'pretrained_model_path': weights, 'target': target}
+        options = _options(target, crops, weights, device, dtype, fast)
         explain_command.show(image, _choice(prompt, prompts, prompt_from), output, options, as_json)
     except (ValueError, OSError) as error:
         fail(error)

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from ..options import OptionError
-from .command import make_metric
 from .inputs import Prompts, items_of
+from .metric import make_metric
 from .run import reads_images, score_items, takes_prompts
 from .sources import Item, SourceError
 from .tables import as_table, ranked

@@ -1,108 +1,139 @@
 """``moeagiqa score``: finds images and prompts, shows progress and a table, reports what failed."""
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich.table import Table
 from tqdm import tqdm
 
 from ..console import console, plain
 from ..console import say as say_line
-from ..plugin import IMAGE_REWARD, METRICS, OURS
-from .output import ScoreFile, check_ending
-from .run import Result, score_items, takes_prompts
-from .scale import scale_of
-from .sources import Item, PromptChoice, SourceError, find_items, require_prompt, sources_line, tallied
-from .tables import as_table
+from ..plugin import OURS
+from .finished import asked, finished
+from .job import Job, Run, ranking
+from .metric import made_by, make_metric
+from .output import ScoreFile, check_output
+from .result import Result, changed_rows
+from .score_stream import STREAM, ScoreStream
+from .sources import Item, find_items, require_prompt, sources_line, tallied
 
-# of create_metric's options, where the command has another
-OPTION_NAMES = {'pretrained_model_path': 'weights', 'long_prompts': 'long-prompts'}
+if TYPE_CHECKING:
+    import pandas as pd
+
 FORMS = {'score': '.4f', 'mos': '.2f', 'low': '.2f', 'high': '.2f', 'percentile': '.0f'}
 
 
-@dataclass
-class Job:
-    """What ``moeagiqa score`` and ``moeagiqa rank`` are asked to do.
-
-    Attributes:
-        paths: images, folders and patterns.
-        prompts: where their prompts come from.
-        output: where rows are written; None for nowhere.
-        metric: the name of any no-reference metric of pyiqa.
-        options: of ``create_metric``, by name; those that are None are left out.
-    """
-
-    paths: Sequence[str]
-    prompts: PromptChoice
-    output: Path | None
-    metric: str
-    options: Mapping[str, Any]
-
-
-def score(job: Job) -> int:
+def score(job: Job, top: int | None = None) -> int:
     """Score, print, write; returns how many images could not be scored.
+
+    Args:
+        job: what is scored.
+        top: how many of the best are printed; default: all.
 
     Raises:
         ValueError: for paths, prompts, metric or output that cannot be used.
     """
-    metric, results = start(job)
-    scored, written, failed = [], 0, 0
-    with closing(results):
-        for result in results:
-            failed += result.score is None
-            written += result.score is not None
+    from .tables import as_table
+
+    run = start(job)
+    scored: list[Result] = []
+    tally: Counter[str] = Counter()
+    with closing(run.results):
+        for result in counted(run.results, tally):
             if result.score is not None and not job.output:
                 scored.append(result)
-    if job.output:
-        console().print(f'{written} scores in {job.output}', soft_wrap=True)
+    say_sources(job, run)
+    if job.output and job.output != STREAM:
+        console().print(written_line(job, run, tally), soft_wrap=True)
     elif scored:
-        scored.sort(key=lambda result: result.score, reverse=not metric.lower_better)
-        console().print(shown(as_table(metric, scored), ['path', 'prompt'], job.metric))
-    return failed
+        scored.sort(key=lambda result: result.score, reverse=not run.lower_better)
+        console().print(shown(as_table(scored[:top], run.numbers), ['path', 'prompt'], job.metric))
+    return tally['failed']
 
 
-def start(job: Job) -> tuple[Any, Generator[Result, None, None]]:
-    """The metric, and results to be asked for one by one: what fails is said, and rows are written where there is an output.
+def counted(results: Iterable[Result], tally: Counter[str]) -> Iterator[Result]:
+    """The results; ``tally`` counts their outcomes."""
+    for result in results:
+        tally[result.outcome] += 1
+        yield result
 
-    Closing the results closes the output. Errors as of ``score``.
+
+def written_line(job: Job, run: Run, tally: Mapping[str, int]) -> str:
+    """How many scores are in the output, and how many of them were there already or were made anew."""
+    parts = [f'{tally["known"]} were there already'] if tally['known'] else []
+    if run.redone:
+        parts.append(f'{run.redone} {"was" if run.redone == 1 else "were"} redone, as their images have changed')
+    more = f' ({"; ".join(parts)})' if parts else ''
+    return f'{tally["known"] + tally["new"]} scores in {plain(job.output)}{more}'
+
+
+def start(job: Job, is_ranked: bool = False) -> Run:
+    """Begin a job: find what is asked for, load the metric, open the output.
+
+    Args:
+        job: what is scored.
+        is_ranked: whether the output is sorted prompt by prompt, with a rank.
+
+    Raises:
+        ValueError: as ``score`` does.
     """
-    if job.output:
-        check_ending(job.output)
+    if job.output and job.output != STREAM:
+        check_output(job.output)
+        if run := finished(job, is_ranked):
+            return run
+    return _start(job, is_ranked)
+
+
+def _start(job: Job, is_ranked: bool) -> Run:
+    from .run import takes_prompts
+    from .scale import columns_of, scales_of, targets_of
+
     items = find_items(job.paths, *job.prompts)  # says what is wrong, too
-    count = sum(1 for _ in find_items(job.paths, *job.prompts._replace(prompt_from=None)))
+    places = [item.path for item in find_items(job.paths, *job.prompts._replace(prompt_from=None))]
     if job.metric in OURS:
         items = require_prompt(items)  # before a large network is loaded
     metric = make_metric(job.metric, job.options)
     items = require_prompt(items) if takes_prompts(metric) else items
-    file = ScoreFile(job.output, made_by(job.metric, metric), scale_of(metric)) if job.output else None
-    return metric, _results(metric, items, count, file, job.prompts.is_looked_up)
+    numbers = columns_of(metric.net.target, targets_of(metric)) if scales_of(metric) else []
+    output = _open_output(job, metric, is_ranked) if job.output else None
+    changed = changed_rows(places, output.rows) if output and output.rows else set()
+    if changed:
+        output.drop(changed)
+    sources: Counter[str] = Counter()
+    results = _results(metric, tallied(items, sources), len(places), output)
+    return Run(results, metric.lower_better, numbers, sources, len(changed))
 
 
-def made_by(metric_name: str, metric: Any) -> dict[str, Any]:
-    """What a metric's scores depend on besides image and prompt."""
-    import pyiqa
+def _open_output(job: Job, metric: Any, is_ranked: bool) -> ScoreFile | ScoreStream:
+    from .scale import scale_of
 
-    return {'metric': metric_name} | getattr(metric.net, 'made_by', {'pyiqa': pyiqa.__version__})
+    facts = made_by(job.metric, metric) | {'lower_better': metric.lower_better, 'asked': asked(job, is_ranked)}
+    with_numbers = scale_of(metric) is not None
+    if job.output == STREAM:
+        return ScoreStream(facts, with_numbers, job.safe_cells)
+    return ScoreFile(job.output, facts, with_numbers, ranking(metric.lower_better, is_ranked), job.safe_cells)
 
 
 def _results(
-    metric: Any, items: Iterable[Item], count: int, file: ScoreFile | None, looked_up: bool
+    metric: Any, items: Iterable[Item], count: int, output: ScoreFile | ScoreStream | None
 ) -> Generator[Result, None, None]:
-    tally: Counter[str] = Counter()
+    from .run import score_items
+
     try:
-        for result in tqdm(score_items(metric, tallied(items, tally), file), total=count, unit='image', disable=None):
+        for result in tqdm(score_items(metric, items, output), total=count, unit='image', disable=None):
             say(result)
             yield result
     finally:
-        if file:
-            file.close()
-    if looked_up and any(tally.keys() - {''}):
-        say_line(sources_line(tally))
+        if output:
+            output.close()
+
+
+def say_sources(job: Job, run: Run) -> None:
+    """Say where prompts were found, if they were looked for."""
+    if job.prompts.is_looked_up and any(run.sources.keys() - {''}):
+        say_line(sources_line(run.sources))
 
 
 def say(result: Result) -> None:
@@ -113,73 +144,7 @@ def say(result: Result) -> None:
         say_line(f'{result.path}: not scored: {result.reason}')
 
 
-def make_metric(name: str, options: Mapping[str, Any]) -> Any:
-    """``pyiqa.create_metric`` with one sentence for what pyiqa says by a traceback.
-
-    Args:
-        name: of the metric.
-        options: of ``create_metric``, by name, ``device`` among them; those that are None are left out.
-
-    Raises:
-        SourceError: for a device that is not there, a name that pyiqa does not know, one that needs references, options that the metric does not
-            take, or a metric that pyiqa cannot make.
-        ValueError: what this package's own metrics say.
-    """
-    import logging
-
-    import pyiqa
-
-    options = {option: value for option, value in options.items() if value is not None}
-    device = _device(options.pop('device', None))
-    if name not in pyiqa.list_models():
-        raise SourceError(f'--metric {name}: pyiqa has no such metric; "pyiqa -ls" lists them.')
-    if name not in pyiqa.list_models(metric_mode='NR'):
-        raise SourceError(f'--metric {name}: it compares with a reference image; name a no-reference metric.')
-    not_taken = options.keys() - {'pretrained_model_path', *(['dtype'] if name == IMAGE_REWARD else [])}
-    if not_taken and name not in METRICS:
-        option = min(not_taken)
-        raise SourceError(f'--metric {name} takes no --{OPTION_NAMES.get(option, option)}.')
-    if options and name not in OURS:
-        _require_data(options['pretrained_model_path'])
-    logging.getLogger('pyiqa').setLevel(logging.WARNING)
-    try:
-        return pyiqa.create_metric(name, device=device, **options)
-    except Exception as error:  # downloads and missing packages fail in pyiqa by all kinds of exceptions
-        if name in OURS:
-            raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise SourceError(f'--metric {name}: pyiqa cannot make it ({reason}).') from None
-
-
-def _device(name: Any) -> Any:
-    """The device of that name; None where none is named, which lets pyiqa choose."""
-    import torch
-
-    if name is None:
-        return None
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except Exception as error:  # torch raises many kinds, also for an accelerator that is not there
-        reason = str(error).strip().splitlines()[0].rstrip('.')
-        raise SourceError(f'--device {name}: it cannot be used ({reason}); name cpu, or leave it out.') from None
-    return device
-
-
-def _require_data(file: str) -> None:
-    """pyiqa runs what is pickled in a file; so it is given only those that torch reads as data and nothing else."""
-    import torch
-
-    if not Path(file).is_file():
-        raise SourceError(f'{file}: there is no such file; give weights that pyiqa can load, as in net_best.pth.')
-    try:
-        torch.load(file, map_location='meta', weights_only=True)
-    except Exception as error:  # of many kinds
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise SourceError(f'{file}: not loaded, as it is not weights and nothing else ({reason}).') from None
-
-
-def shown(table: pd.DataFrame, texts: Sequence[str], metric_name: str) -> Table:
+def shown(table: 'pd.DataFrame', texts: Sequence[str], metric_name: str) -> Table:
     """What is printed of a table of scores: some columns of text, and the numbers that it has, rounded."""
     numbers = [name for name in FORMS if name in table and table[name].notna().any()]
     printed = Table()

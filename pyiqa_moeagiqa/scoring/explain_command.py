@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ..console import console
-from .command import make_metric
 from .explain import explain
 from .explain_figure import check_figure_ending, write_figure
+from .metric import make_metric
 from .sources import PromptChoice, SourceError, find_items, require_prompt
 
 

@@ -1,199 +1,322 @@
 """Files of scores that survive whatever stops the run: each row is on disk once it is written."""
 
 import csv
-import io
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+import filelock
 
 from ..whole_file import whole_file
 from . import scale as scales
+from .score_formats import CONTENT, NO_NUMBERS, TEXTS, Csv, JsonLines, Row, RowFormat, parquet, read_parquet, row_of
 
-COLUMNS = ('path', 'prompt', 'score')
+COLUMNS, RANK = ('path', 'prompt', 'score'), 'rank'
 ENDINGS = ('.csv', '.jsonl', '.parquet')
-
-Row = dict[str, Any]
+REMEMBERED = ('asked', 'lower_better', 'safe_cells')  # what a file's note holds beside what scores depend on
+JSON_LINES = JsonLines()
+Key = tuple[str, str]  # path and prompt
 
 
 class OutputError(ValueError):
     """An output file that cannot be used, said in one sentence."""
 
 
-def check_ending(path: Path | str) -> str:
-    """The kind of file, in lower case.
+def check_output(path: Path | str) -> str:
+    """The kind of file, in lower case: its ending.
 
     Raises:
         OutputError: for one that scores are not written to.
     """
-    ending = Path(path).suffix.lower()
+    path = Path(path)
+    ending = path.suffix.lower()
     if ending not in ENDINGS:
-        raise OutputError(f'{path}: the output must end in {", ".join(ENDINGS)}.')
+        raise OutputError(f'{path}: the output must end in {", ".join(ENDINGS)}, or be - for standard output.')
+    if path.exists() and not path.is_file():
+        raise OutputError(f'{path}: it is no ordinary file; name another --output, or - for standard output.')
     return ending
 
 
 class ScoreFile:
-    """Rows of path, prompt and score in CSV, JSON lines or Parquet; what stands in it already is kept.
+    """Rows of path, prompt, score and content in CSV, JSON lines or Parquet; what stands in it already is kept.
 
-    With a scale its columns stand beside the score; a cell that it leaves empty is None in ``rows``. Rows go to the file one by one. Parquet cannot grow, so its rows go to a JSON-lines file beside it, which
-    ``close`` turns into Parquet. How the scores were made is noted in a second file, so that a later run does not
-    mix them with others.
+    Of this package's metrics MOS, interval and percentile stand beside the score, and so do the scores of the other targets; a
+    cell that is left empty is None in ``rows``. Rows go to the file one by one. A file that cannot grow so (Parquet, and one that is sorted by
+    rank) has its rows in a JSON-lines file beside it, its journal, which ``close`` turns into it. How the scores were made is
+    noted in a second file, so that a later run does not mix them with others. While it is open no other process can open it.
 
     Args:
         path: the file; ``.csv``, ``.jsonl`` or ``.parquet``.
-        made_by: what the scores depend on, such as metric and number of crops.
-        scale: of the metric, as ``scale_of`` gives it.
+        made_by: what the scores depend on, such as metric and number of crops. What it has under ``REMEMBERED`` may change.
+        with_numbers: whether there are columns for what ``numbers_of`` says beside a score.
+        ranked: called with all rows when the file is closed; gives them in the order of the file, each with its ``rank``.
+        safe_cells: whether a new CSV marks texts that a spreadsheet would take for a formula; ``spreadsheet.py`` says how.
 
     Raises:
-        OutputError: for another ending, a file with rows from other settings or with other columns, or one that
-            cannot be written. The file stays as it was then.
+        OutputError: for another ending, a file that another process writes to, one with rows from other settings or with other
+            columns, or one that cannot be written. The file stays as it was then.
     """
 
-    def __init__(self, path: Path | str, made_by: dict[str, Any], scale: scales.Scale | None = None):
-        self.path, self._scale = Path(path), scale
-        self.columns = (*COLUMNS, *(scales.COLUMNS if scale else ()))
-        self._is_csv = check_ending(path) == '.csv'
-        self._is_parquet = check_ending(path) == '.parquet'
-        self.journal = self.path.with_name(self.path.name + '.jsonl') if self._is_parquet else self.path
-        self._note = self.path.with_name(self.path.name + '.run.json')
-        try:
-            self._open(made_by)
-        except OSError as error:
-            raise OutputError(f'{path}: it cannot be written ({error.strerror}); name another --output.') from None
+    def __init__(
+        self,
+        path: Path | str,
+        made_by: Mapping[str, Any],
+        with_numbers: bool = False,
+        ranked: Callable[[list[Row]], list[Row]] | None = None,
+        safe_cells: bool = False,
+    ):
+        self._ending = check_output(path)
+        self.path, self._ranked, self._made_by = Path(path), ranked, dict(made_by)
+        self.columns = columns_of(made_by, with_numbers)
+        self._grows = ranked is None and self._ending != '.parquet'
+        self.journal = self.path if self._grows else self.path.with_name(self.path.name + '.jsonl')
+        self._file: BinaryIO | None = None  # the journal, once it is written to
+        with self._errors_named():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock()
+            try:
+                self._open(safe_cells)
+            except BaseException:
+                self._unlock()
+                raise
 
-    def _open(self, made_by: dict[str, Any]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        is_finished = self._is_parquet and self.path.exists() and not self.journal.exists()
-        data = self._parquet_as_lines() if is_finished else _read_bytes(self.journal)
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        """What the system says of files, as one sentence that names this one."""
+        try:
+            yield
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise OutputError(
+                f'{self.path}: it cannot be written ({reason}); make room there, or name another --output.'
+            ) from None
+
+    def _lock(self) -> None:
+        self._held = filelock.FileLock(f'{self.path}.lock', timeout=0, thread_local=False)
+        try:
+            self._held.acquire()
+        except filelock.Timeout:
+            raise OutputError(
+                f'{self.path}: another process is writing to it; wait for its end, or name another --output.'
+            ) from None
+
+    def _unlock(self) -> None:
+        Path(self._held.lock_file).unlink(missing_ok=True)
+        self._held.release()
+
+    def _open(self, safe_cells: bool) -> None:
+        note = read_note(self.path)
+        self._csv = Csv(note.get('safe_cells', False) if note else safe_cells)
+        self._format: RowFormat = self._csv if self._grows and self._ending == '.csv' else JSON_LINES
+        is_finished = not self._grows and self.path.exists() and not self.journal.exists()
+        self._is_finished = is_finished
+        data = self._finished_as_lines() if is_finished else _read_bytes(self.journal)
         # A last line that a killed run did not finish is dropped, but only once the rest has proved to be ours.
-        whole = data[: _whole_length(data, self._is_csv)]
-        if data and not whole and not self._is_torn_start(data):
+        whole = data[: self._format.whole_length(data)]
+        if data and not whole and not self._is_torn_start(data, bool(note)):
             raise self._foreign()
         try:
             self.rows: list[Row] = self._parse(whole)
         except OutputError:
-            self._check_note(made_by)  # scores of another metric have other columns, and what differs is the metric
+            self._check_note(note)  # scores of another metric have other columns, and what differs is the metric
             raise
         if self.rows:
-            self._check_note(made_by)
-        if is_finished:
-            _replace(self.journal, data)
+            self._check_note(note)
+        if self._grows and not whole:
+            self._rewrite()
         elif len(whole) < len(data):
             os.truncate(self.journal, len(whole))
-        self._file = self.journal.open('a', encoding='utf-8', newline='')
-        _replace(self._note, json.dumps(made_by).encode())
-        if self._is_csv and not whole:
-            self._write(_csv_line(self.columns))
+        self._write_note(note)
 
-    def _check_note(self, made_by: dict[str, Any]) -> None:
-        note = _read_bytes(self._note)
-        try:
-            before = dict(json.loads(note or json.dumps(made_by)))
-        except (TypeError, ValueError):
-            raise OutputError(f'{self._note}: it is damaged; remove it and {self.path}.') from None
-        differs = [name for name in {**before, **made_by} if before.get(name) != made_by.get(name)]
+    def _write_note(self, before: Mapping[str, Any]) -> None:
+        note = self._made_by | ({'safe_cells': True} if self._csv.safe_cells else {})
+        if note != before:
+            _replace(note_of(self.path), json.dumps(note).encode())
+
+    def _check_note(self, note: Mapping[str, Any]) -> None:
+        before, now = ({k: v for k, v in facts.items() if k not in REMEMBERED} for facts in (note, self._made_by))
+        differs = [name for name in {**before, **now} if before.get(name) != now.get(name)] if note else []
         if differs:
             holder = self.journal if self.journal.exists() else self.path
             raise OutputError(
                 f'{holder}: its scores were made with {differs[0]} {before.get(differs[0])!r}, now it is '
-                f'{made_by.get(differs[0])!r}: name another --output, or remove the file.'
+                f'{now.get(differs[0])!r}: name another --output, or remove the file.'
             )
 
-    def _parquet_as_lines(self) -> bytes:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
+    def _finished_as_lines(self) -> bytes:
+        """A file that cannot grow, as its journal was."""
         try:
-            with pq.ParquetFile(self.path) as file:
-                rows = file.read().to_pylist()
-        except pa.ArrowException:
-            raise OutputError(f'{self.path}: it is damaged or no Parquet file; name another --output.') from None
-        return ''.join(map(_json_line, rows)).encode()
+            if self._ending == '.parquet':
+                rows = read_parquet(self.path)
+            else:
+                text = _read_bytes(self.path).decode()
+                rows = (self._csv if self._ending == '.csv' else JSON_LINES).rows(text)
+            self._is_finished = self._ranked is None or all(RANK in row for row in rows)
+            rows = [{name: cell for name, cell in row.items() if name != RANK} for row in rows]
+        except (ValueError, csv.Error):
+            kind = self._ending[1:].upper()
+            raise OutputError(f'{self.path}: it is damaged or no {kind} file; name another --output.') from None
+        return ''.join(map(JSON_LINES.line, rows)).encode()
 
     def _parse(self, data: bytes) -> list[Row]:
         try:
-            text = data.decode()
-            rows = self._csv_rows(text) if self._is_csv else [json.loads(line) for line in text.split('\n')[:-1]]
-            return [self._checked(row) for row in rows]
+            if self._format is self._csv and data and not data.startswith(self._csv.head(self.columns).encode()):
+                raise KeyError
+            return [self._checked(row) for row in self._format.rows(data.decode())]
         except (KeyError, TypeError, ValueError, csv.Error):
             raise self._foreign() from None
 
     def _checked(self, row: Row) -> Row:
-        path, prompt, score = row['path'], row['prompt'], float(row['score'])
-        is_ours = isinstance(path, str) and isinstance(prompt, str) and math.isfinite(score)
-        if not is_ours or tuple(row) != self.columns:
+        if tuple(row) != self.columns or not all(isinstance(row[name], str) for name in TEXTS):
             raise TypeError
-        numbers = {name: _number_or_none(row[name]) for name in self.columns[len(COLUMNS) :]}
-        return {'path': path, 'prompt': prompt, 'score': score} | numbers
+        score = _number_or_none(row['score'])
+        if score is None:
+            raise ValueError
+        numbers = {name: _number_or_none(row[name]) for name in self.columns if name not in TEXTS}
+        return row | numbers
 
-    def _csv_rows(self, text: str) -> list[Row]:
-        header, *rows = list(csv.reader(io.StringIO(text, newline=''), strict=True)) or [self.columns]
-        if tuple(header) != self.columns:
-            raise KeyError
-        return [dict(zip(self.columns, row, strict=True)) for row in rows]
-
-    def _is_torn_start(self, data: bytes) -> bool:
+    def _is_torn_start(self, data: bytes, has_note: bool) -> bool:
         """Whether data without a finished row are the start of a file of ours, and not somebody else's file."""
-        if self._is_csv:
-            return _csv_line(self.columns).encode().startswith(data)
+        if self._format is self._csv:
+            return self._csv.head(self.columns).encode().startswith(data)
+        start = b'{"path": "'
+        return start.startswith(data) or (data.startswith(start) and has_note) or self._is_row(data)
+
+    def _is_row(self, data: bytes) -> bool:
         try:
-            self._checked(json.loads(data))
-        except (KeyError, TypeError):
+            return bool(self._checked(json.loads(data)))
+        except (KeyError, TypeError, ValueError, RecursionError):
             return False
-        except ValueError:
-            start = b'{"path": "'
-            return data.startswith(start) or start.startswith(data)
-        return True
 
     def _foreign(self) -> OutputError:
         there = f'{self.path}: it holds something else than columns {", ".join(self.columns)}'
-        remedy = ' (such as scores of an earlier version)' if self._scale else ''
-        return OutputError(f'{there}{remedy}; name another --output, or remove the file.')
+        return OutputError(
+            f'{there} (such as scores of an earlier version); name another --output, or remove the file.'
+        )
 
-    def add(self, path: str, prompt: str, score: float) -> None:
-        """Write one row, with what the scale says of its score."""
-        row = {'path': path, 'prompt': prompt, 'score': score} | (self._scale.of(score) if self._scale else {})
-        self._write(_csv_line(row.values()) if self._is_csv else _json_line(row))
+    def add(
+        self, path: str, prompt: str, score: float, numbers: Mapping[str, float | None] = NO_NUMBERS, content: str = ''
+    ) -> None:
+        """Write one row.
+
+        Args:
+            path, prompt, score: of the image.
+            numbers: of the other columns, by name.
+            content: hash of the image's file.
+
+        Raises:
+            OutputError: where it cannot be written; the rows before it stay.
+        """
+        row = row_of(self.columns, path, prompt, score, numbers, content)
+        with self._errors_named():
+            self._require_journal()
+            self._append(self._format.line(row).encode())
         self.rows.append(row)
 
-    def _write(self, line: str) -> None:
-        self._file.write(line)
-        self._file.flush()
+    def drop(self, keys: Collection[Key]) -> None:
+        """Remove the rows of some paths and prompts, such as those of images that have changed."""
+        if keys:
+            self.rows = [row for row in self.rows if (row['path'], row['prompt']) not in keys]
+            with self._errors_named():
+                self._rewrite()
+
+    def _require_journal(self) -> None:
+        """Open the journal. Where somebody has removed it meanwhile it is written again: its rows are known."""
+        if self._file is not None and _is_same(self._file, self.journal):
+            return
+        if self._file is not None and self.journal.exists():
+            raise OutputError(f'{self.journal}: another program has replaced it; name another --output.')
+        if self._file is not None or not self.journal.exists():
+            self._rewrite()
+        if self._file is None:
+            self._file = self.journal.open('ab', buffering=0)
+
+    def _rewrite(self) -> None:
+        """Write the journal with the rows that are known."""
+        if self._file is not None:
+            self._file.close()
+        lines = self._format.head(self.columns), *map(self._format.line, self.rows)
+        _replace(self.journal, ''.join(lines).encode())
+        self._file = self.journal.open('ab', buffering=0)
+
+    def _append(self, line: bytes) -> None:
+        end = os.fstat(self._file.fileno()).st_size
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+        except OSError:
+            os.ftruncate(self._file.fileno(), end)  # a disk that is full has taken a part of the row
+            raise
 
     def close(self) -> None:
-        """Finish the file: for Parquet, turn the rows into it."""
-        self._file.close()
-        if not self._is_parquet:
-            return
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        """Finish the file: where it cannot grow, turn its journal into it.
 
-        texts = [('path', pa.string()), ('prompt', pa.string())]
-        schema = pa.schema(texts + [(name, pa.float64()) for name in self.columns[len(texts) :]])
-        buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(self.rows, schema), buffer)
-        _replace(self.path, buffer.getvalue())
-        self.journal.unlink()
+        Raises:
+            OutputError: where it cannot be written; the journal stays then, and a later run goes on from it.
+        """
+        try:
+            with self._errors_named():
+                if self._file is not None:
+                    self._require_journal()
+                    self._file.close()
+                if not self._grows and (self.journal.exists() or not self._is_finished):
+                    _replace(self.path, self._finished())
+                    self.journal.unlink(missing_ok=True)
+        finally:
+            self._unlock()
+
+    def _finished(self) -> bytes:
+        rows, columns = self.rows, self.columns
+        if self._ranked:
+            rows, columns = self._ranked(rows), (RANK, *columns)
+        if self._ending == '.parquet':
+            return parquet(rows, columns)
+        format = self._csv if self._ending == '.csv' else JSON_LINES
+        return ''.join([format.head(columns), *map(format.line, rows)]).encode()
+
+
+def columns_of(made_by: Mapping[str, Any], with_numbers: bool) -> tuple[str, ...]:
+    """The columns of a file of scores that were so made."""
+    numbers = scales.columns_of(made_by.get('target', ''), made_by.get('targets', ())) if with_numbers else ()
+    return (*COLUMNS, *numbers, CONTENT)
+
+
+def note_of(path: Path) -> Path:
+    """The file that says how the scores in ``path`` were made."""
+    return path.with_name(path.name + '.run.json')
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """How the scores in ``path`` were made; empty where that was not noted.
+
+    Raises:
+        OutputError: for a note that is damaged.
+    """
+    note = _read_bytes(note_of(path))
+    try:
+        return dict(json.loads(note or '{}'))
+    except (TypeError, ValueError, RecursionError):
+        raise OutputError(f'{note_of(path)}: it is damaged; remove it and {path}.') from None
+
+
+def _is_same(file: BinaryIO, path: Path) -> bool:
+    """Whether an open file is the one that is at a path now."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _number_or_none(cell: Any) -> float | None:
-    """A cell beside the score; an empty one of CSV is ''."""
+    """A cell's number; an empty one of CSV is ''."""
     number = None if cell in (None, '') else float(cell)
     if number is not None and not math.isfinite(number):
         raise ValueError
     return number
-
-
-def _csv_line(values: Iterable[Any]) -> str:
-    line = io.StringIO(newline='')
-    csv.writer(line, lineterminator='\r\n').writerow(values)  # so that a cell with either of the two is quoted
-    return line.getvalue().removesuffix('\r\n') + '\n'
-
-
-def _json_line(row: Row) -> str:
-    return json.dumps(row, ensure_ascii=False) + '\n'
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -204,14 +327,3 @@ def _replace(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
     with whole_file(path) as part:
         part.write_bytes(data)
-
-
-def _whole_length(data: bytes, is_csv: bool) -> int:
-    """Where the last finished row ends. A row of CSV may hold line ends within quotes."""
-    end = data.rfind(b'\n') + 1
-    quotes = data.count(b'"', 0, end)
-    while is_csv and quotes % 2:
-        start = data.rfind(b'\n', 0, end - 1) + 1
-        quotes -= data.count(b'"', start, end)
-        end = start
-    return end

@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,41 +14,69 @@ import pandas as pd
 from rich.table import Table
 
 from ..console import console, say
-from .command import Job, shown, start
+from .command import counted, say_sources, shown, start, written_line
+from .job import Job
+from .score_stream import STREAM
+from .sizes import size_note
 from .sources import SourceError
 from .tables import as_table, ranked
 
 LONGEST_NAME = 80  # bytes of a prompt in a file's name
 
 
-def rank(job: Job, top: int = 1, copy_to: Path | None = None, link_to: Path | None = None) -> int:
+def rank(job: Job, top: int | None = None, copy_to: Path | None = None, link_to: Path | None = None) -> int:
     """Score, rank within each prompt, print; returns how many images could not be scored, copied or linked.
 
     Args:
-        job: as of ``moeagiqa score``; the output is the same file.
-        top: how many of each prompt win.
+        job: as of ``moeagiqa score``; the output has the same rows, prompt by prompt, the best first, with a column ``rank``.
+        top: how many of each prompt are printed and win; default: all are printed, one wins.
         copy_to, link_to: a new or empty folder, where winners are copied to or linked from, as 'a-red-fox-1.png'.
 
     Raises:
-        ValueError: as ``score`` does, and for a folder that holds something.
+        ValueError: as ``score`` does, and for a folder that holds something or cannot be written.
     """
+    if job.output == STREAM:
+        raise SourceError('--output -: ranks are known once all is scored; name a file, or use "moeagiqa score".')
     if copy_to and link_to:
         raise SourceError('Winners go one way: give either --copy-to DIR or --link-to DIR.')
     folder, place = (copy_to, shutil.copy2) if copy_to else (link_to, _link)
-    if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder:
+        _require_empty(folder)
+    run = start(job, is_ranked=True)
+    tally: Counter[str] = Counter()
+    with closing(run.results):
+        table = ranked(as_table(counted(run.results, tally), run.numbers), run.lower_better)
+    say_sources(job, run)
+    if job.output:
+        console().print(written_line(job, run, tally), soft_wrap=True)
+    table = table.dropna(subset='rank')
+    if len(table):
+        console().print(_shown(table[table['rank'] <= top] if top else table, job.metric))
+        for line in [*_close_calls(table), *_size_notes(table, job.metric)]:
+            console().print(line, soft_wrap=True)
+    winners = table[table['rank'] <= (top or 1)]
+    return tally['failed'] + (_place(winners, folder, place) if folder else 0)
+
+
+def _require_empty(folder: Path) -> None:
+    """Raise a SourceError for a folder that winners cannot be put into: that is to be known before an hour of scoring."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SourceError(
             f'{folder}: there is something in it, and nothing is overwritten; name a new or an empty folder.'
         )
-    metric, results = start(job)
-    with closing(results):
-        table = ranked(as_table(metric, results), metric.lower_better)
-    failed = int(table['rank'].isna().sum())
-    table = table.dropna(subset='rank')
-    if len(table):
-        console().print(_shown(table, job.metric))
-        for line in _close_calls(table):
-            console().print(line, soft_wrap=True)
-    return failed + (_place(table[table['rank'] <= top], folder, place) if folder else 0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SourceError(
+            f'{folder}: it cannot be written ({(error.strerror or str(error)).lower()}); name another folder.'
+        ) from None
+
+
+def _size_notes(table: pd.DataFrame, metric_name: str) -> list[str]:
+    note = size_note((paths for _, paths in table.groupby('prompt')['path']), metric_name)
+    return [note] if note else []
 
 
 def _shown(table: pd.DataFrame, metric_name: str) -> Table:
@@ -74,7 +104,6 @@ def _close_calls(table: pd.DataFrame) -> Iterator[str]:
 
 def _place(winners: pd.DataFrame, folder: Path, place: Callable[[str, Path], Any]) -> int:
     """Put winners into the folder; returns how many could not be."""
-    folder.mkdir(parents=True, exist_ok=True)
     names, failed = file_names(winners['prompt'].unique()), 0
     for row in winners.itertuples():
         target = folder / f'{names[row.prompt]}-{row.rank}{Path(row.path).suffix}'

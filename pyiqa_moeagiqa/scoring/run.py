@@ -3,40 +3,22 @@
 import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..archs.hardware import images_at_once
 from ..archs.images import ImageBatch, read_image
 from ..archs.semantic import cut_words
 from .ahead import Notes, read_ahead
-from .output import ScoreFile
+from .output import Key, ScoreFile
+from .result import Result, content_of, known_result, row_of
+from .scale import numbers_of, scales_of
+from .score_formats import NO_NUMBERS, Row
 from .sources import Item
 
 LONGEST_SHOWN = 80  # characters of what was cut of a prompt
 READ_AHEAD = 4  # images; on an accelerator, twice what it scores at once
-
-
-@dataclass
-class Result:
-    """One image's score, or why it has none.
-
-    Attributes:
-        path, prompt: the image's.
-        score: of the metric's target; None where there is none.
-        reason: why there is none.
-        notes: what was said about the image, such as a prompt that was cut.
-        scores: of every target that the metric scores, by name; empty for metrics without targets.
-    """
-
-    path: str
-    prompt: str
-    score: float | None
-    reason: str = ''
-    notes: tuple[str, ...] = ()
-    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 def score_items(
@@ -49,20 +31,21 @@ def score_items(
     Args:
         metric: from ``pyiqa.create_metric``; metrics that take no prompts are given none.
         items: what to score; taken from as far as images are read ahead.
-        output: where rows are written as they come; its rows are not computed again.
+        output: where rows are written as they come; its rows are not computed again. Rows of files that have changed since are
+            to be dropped before (``changed_rows``).
         at_once: how many images are scored together; by default as many as the device is fast at.
     """
-    done = {(row['path'], row['prompt']): row['score'] for row in output.rows} if output else {}
+    done = {(row['path'], row['prompt']): row for row in output.rows} if output else {}
     at_once = (at_once or images_at_once(metric.device)) if reads_images(metric) else 1
     with Notes() as notes:
-        scorer = Scorer(metric, done, notes)
+        scorer = Scorer(metric, done, notes, with_content=output is not None)
         jobs = (future for _, future in read_ahead(scorer.read, items, max(READ_AHEAD, 2 * at_once)))
         while batch := [future.result() for future in islice(jobs, at_once)]:
             for result in scorer.score(batch):
                 key = (result.path, result.prompt)
                 if output and result.score is not None and key not in done:
-                    output.add(*key, result.score)
-                    done[key] = result.score
+                    output.add(*key, result.score, result.numbers, result.content)
+                    done[key] = row_of(result)
                 yield result
 
 
@@ -84,6 +67,7 @@ class Seen:
     prompt: str
     image: Any
     notes: Sequence[str]
+    content: str = ''
 
 
 class Scorer:
@@ -91,28 +75,32 @@ class Scorer:
 
     Args:
         metric: from ``pyiqa.create_metric``.
-        done: scores that are known, by path and prompt.
+        done: rows that are known, by path and prompt.
         notes: where warnings go.
+        with_content: whether files are hashed, which an output needs.
     """
 
-    def __init__(self, metric: Any, done: dict[tuple[str, str], float], notes: Notes):
-        self.metric, self.done, self.notes = metric, done, notes
+    def __init__(self, metric: Any, done: Mapping[Key, Row], notes: Notes, with_content: bool = False):
+        self.metric, self.done, self.notes, self.with_content = metric, done, notes, with_content
         self.needs_prompt = takes_prompts(metric)
+        self.scales = scales_of(metric)
 
     def read(self, item: Item) -> Result | Seen:
         """What is to be scored, or the result where nothing is left to do. Called by threads; it raises nothing."""
         path, prompt = str(item.path), item.prompt or ''
         if (path, prompt) in self.done:
-            return Result(path, prompt, self.done[path, prompt])
+            return known_result(path, prompt, self.done[path, prompt])
         if self.needs_prompt and item.prompt is None:
             return Result(path, '', None, item.source or 'there is no prompt for it')
         if not _is_unicode(path + prompt):
             return Result(path, prompt, None, 'its name or prompt is no valid Unicode; change it')
+        # Before its pixels are read: a file that changes between is then done anew by the next run.
+        content = content_of(path) if self.with_content and item.image is None else ''
         if not reads_images(self.metric) and item.image is None:
-            return Seen(path, prompt, path, ())
+            return Seen(path, prompt, path, (), content)
         with self.notes.taken() as notes:
             try:
-                return Seen(path, prompt, self._image(item), notes)
+                return Seen(path, prompt, self._image(item), notes, content)
             except Exception as error:  # whatever a decoder raises, the other images are still scored
                 return Result(path, prompt, None, _reason(error, path))
 
@@ -150,6 +138,8 @@ class Scorer:
                 answer.score,
                 notes=tuple(dict.fromkeys([*one.notes, *said, *answer.notes])),
                 scores=answer.scores,
+                numbers=numbers_of(self.scales, answer.score, answer.scores),
+                content=one.content,
             )
             if math.isfinite(answer.score)
             else Result(one.path, one.prompt, None, reason)
@@ -178,7 +168,7 @@ class _Answer(NamedTuple):
     """What a metric says of one image: its score, the scores of all targets by name, and notes."""
 
     score: float
-    scores: Mapping[str, float] = MappingProxyType({})
+    scores: Mapping[str, float] = NO_NUMBERS
     notes: Sequence[str] = ()
 
 

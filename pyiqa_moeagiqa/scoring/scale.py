@@ -1,10 +1,8 @@
 """A score in units that say something by themselves: MOS with its interval, and where AGIQA-3K's images lie."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from ..data.info import description, is_of_set
 from ..options import RANGE
@@ -47,7 +45,7 @@ class Scale:
             return dict.fromkeys(COLUMNS)
         mos = self._mos(score)
         low, high = (None, None) if self.interval is None else (self._mos(score + error) for error in self.interval)
-        percentile = None if self.quantiles is None else float(np.interp(mos, self.quantiles, np.arange(101)))
+        percentile = None if self.quantiles is None else _percentile(mos, self.quantiles)
         return {'mos': mos, 'low': low, 'high': high, 'percentile': percentile}
 
     def _mos(self, score: float) -> float:
@@ -55,13 +53,67 @@ class Scale:
         return lowest + (highest - lowest) * score
 
 
-def scale_of(metric: Any) -> Scale | None:
-    """The scale of a metric from ``pyiqa.create_metric``; None for metrics that are not of this package."""
+def _percentile(mos: float, quantiles: Sequence[float]) -> float:
+    import numpy as np
+
+    return float(np.interp(mos, quantiles, np.arange(101)))
+
+
+def scale_of(metric: Any, target: str | None = None) -> Scale | None:
+    """The scale of one target of a metric from ``pyiqa.create_metric``, by default that of its scores.
+
+    None for metrics that are not of this package.
+    """
     if not hasattr(metric.net, 'info') or not hasattr(metric.net, 'target'):
         return None
-    info, target = metric.net.info, metric.net.target
+    info, target = metric.net.info, target or metric.net.target
     mos_range = tuple(info['mos_range']) if RANGE.met(info.get('mos_range')) else None
     return Scale(mos_range, info.get('interval', {}).get(target), _quantiles(info, target))
+
+
+def columns_of(target: str, targets: Iterable[str]) -> list[str]:
+    """The columns of numbers beside a score: those of ``Scale.of``, and for each other target, such as alignment, 'alignment',
+    'alignment_mos' and so on.
+
+    Args:
+        target: what the score is of.
+        targets: all that the metric scores.
+    """
+    others = [name for name in targets if name != target]
+    return [*COLUMNS, *(column for name in others for column in (name, *(f'{name}_{part}' for part in COLUMNS)))]
+
+
+def scales_of(metric: Any) -> dict[str, Scale]:
+    """The scale of each of a metric's targets, that of its scores first; empty for metrics that are not of this package."""
+    if scale_of(metric) is None:
+        return {}
+    targets = dict.fromkeys((metric.net.target, *targets_of(metric)))
+    return {target: scale_of(metric, target) for target in targets}
+
+
+def targets_of(metric: Any) -> list[str]:
+    """What a metric scores at once, such as quality and alignment; empty for metrics that have no targets."""
+    network = getattr(metric.net, 'network', None)
+    return list(getattr(getattr(network, 'config', None), 'targets', ()))
+
+
+def numbers_of(scales: Mapping[str, Scale], score: float, scores: Mapping[str, float]) -> dict[str, float | None]:
+    """What stands under ``columns_of`` beside a score.
+
+    Args:
+        scales: of the metric, as ``scales_of`` gives them.
+        score: of its target.
+        scores: of all its targets, by name.
+    """
+    if not scales:
+        return {}
+    own, *others = scales
+    numbers: dict[str, float | None] = scales[own].of(score)
+    for name in others:
+        if name in scores:
+            said = scales[name].of(scores[name])
+            numbers |= {name: scores[name]} | {f'{name}_{part}': value for part, value in said.items()}
+    return numbers
 
 
 def _quantiles(info: Mapping[str, Any], target: str) -> Sequence[float] | None:

@@ -1,31 +1,28 @@
 """Results as a table, and the best first within each prompt."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from . import scale as scales
-from .output import COLUMNS
-from .run import Result
+from .output import COLUMNS, RANK
+from .result import Result
+from .score_formats import Row
 
 
-def as_table(metric: Any, results: Iterable[Result]) -> pd.DataFrame:
-    """One row per result, in order: path, prompt, score, for this package's metrics the columns of ``Scale.of``, and
-    ``reason`` (why there is no score) and ``notes`` (what was said, such as what of a prompt was cut).
+def as_table(results: Iterable[Result], numbers: Sequence[str]) -> pd.DataFrame:
+    """One row per result, in order: path, prompt, score, some columns of numbers, such as those of ``Scale.of``, and ``reason``
+    (why there is no score) and ``notes`` (what was said, such as what of a prompt was cut).
 
     Scores that are missing are NaN.
     """
-    scale = scales.scale_of(metric)
-    numbers = ['score', *(scales.COLUMNS if scale else ())]
-    rows = []
-    for result in results:
-        row = {'path': result.path, 'prompt': result.prompt, 'score': result.score}
-        if scale and result.score is not None:
-            row |= scale.of(result.score)
-        rows.append(row | {'reason': result.reason, 'notes': '; '.join(result.notes)})
-    table = pd.DataFrame(rows, columns=[*COLUMNS, *numbers[1:], 'reason', 'notes'])
-    return table.astype(dict.fromkeys(numbers, float))
+    rows = [
+        {'path': result.path, 'prompt': result.prompt, 'score': result.score}
+        | dict(result.numbers)
+        | {'reason': result.reason, 'notes': '; '.join(result.notes)}
+        for result in results
+    ]
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *numbers, 'reason', 'notes'])
+    return table.astype(dict.fromkeys(['score', *numbers], float))
 
 
 def ranked(table: pd.DataFrame, lower_better: bool) -> pd.DataFrame:
@@ -38,5 +35,12 @@ def ranked(table: pd.DataFrame, lower_better: bool) -> pd.DataFrame:
     places = pd.DataFrame({'group': group, 'order': order}).sort_values(['group', 'order'], kind='stable').index
     table = table.loc[places].reset_index(drop=True)
     rank = (table.groupby('prompt', sort=False).cumcount() + 1).astype('Int64')
-    table.insert(0, 'rank', rank.mask(table['score'].isna()))
+    table.insert(0, RANK, rank.mask(table['score'].isna()))
     return table
+
+
+def ranked_rows(rows: Sequence[Row], lower_better: bool) -> list[Row]:
+    """Rows of a file of scores in the order of ``ranked``, each with its rank in front."""
+    keys = [{'prompt': row['prompt'], 'score': row['score'], 'place': place} for place, row in enumerate(rows)]
+    table = ranked(pd.DataFrame(keys, columns=['prompt', 'score', 'place']), lower_better)
+    return [{RANK: int(rank)} | rows[place] for rank, place in zip(table[RANK], table['place'], strict=True)]

@@ -1,0 +1,5 @@
+"""``python -m pyiqa_moeagiqa`` is the command ``moeagiqa``."""
+
+from .cli import main
+
+main()

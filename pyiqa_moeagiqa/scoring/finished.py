@@ -1,0 +1,58 @@
+"""The second run of a job that has nothing left to do: answered from its output, without loading a network."""
+
+from collections import Counter
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ..file_hash import file_hash
+from ..plugin import OURS
+from .job import Job, Run, ranking
+from .output import COLUMNS, ScoreFile, read_note
+from .result import changed_rows, known_result
+from .sources import find_items
+
+PACKAGE, EMBEDDED = 'pyiqa_moeagiqa', 'moeagiqa'
+
+
+def finished(job: Job, is_ranked: bool) -> Run | None:
+    """The run of a job whose output has all scores already; None where something is to be done.
+
+    It answers without a network, which would take seconds to load: an output notes what it was made for.
+    """
+    note = read_note(job.output)
+    if not note.get('asked') or note['asked'] != asked(job, is_ranked) or not job.output.is_file():
+        return None
+    output = ScoreFile(job.output, note, 'target' in note, ranking(note['lower_better'], is_ranked))
+    try:
+        rows = {(row['path'], row['prompt']): row for row in output.rows}
+        items = list(find_items(job.paths, *job.prompts))
+        keys = [(str(item.path), item.prompt or '') for item in items]
+        if not all(key in rows for key in keys) or changed_rows([path for path, _ in keys], output.rows):
+            return None
+    finally:
+        output.close()
+    sources = Counter(item.source if item.prompt is not None else '' for item in items)
+    results = (known_result(*key, rows[key]) for key in keys)
+    return Run(results, note['lower_better'], [*output.columns[len(COLUMNS) : -1]], sources)
+
+
+def asked(job: Job, is_ranked: bool) -> dict[str, Any] | None:
+    """What an output is asked for, as far as that can be told without loading a network; None where it cannot."""
+    options = {name: value for name, value in job.options.items() if value is not None}
+    weights = options.pop('pretrained_model_path', None)
+    if weights is None and job.metric == EMBEDDED:
+        weights = resources.files(PACKAGE) / 'checkpoints' / 'moeagiqa.safetensors'
+    elif weights is None and job.metric in OURS:
+        return None
+    file = None if weights is None else Path(str(weights)).expanduser()
+    if file is not None and not file.is_file():
+        return None
+    return {
+        'metric': job.metric,
+        'options': options,
+        'weights': file_hash(file) if file else None,
+        'ranked': is_ranked,
+        'versions': [version('pyiqa-moeagiqa'), version('pyiqa')],
+    }

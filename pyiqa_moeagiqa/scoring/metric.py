@@ -1,0 +1,92 @@
+"""A metric of pyiqa by its name, or one sentence that says why there is none."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..console import say
+from ..plugin import IMAGE_REWARD, METRICS, OURS
+from .sources import SourceError
+
+# of create_metric's options, where the command has another
+OPTION_NAMES = {'pretrained_model_path': 'weights', 'long_prompts': 'long-prompts'}
+
+
+def made_by(metric_name: str, metric: Any) -> dict[str, Any]:
+    """What a metric's scores depend on besides image and prompt."""
+    import pyiqa
+
+    from .scale import targets_of
+
+    targets = targets_of(metric)
+    facts = {'metric': metric_name} | getattr(metric.net, 'made_by', {'pyiqa': pyiqa.__version__})
+    return facts | ({'targets': targets} if targets else {})
+
+
+def make_metric(name: str, options: Mapping[str, Any]) -> Any:
+    """``pyiqa.create_metric`` with one sentence for what pyiqa says by a traceback.
+
+    Args:
+        name: of the metric.
+        options: of ``create_metric``, by name, ``device`` among them; those that are None are left out.
+
+    Raises:
+        SourceError: for a device that is not there, a name that pyiqa does not know, one that needs references, options that the metric does not
+            take, or a metric that pyiqa cannot make.
+        ValueError: what this package's own metrics say.
+    """
+    import logging
+
+    import pyiqa
+
+    options = {option: value for option, value in options.items() if value is not None}
+    device = _device(options.pop('device', None))
+    if name not in pyiqa.list_models():
+        raise SourceError(f'--metric {name}: pyiqa has no such metric; "pyiqa -ls" lists them.')
+    if name not in pyiqa.list_models(metric_mode='NR'):
+        raise SourceError(f'--metric {name}: it compares with a reference image; name a no-reference metric.')
+    not_taken = options.keys() - {'pretrained_model_path', *(['dtype'] if name == IMAGE_REWARD else [])}
+    if not_taken and name not in METRICS:
+        option = min(not_taken)
+        raise SourceError(f'--metric {name} takes no --{OPTION_NAMES.get(option, option)}.')
+    if options and name not in OURS:
+        _require_data(options['pretrained_model_path'])
+    if sys.stderr.isatty():
+        say(f'loading {name}')
+    logging.getLogger('pyiqa').setLevel(logging.WARNING)
+    try:
+        return pyiqa.create_metric(name, device=device, **options)
+    except Exception as error:  # downloads and missing packages fail in pyiqa by all kinds of exceptions
+        if name in OURS:
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise SourceError(f'--metric {name}: pyiqa cannot make it ({reason}).') from None
+
+
+def _device(name: Any) -> Any:
+    """The device of that name; None where none is named, which lets pyiqa choose."""
+    import torch
+
+    if name is None:
+        return None
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except Exception as error:  # torch raises many kinds, also for an accelerator that is not there
+        reason = str(error).strip().splitlines()[0].rstrip('.')
+        raise SourceError(f'--device {name}: it cannot be used ({reason}); name cpu, or leave it out.') from None
+    return device
+
+
+def _require_data(file: str) -> None:
+    """pyiqa runs what is pickled in a file; so it is given only those that torch reads as data and nothing else."""
+    import torch
+
+    if not Path(file).is_file():
+        raise SourceError(f'{file}: there is no such file; give weights that pyiqa can load, as in net_best.pth.')
+    try:
+        torch.load(file, map_location='meta', weights_only=True)
+    except Exception as error:  # of many kinds
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise SourceError(f'{file}: not loaded, as it is not weights and nothing else ({reason}).') from None

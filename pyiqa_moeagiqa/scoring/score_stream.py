@@ -1,0 +1,38 @@
+"""``--output -``: scores as CSV on standard output."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .output import columns_of
+from .score_formats import NO_NUMBERS, Csv, Row, row_of
+
+STREAM = Path('-')
+
+
+class ScoreStream:
+    """Takes the calls of ``ScoreFile``. Nothing is there before, and each row is out once it is written.
+
+    Args:
+        made_by, with_numbers, safe_cells: as of ``ScoreFile``.
+    """
+
+    def __init__(self, made_by: Mapping[str, Any], with_numbers: bool = False, safe_cells: bool = False):
+        self.columns = columns_of(made_by, with_numbers)
+        self.rows: list[Row] = []
+        self._csv = Csv(safe_cells)
+        self._write(self._csv.head(self.columns))
+
+    def add(
+        self, path: str, prompt: str, score: float, numbers: Mapping[str, float | None] = NO_NUMBERS, content: str = ''
+    ) -> None:
+        """Write one row."""
+        self._write(self._csv.line(row_of(self.columns, path, prompt, score, numbers, content)))
+
+    def _write(self, line: str) -> None:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        """Nothing is left to do."""
