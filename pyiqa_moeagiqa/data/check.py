@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from ..archs.semantic import tokenize
+from .columns import find_column, with_our_names
 from .pictures import Picture, for_each, look_at
 from .splits import LETTERS
-from .table import Check, TableError, as_numbers, is_text, mos_checks, read_table, row_numbers
+from .table import Check, TableError, as_numbers, is_text, locate, mos_checks, read_table
+from .table_files import row_numbers
 
 TARGETS = ('quality', 'alignment', 'authenticity')
 PARTS = set(filter(None, LETTERS.values()))
@@ -66,10 +68,12 @@ def check_table(
             f'The MOS range is {mos_range[0]:g} to {mos_range[1]:g}: give the lowest, then the highest, both finite.'
         )
     table = read_table(path, ['path', 'prompt', *(targets or [])])
-    targets = targets or [target for target in TARGETS if target in table.columns]
+    targets = targets or [target for target in TARGETS if find_column(table.columns, target) is not None]
+    table = with_our_names(table, targets)
     if not targets:
         raise TableError(f'{path}: none of its columns is {", ".join(TARGETS)}; name the MOS columns by --targets.')
-    images = _locate(table['path'], Path(path).parent)
+    located, _ = locate(table['path'], [Path(path).parent, Path()])
+    images = [image and os.path.normpath(image) for image in located]
     different = sorted({image for image in images if image and Path(image).is_file()})
     looks = dict(zip(different, for_each(different, look_at), strict=True))
     splits = _split_columns(table, targets)
@@ -97,10 +101,6 @@ def _problems(checks: Iterable[Check], table: pd.DataFrame, numbers: Sequence[in
             cells = table[check.column].tolist()
             rows, at_fault = [numbers[place] for place in places], [cells[place] for place in places]
             yield Problem(check.problem, check.column, rows, at_fault)
-
-
-def _locate(paths: pd.Series, folder: Path) -> list[str | None]:
-    return [os.path.normpath(folder / cell) if isinstance(cell, str) and cell else None for cell in paths]
 
 
 def _image_checks(images: Sequence[str | None], looks: dict[str, Picture | str]) -> list[Check]:

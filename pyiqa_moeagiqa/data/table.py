@@ -1,15 +1,17 @@
-"""Tables from users: CSV, JSON lines or Parquet, read without guessing and checked row by row."""
+"""Tables from users, read without guessing and checked row by row."""
 
-import csv
-import io
-import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-import pandas as pd
+from .columns import other_names, with_our_names
+from .table_files import READERS, row_numbers
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 SHOWN_ROWS = 20
 
@@ -26,10 +28,12 @@ class Check(NamedTuple):
     column: str
 
 
-def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a ``.csv``, ``.jsonl`` or ``.parquet`` file that has at least ``columns``.
+def read_table(path: Path | str, columns: Sequence[str]) -> 'pd.DataFrame':
+    """Read a table that has at least ``columns``, be they called otherwise there: ``columns.NAMES`` has what is known.
 
-    The words 'None', 'NA' and the like stay words: an empty cell is an empty string, and nothing else is missing.
+    It may be ``.csv`` or ``.tsv`` (parted by commas, semicolons or tabs), ``.json`` (a list of objects), ``.jsonl``, ``.parquet``
+    or ``.xlsx`` (with the extra ``data``). The words 'None', 'NA' and the like stay words: an empty cell is an empty string, and
+    nothing else is missing.
 
     Raises:
         TableError: for a file that is missing, of an unknown kind or encoding, empty, or without a column.
@@ -37,27 +41,29 @@ def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
     path = Path(path)
     if not path.is_file():
         raise TableError(f'{path}: there is no such file.')
-    if path.suffix.lower() not in _READERS:
-        known = ', '.join(_READERS)
+    if path.suffix.lower() not in READERS:
+        known = ', '.join(READERS)
         raise TableError(f'{path}: tables are read from {known}, not from {path.suffix or "such a file"!r}.')
     try:
-        table = _READERS[path.suffix.lower()](path)
+        table = READERS[path.suffix.lower()](path)
     except UnicodeDecodeError as error:
         row = error.object[: error.start].count(b'\n') + 1
         raise TableError(f'{path}: row {row} is not UTF-8 text; save the file as UTF-8.') from None
     except (ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise TableError(f'{path}: it cannot be read as {path.suffix[1:].upper()} ({reason}).') from None
+    table = with_our_names(table, columns)
     require_columns(path, table, columns)
     return table
 
 
-def require_columns(path: Path | str, table: pd.DataFrame, columns: Sequence[str]) -> None:
+def require_columns(path: Path | str, table: 'pd.DataFrame', columns: Sequence[str]) -> None:
     """Raise a TableError for a table without rows, without one of ``columns``, or with two columns of one name."""
     there = list(table.columns)
     missing = [column for column in columns if column not in there]
     if missing and there:
-        raise TableError(f'{path}: column {missing[0]!r} is missing; there are {", ".join(map(repr, there))}.')
+        names = f'{missing[0]!r}{other_names(missing[0])}'
+        raise TableError(f'{path}: column {names} is missing; there are {", ".join(map(repr, there))}.')
     if table.empty:
         raise TableError(f'{path}: it has no rows.')
     twice = table.columns[table.columns.duplicated()]
@@ -65,70 +71,7 @@ def require_columns(path: Path | str, table: pd.DataFrame, columns: Sequence[str
         raise TableError(f'{path}: column {twice[0]!r} stands there twice; rename one.')
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    rows = _csv_rows(path)
-    if not rows:
-        return pd.DataFrame()
-    _, header = rows[0]
-    for number, cells in rows[1:]:
-        if len(cells) != len(header):
-            raise ValueError(f'row {number} has {len(cells)} cells, the header has {len(header)}')
-    return pd.DataFrame([cells for _, cells in rows[1:]], columns=header, dtype=str)
-
-
-def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """The line on which each row begins, and its cells; blank lines are passed over."""
-    text = path.read_bytes().decode('utf-8-sig')
-    reader = csv.reader(io.StringIO(text, newline=''), strict=True)
-    rows, begins = [], 1
-    try:
-        for cells in reader:
-            if len(cells) > 1 or ''.join(cells).strip():
-                rows.append((begins, cells))
-            begins = reader.line_num + 1
-    except csv.Error as error:
-        raise ValueError(f'row {begins}: {error}') from None
-    return rows
-
-
-def _read_jsonl(path: Path) -> pd.DataFrame:
-    return pd.DataFrame([row for _, row in _jsonl_rows(path)])
-
-
-def _jsonl_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    rows = []
-    # not splitlines(): U+2028 and its like may stand within a JSON string
-    for number, line in enumerate(path.read_bytes().decode('utf-8-sig').split('\n'), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f'row {number}: {error}') from None
-        if not isinstance(row, dict):
-            raise ValueError(f'row {number} is no JSON object')
-        rows.append((number, row))
-    return rows
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        # Neither pandas' index nor folder names such as split=train make or hide columns this way.
-        with pq.ParquetFile(path) as file:
-            table = file.read().to_pandas(ignore_metadata=True)
-    except pa.ArrowException as error:
-        raise ValueError(str(error)) from None
-    categories = table.select_dtypes('category').columns
-    return table.astype(dict.fromkeys(categories, object))
-
-
-_READERS = {'.csv': _read_csv, '.jsonl': _read_jsonl, '.parquet': _read_parquet}
-
-
-def require(path: Path | str, table: pd.DataFrame, *checks: Check, numbers: Sequence[int] | None = None) -> None:
+def require(path: Path | str, table: 'pd.DataFrame', *checks: Check, numbers: Sequence[int] | None = None) -> None:
     """Raise a TableError that lists, for each check, the rows at fault, up to 20, with their number and value.
 
     A row's number is the line of the file on which it begins, as a text editor shows it: in a CSV the header is
@@ -141,6 +84,8 @@ def require(path: Path | str, table: pd.DataFrame, *checks: Check, numbers: Sequ
         checks: what must be true.
         numbers: of the rows, where the table is not the file's own or not all of it.
     """
+    import numpy as np
+
     faults = [(check, np.flatnonzero(~np.asarray(list(check.good), dtype=bool))) for check in checks]
     if not any(len(places) for _, places in faults):
         return
@@ -149,40 +94,33 @@ def require(path: Path | str, table: pd.DataFrame, *checks: Check, numbers: Sequ
     raise TableError(f'{path}: {"; ".join(problems)}.')
 
 
-def _describe(check: Check, places: np.ndarray, numbers: Sequence[int], table: pd.DataFrame) -> str:
+def _describe(check: Check, places: 'np.ndarray', numbers: Sequence[int], table: 'pd.DataFrame') -> str:
     cells = table[check.column].tolist()
     rows = ', '.join(f'{numbers[place]} ({cells[place]!r})' for place in places[:SHOWN_ROWS])
     more = f' and {len(places) - SHOWN_ROWS} more' if len(places) > SHOWN_ROWS else ''
     return f'{check.problem} in row{"s" if len(places) > 1 else ""} {rows}{more}'
 
 
-def row_numbers(path: Path, count: int) -> list[int]:
-    """The number of each of a file's ``count`` rows, as ``require`` shows it."""
-    if path.suffix.lower() == '.csv':
-        return [number for number, _ in _csv_rows(path)[1:]]
-    if path.suffix.lower() == '.jsonl':
-        return [number for number, _ in _jsonl_rows(path)]
-    return list(range(1, count + 1))
-
-
-def is_text(column: pd.Series) -> list[bool]:
+def is_text(column: 'pd.Series') -> list[bool]:
     """Where a column holds text, be it empty; a missing value is none."""
     return [isinstance(cell, str) for cell in column]
 
 
-def as_numbers(column: pd.Series) -> pd.Series:
+def as_numbers(column: 'pd.Series') -> 'pd.Series':
     """A column as floats, NaN where there is no number."""
+    import pandas as pd
+
     return pd.Series([_as_number(cell) for cell in column], dtype=float)
 
 
 def _as_number(cell: Any) -> float:
     try:
-        return float('nan') if isinstance(cell, bool | np.bool_) else float(cell)
-    except (TypeError, ValueError):
+        return float('nan') if type(cell).__name__ in ('bool', 'bool_') else float(cell)
+    except (TypeError, ValueError, OverflowError):
         return float('nan')
 
 
-def mos_checks(table: pd.DataFrame, columns: Iterable[str], mos_range: Sequence[float]) -> list[Check]:
+def mos_checks(table: 'pd.DataFrame', columns: Iterable[str], mos_range: Sequence[float]) -> list[Check]:
     """That the MOS columns hold numbers within ``mos_range``."""
     low, high = mos_range
     checks = []
@@ -196,7 +134,7 @@ def mos_checks(table: pd.DataFrame, columns: Iterable[str], mos_range: Sequence[
 
 def read_mos_table(
     path: Path | str, folder: Path | str | None, targets: Sequence[str], mos_range: Sequence[float]
-) -> pd.DataFrame:
+) -> 'pd.DataFrame':
     """Read a prompt-aware data set: columns ``path``, ``prompt``, one per target, and perhaps ``split`` and others.
 
     Args:
@@ -212,8 +150,7 @@ def read_mos_table(
         TableError: listing every row at fault: images that are not there, duplicates, a MOS missing or out of range.
     """
     table = read_table(path, ['path', 'prompt', *targets])
-    folder = Path(folder) if folder else Path(path).parent
-    images = [str(folder / cell) if isinstance(cell, str) and cell else None for cell in table['path']]
+    images, where = locate(table['path'], [Path(folder)] if folder else [Path(path).parent, Path()])
     times = Counter(images)
     require(
         path,
@@ -222,10 +159,39 @@ def read_mos_table(
         Check([image is None or times[image] == 1 for image in images], 'the same image stands twice', 'path'),
         Check(
             [image is None or Path(image).is_file() for image in images],
-            f'there is no such image file (paths are relative to {folder})',
+            f'there is no such image file (paths are relative to {where})',
             'path',
         ),
         Check(is_text(table['prompt']), 'the prompt is no text', 'prompt'),
         *mos_checks(table, targets, mos_range),
     )
     return table.assign(path=images, **{target: as_numbers(table[target]) for target in targets})
+
+
+def locate(paths: Iterable[Any], folders: Sequence[Path]) -> tuple[list[str | None], str]:
+    """Where a table's images are: its paths are all relative to one folder, that of ``folders`` where the most of them exist.
+
+    Args:
+        paths: the cells. A path with backslashes that is not there is taken for one of Windows.
+        folders: the first is taken where none has more.
+
+    Returns:
+        A path for each cell, None for what is no path or an empty one; and the folder, in words.
+    """
+    located = [[_joined(folder, cell) for cell in paths] for folder in folders]
+    there = [sum(path is not None and os.path.exists(path) for path in found) for found in located]
+    best = there.index(max(there))
+    where = str(folders[best].absolute()) if any(there) else ' or '.join(str(folder.absolute()) for folder in folders)
+    return located[best], where
+
+
+def _joined(folder: Path, cell: Any) -> str | None:
+    if not isinstance(cell, str) or not cell:
+        return None
+    path = os.path.join(folder, cell)
+    return path if os.path.exists(path) else os.path.join(folder, with_slashes(cell))
+
+
+def with_slashes(path: str) -> str:
+    """A path of Windows as one of this system: its backslashes are slashes."""
+    return path.replace('\\', os.sep)

@@ -2,14 +2,18 @@
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from tqdm import tqdm
 
+from ..data.columns import find_column
 from ..options import OptionError
 from .inputs import Prompts, items_of
 from .metric import make_metric
 from .run import reads_images, score_items, takes_prompts
+from .scale import number_columns
 from .sources import Item, SourceError
 from .tables import as_table, ranked
 
@@ -24,17 +28,18 @@ def score(
     Args:
         images: a file, folder or pattern, or a list of files; a PIL image, a numpy array (H, W, 3) or (N, H, W, 3) of uint8 or
             of floats in [0, 1], a tensor (3, H, W) or (N, 3, H, W) in [0, 1], or a list of these; a Hugging Face ``Dataset``, a
-            torch ``Dataset``, a ``DataLoader`` or a pandas table whose rows are (image, prompt), or have ``image`` and ``prompt``
-            (or ``img``, ``path``; ``text``, ``caption``).
-        prompts: one for all images, a list of one for each, or the ``Path`` of a table as ``moeagiqa score --prompts`` takes
+            torch ``Dataset``, a ``DataLoader``, a WebDataset or a pandas table whose rows are (image, prompt), or have ``image``
+            and ``prompt`` (or what else they are called; ``data.columns.NAMES`` has what is known).
+        prompts: one for all images, a list of one for each, or the path of a table as ``moeagiqa score --prompts`` takes
             it. Where none are given, those that come with the images.
         metric: any no-reference metric of pyiqa by name, or one that ``create_metric`` made, which saves making it anew.
         target: 'quality' or another target that the checkpoint has.
         options: of ``create_metric``, such as ``crops=15`` or ``long_prompts='window'``.
 
     Returns:
-        Columns path (or 'image 0' for what is no file), prompt, score; for this package's metrics mos, low, high, percentile
-        (``scoring.scale.Scale`` says what they are); reason and notes.
+        Columns path (of what is no file its id in the data set, or 'image 0'), prompt, score; for this package's metrics mos, low,
+        high, percentile (``scoring.scale.Scale`` says what they are), and the same of the checkpoint's other targets under their
+        names; reason and notes. A pandas table's other columns stand behind them, and its index stays.
 
     Raises:
         ValueError: for images, prompts, a metric or options that cannot be used at all.
@@ -43,7 +48,24 @@ def score(
         >>> score(['cat.png', 'dog.png'], ['a cat', 'a dog'])[['path', 'mos']]  # doctest: +SKIP
     """
     made = _metric(metric, target, options)
-    return as_table(made, score_items(made, items_of(images, prompts)))
+    results = tqdm(score_items(made, items_of(images, prompts)), total=_count(images), unit='image', disable=None)
+    table = as_table(results, number_columns(made))
+    return _with_other_columns(table, images) if isinstance(images, pd.DataFrame) else table
+
+
+def _count(images: Any) -> int | None:
+    """How many there are, as far as that is known before."""
+    is_one = isinstance(images, str | Path) or not hasattr(images, '__len__')
+    return None if is_one else len(images)
+
+
+def _with_other_columns(table: pd.DataFrame, given: pd.DataFrame) -> pd.DataFrame:
+    """The table of scores with what else stood in the rows that were given."""
+    if len(table) != len(given):  # a cell may have named a folder
+        return table
+    images = {find_column(given.columns, name) for name in ('path', 'prompt')}
+    others = given[[name for name in given.columns if name not in images and name not in table.columns]]
+    return pd.concat([table.set_axis(given.index), others], axis=1)
 
 
 def rank(

@@ -35,8 +35,6 @@ def score(job: Job, top: int | None = None) -> int:
     Raises:
         ValueError: for paths, prompts, metric or output that cannot be used.
     """
-    from .tables import as_table
-
     run = start(job)
     scored: list[Result] = []
     tally: Counter[str] = Counter()
@@ -48,6 +46,8 @@ def score(job: Job, top: int | None = None) -> int:
     if job.output and job.output != STREAM:
         console().print(written_line(job, run, tally), soft_wrap=True)
     elif scored:
+        from .tables import as_table
+
         scored.sort(key=lambda result: result.score, reverse=not run.lower_better)
         console().print(shown(as_table(scored[:top], run.numbers), ['path', 'prompt'], job.metric))
     return tally['failed']
@@ -88,7 +88,7 @@ def start(job: Job, is_ranked: bool = False) -> Run:
 
 def _start(job: Job, is_ranked: bool) -> Run:
     from .run import takes_prompts
-    from .scale import columns_of, scales_of, targets_of
+    from .scale import number_columns
 
     items = find_items(job.paths, *job.prompts)  # says what is wrong, too
     places = [item.path for item in find_items(job.paths, *job.prompts._replace(prompt_from=None))]
@@ -96,7 +96,7 @@ def _start(job: Job, is_ranked: bool) -> Run:
         items = require_prompt(items)  # before a large network is loaded
     metric = make_metric(job.metric, job.options)
     items = require_prompt(items) if takes_prompts(metric) else items
-    numbers = columns_of(metric.net.target, targets_of(metric)) if scales_of(metric) else []
+    numbers = number_columns(metric)
     output = _open_output(job, metric, is_ranked) if job.output else None
     changed = changed_rows(places, output.rows) if output and output.rows else set()
     if changed:

@@ -54,6 +54,10 @@ class Run:
 
 def ranking(lower_better: bool, is_ranked: bool) -> Callable[[list[Row]], list[Row]] | None:
     """How the rows of an output are sorted when it is closed; None where they stay as they came."""
-    from .tables import ranked_rows
 
-    return (lambda rows: ranked_rows(rows, lower_better)) if is_ranked else None
+    def sort(rows: list[Row]) -> list[Row]:
+        from .tables import ranked_rows
+
+        return ranked_rows(rows, lower_better)
+
+    return sort if is_ranked else None

@@ -5,21 +5,19 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import pandas as pd
+from ..data.columns import find_column
+from ..data.table import Check, TableError, is_text, read_table, require, with_slashes
 
-from ..data.table import Check, TableError, is_text, read_table, require, require_columns
-
-PATH_COLUMNS, PROMPT_COLUMNS = ('path', 'file_name'), ('prompt', 'text', 'caption')
+COLUMNS = ('path', 'prompt')
 FOLDER_TABLES = ('metadata.jsonl', 'metadata.csv', 'metadata.parquet')
 
 
 class PromptTable:
-    """The prompts of a table whose paths are relative to it, or to one of some folders.
+    """The prompts of a table whose paths are relative to it, to one of some folders, or to the working directory.
 
     Args:
-        table: CSV, JSON lines or Parquet with columns ``path`` and ``prompt``, or as Hugging Face names them: ``file_name``
-            and ``text`` or ``caption``.
-        folders: what its paths may be relative to, besides its own folder.
+        table: what ``read_table`` reads, with columns ``path`` and ``prompt`` or what else they are called.
+        folders: what its paths may be relative to, besides its own folder and the working directory.
 
     Raises:
         TableError: for a table that cannot be used, such as one with two prompts for one path.
@@ -27,11 +25,8 @@ class PromptTable:
 
     def __init__(self, table: Path | str, folders: Iterable[Path] = ()):
         self.folder = Path(table).parent
-        self._folders = {folder.resolve() for folder in folders}
-        rows = read_table(table, [])
-        columns = _columns(rows)
-        require_columns(table, rows, list(columns))
-        rows = rows.rename(columns=columns)
+        self._folders = {folder.resolve() for folder in (*folders, Path())}
+        rows = read_table(table, COLUMNS)
         named = [isinstance(path, str) and path != '' for path in rows['path']]
         require(
             table,
@@ -39,11 +34,16 @@ class PromptTable:
             Check(named, 'there is no path', 'path'),
             Check(is_text(rows['prompt']), 'the prompt is no text', 'prompt'),
         )
-        names = rows['path'].map(os.path.normpath)
+        names = rows['path'].map(self._name)
         prompts = rows['prompt'].groupby(names).transform('nunique')
         require(table, rows, Check(prompts == 1, 'the same path has different prompts', 'path'))
         self._by_name = dict(zip(names, rows['prompt'], strict=True))
         self._by_place = {place_of(self.folder / name): prompt for name, prompt in self._by_name.items()}
+
+    def _name(self, path: str) -> str:
+        """A path as it is looked up; one with backslashes is taken for one of Windows where no such file is there."""
+        is_theirs = '\\' in path and not os.path.lexists(self.folder / path)
+        return os.path.normpath(with_slashes(path) if is_theirs else path)
 
     def prompt_of(self, image: Path) -> str | None:
         """The image's prompt: by the path relative to the table, or else to the nearest of the folders."""
@@ -54,10 +54,10 @@ class PromptTable:
         return next((self._by_name[name] for name in names if name in self._by_name), None)
 
     def rows_without_image(self, folders: Sequence[Path]) -> list[tuple[Path, str]]:
-        """Path and prompt of rows whose image is neither beside the table nor in ``folders``."""
+        """Path and prompt of rows whose image is neither beside the table, nor in ``folders`` or the working directory."""
         missing = []
         for name, prompt in self._by_name.items():
-            places = [self.folder / name, *(folder / name for folder in folders)]
+            places = [self.folder / name, *(folder / name for folder in folders), Path(name)]
             if not any(place.exists() for place in places):
                 likely = next((place for place in places if place.parent.is_dir()), places[0])
                 missing.append((likely, prompt))
@@ -106,16 +106,10 @@ def _table(path: Path) -> PromptTable | TableError | None:
     """A table, or what is wrong with it; None for one without our columns: others have a metadata.csv of their own."""
     try:
         rows = read_table(path, [])
-        return PromptTable(path) if set(_columns(rows)) <= set(rows) else None
+        is_of_prompts = all(find_column(rows.columns, name) is not None for name in COLUMNS)
+        return PromptTable(path) if is_of_prompts else None
     except TableError as error:
         return error
-
-
-def _columns(rows: pd.DataFrame) -> dict[str, str]:
-    """The columns of path and prompt, by the first of their names that is there, and how they are called here."""
-    return {
-        next((name for name in names if name in rows), names[0]): names[0] for names in (PATH_COLUMNS, PROMPT_COLUMNS)
-    }
 
 
 def place_of(path: Path) -> Path:

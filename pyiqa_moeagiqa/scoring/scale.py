@@ -83,6 +83,11 @@ def columns_of(target: str, targets: Iterable[str]) -> list[str]:
     return [*COLUMNS, *(column for name in others for column in (name, *(f'{name}_{part}' for part in COLUMNS)))]
 
 
+def number_columns(metric: Any) -> list[str]:
+    """The columns of numbers beside a metric's score; none for metrics that are not of this package."""
+    return columns_of(metric.net.target, targets_of(metric)) if scale_of(metric) else []
+
+
 def scales_of(metric: Any) -> dict[str, Scale]:
     """The scale of each of a metric's targets, that of its scores first; empty for metrics that are not of this package."""
     if scale_of(metric) is None:

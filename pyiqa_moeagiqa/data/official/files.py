@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..table import TableError, read_table, row_numbers
+from ..table import TableError, read_table
+from ..table_files import row_numbers
 
 INSTALL = "install it by: pip install 'pyiqa-moeagiqa[data]'"
 

@@ -1,0 +1,148 @@
+"""Rows of data sets, loaders and tables in memory: each is an image, an image with its prompt, or a batch of one of these."""
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL.Image import Image
+from torch import Tensor
+
+from ..data.columns import NAMES, find_column
+from .sources import IMAGE_ENDINGS, SourceError
+
+ID_KEYS = ('id', 'image_id', '__key__', 'key', 'name', 'file_name', 'filename')
+# WebDataset's samples have their parts under the endings of their files.
+_IMAGE_PARTS, _PROMPT_PARTS = (
+    tuple(ending[1:] for ending in sorted(IMAGE_ENDINGS)),
+    ('txt', 'prompt.txt', 'caption.txt'),
+)
+
+
+class Shown(NamedTuple):
+    """One image with its prompt, None where none came with it, and its name in the data set, '' where it has none."""
+
+    image: Any
+    prompt: str | None = None
+    name: str = ''
+
+
+def shown_in(images: Any, with_prompts: bool) -> Iterator[Shown]:
+    """Everything in a collection; an exception in the place of an image that cannot be had.
+
+    Raises:
+        SourceError: for what is no collection of images.
+    """
+    if isinstance(images, Image | Tensor | np.ndarray | bytes):
+        return _shown_in_row(images, 0, with_prompts)
+    if isinstance(images, Mapping):
+        if _image_key(images) is None:
+            raise SourceError(
+                f'The images are a {type(images).__name__} of {", ".join(map(str, images))}: give one of them.'
+            )
+        return _shown_in_row(images, 0, with_prompts)
+    if not hasattr(images, '__getitem__') and not isinstance(images, Iterable):
+        raise SourceError(
+            f'The images are of type {type(images).__name__}: give paths, pictures, tensors or a data set.'
+        )
+    names = getattr(images, 'column_names', None)  # of a data set of Hugging Face
+    if isinstance(names, list) and names:
+        _require_keys(dict.fromkeys(names), 'the data set', with_prompts)
+    return _shown_in_rows(images, with_prompts)
+
+
+def _shown_in_rows(images: Any, with_prompts: bool) -> Iterator[Shown]:
+    for number, row in enumerate(_rows(images)):
+        try:
+            yield from _shown_in_row(row, number, with_prompts)
+        except SourceError as error:
+            yield Shown(error, '')
+
+
+def _rows(images: Any) -> Iterator[Any]:
+    """A collection's rows, an exception in the place of one that could not be had: the others are still scored."""
+    try:
+        count = len(images)
+    except TypeError:  # also of a loader that does not know
+        count = None
+    by_place = count is not None and hasattr(images, '__getitem__')
+    rows = None if by_place else iter(images)
+    for number in itertools.count() if count is None else range(count):
+        try:
+            row = images[number] if by_place else next(rows)
+        except StopIteration:
+            return
+        except Exception as error:  # whatever a data set raises for a damaged image
+            row = error
+        yield row
+        if count is None and isinstance(row, Exception):  # a generator that has raised is at its end
+            return
+
+
+def _shown_in_row(row: Any, number: int, with_prompts: bool) -> Iterator[Shown]:
+    prompts, names = getattr(row, 'prompts', None), None  # of data.prompted_image
+    if isinstance(row, Exception):
+        prompts = ''
+    elif isinstance(row, Mapping):
+        _require_keys(row, f'row {number}', with_prompts)
+        prompts = _prompt_of(row) if with_prompts else None
+        names = next((row[key] for key in ID_KEYS if key in row), None)
+        row = row[_image_key(row)]
+    elif isinstance(row, tuple | list):
+        if len(row) < 2:
+            raise SourceError(f'row {number} has {len(row)} values: it must have an image and its prompt')
+        row, prompts = row[:2]
+    images = list(row) if isinstance(row, list | tuple) or getattr(row, 'ndim', 3) == 4 else [row]
+    names = _names(names, len(images))
+    if not with_prompts or prompts is None:
+        return map(Shown, images, itertools.repeat(None), names)
+    prompts = [prompts] if isinstance(prompts, str) else prompts
+    is_text = isinstance(prompts, list | tuple) and all(isinstance(prompt, str) for prompt in prompts)
+    if not is_text or len(prompts) != len(images):
+        raise SourceError(f'row {number} has for a prompt {prompts!r:.40}: it must be a string for each image')
+    return map(Shown, images, prompts, names)
+
+
+def _names(names: Any, count: int) -> list[str]:
+    """A batch's names as text; '' for each where there are none, or another number of them."""
+    names = names.tolist() if isinstance(names, Tensor | np.ndarray) else names
+    names = list(names) if isinstance(names, list | tuple) else [names]
+    return [str(name) for name in names] if len(names) == count and None not in names else [''] * count
+
+
+def _image_key(row: Mapping[str, Any]) -> str | None:
+    key = find_column(row, 'path')
+    return key if key is not None else next((part for part in _IMAGE_PARTS if part in row), None)
+
+
+def _prompt_key(row: Mapping[str, Any]) -> str | None:
+    key = find_column(row, 'prompt')
+    return key if key is not None else next((part for part in (*_PROMPT_PARTS, 'json') if part in row), None)
+
+
+def _prompt_of(row: Mapping[str, Any]) -> Any:
+    """The prompt; of a WebDataset it may be bytes, or stand in a JSON object."""
+    key = _prompt_key(row)
+    value = row[key]
+    try:
+        value = value.decode() if isinstance(value, bytes) else value
+        values = json.loads(value) if key == 'json' and isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        raise SourceError(f'the prompt under {key!r} is no UTF-8 text or no JSON') from None
+    if key == 'json' and isinstance(values, Mapping):
+        inner = find_column(values, 'prompt')
+        return values.get(inner, '')
+    return values
+
+
+def _require_keys(row: Mapping[str, Any], where: str, with_prompts: bool) -> None:
+    """Raise a SourceError where a row has no image, or no prompt though one is needed."""
+    missing = [
+        name
+        for name, key in (('path', _image_key(row)), ('prompt', _prompt_key(row) if with_prompts else ''))
+        if key is None
+    ]
+    if missing:
+        names = ' or '.join(NAMES[missing[0]])
+        raise SourceError(f'{where} has {", ".join(map(str, row))}: one of them must be named {names}')
