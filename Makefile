@@ -4,7 +4,7 @@ VENV := .venv
 PARITY := .venv-parity
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test docs compact parity clean
+.PHONY: demo test test-elsewhere docs compact parity clean
 
 demo: $(STAMP)
 	$(VENV)/bin/python -m demo.demo --output demo_output
@@ -13,6 +13,14 @@ test: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pytest
+
+# The suite once more as it is on another machine: a long path with a space for its files, another home folder, colours, another
+# time zone, and a locale that knows ASCII alone.
+test-elsewhere: $(STAMP)
+	elsewhere="$$(mktemp -d)/a folder whose name is long enough to break lines that fitted elsewhere, and has spaces" && \
+	mkdir -p "$$elsewhere/home" && \
+	HOME="$$elsewhere/home" FORCE_COLOR=1 GITHUB_ACTIONS=true TZ=Asia/Kathmandu LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 \
+	COLUMNS=60 $(VENV)/bin/pytest --color=no --basetemp "$$elsewhere/pytest"
 
 # The pages of docs/ as a site: open site/index.html. Needs no network once the environment is there.
 docs: $(STAMP)

@@ -1,11 +1,40 @@
-"""Shared fixtures: tiny networks, pictures made on the spot, and the real images where they are at hand."""
+"""Shared fixtures: tiny networks, pictures made on the spot, and the real images where they are at hand.
 
+The suite answers the same wherever it runs. What a terminal, a locale, a time zone or a home folder could change is set here,
+before anything that reads it is imported; processes that tests start have it from here, too.
+"""
+
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
-os.environ.setdefault('HF_HUB_OFFLINE', '1')
+COLOURS = ('FORCE_COLOR', 'CLICOLOR_FORCE', 'GITHUB_ACTIONS', 'PY_COLORS', 'TTY_COMPATIBLE', 'TTY_INTERACTIVE')
+OURS = ('MOEAGIQA_HOME', 'MOEAGIQA_NO_HOOK')
+HOME = tempfile.mkdtemp(prefix='home-')
+
+for variable in (*COLOURS, *OURS, 'TERMINAL_WIDTH', 'LINES', 'XDG_CACHE_HOME', 'HF_HOME', 'TORCH_HOME'):
+    os.environ.pop(variable, None)
+os.environ |= {
+    'COLUMNS': '200',
+    'NO_COLOR': '1',
+    'TERM': 'dumb',
+    'LC_ALL': 'C.UTF-8',
+    'PYTHONUTF8': '1',
+    'TZ': 'UTC',
+    'HOME': HOME,
+    'HF_HUB_OFFLINE': '1',
+}
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+
+
+@pytest.fixture
+def columns(monkeypatch):
+    """Makes the terminal of some other width: ``columns(80)``."""
+    return lambda count: monkeypatch.setenv('COLUMNS', str(count))
 
 
 @pytest.fixture(scope='session')

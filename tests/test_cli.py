@@ -23,11 +23,11 @@ HEAVY = ('torch', 'pandas', 'pyiqa', 'timm', 'transformers', 'tqdm', 'numpy')
 
 
 @pytest.fixture(autouse=True)
-def _quiet_and_elsewhere(tmp_path, monkeypatch):
+def _quiet_and_elsewhere(tmp_path, monkeypatch, columns):
     (tmp_path / 'work').mkdir()
     monkeypatch.chdir(tmp_path / 'work')
     monkeypatch.setenv('MOEAGIQA_HOME', str(tmp_path / 'home'))
-    monkeypatch.setenv('COLUMNS', '80')
+    columns(80)
 
 
 def run(*arguments):

@@ -188,8 +188,8 @@ def locate(paths: Iterable[Any], folders: Sequence[Path]) -> tuple[list[str | No
 def _joined(folder: Path, cell: Any) -> str | None:
     if not isinstance(cell, str) or not cell:
         return None
-    path = os.path.join(folder, cell)
-    return path if os.path.exists(path) else os.path.join(folder, with_slashes(cell))
+    path = str(folder / cell)
+    return path if os.path.exists(path) else str(folder / with_slashes(cell))
 
 
 def with_slashes(path: str) -> str:

@@ -1,6 +1,7 @@
 """Files of scores that survive whatever stops the run: each row is on disk once it is written."""
 
 import csv
+import errno
 import json
 import math
 import os
@@ -18,6 +19,7 @@ from .score_formats import CONTENT, NO_NUMBERS, TEXTS, Csv, JsonLines, Row, RowF
 COLUMNS, RANK = ('path', 'prompt', 'score'), 'rank'
 ENDINGS = ('.csv', '.jsonl', '.parquet')
 REMEMBERED = ('asked', 'lower_better', 'safe_cells')  # what a file's note holds beside what scores depend on
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 JSON_LINES = JsonLines()
 Key = tuple[str, str]  # path and prompt
 
@@ -91,9 +93,8 @@ class ScoreFile:
             yield
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise OutputError(
-                f'{self.path}: it cannot be written ({reason}); make room there, or name another --output.'
-            ) from None
+            room = 'make room there, or ' if error.errno in FULL else ''
+            raise OutputError(f'{self.path}: it cannot be written ({reason}); {room}name another --output.') from None
 
     def _lock(self) -> None:
         self._held = filelock.FileLock(f'{self.path}.lock', timeout=0, thread_local=False)

@@ -10,10 +10,10 @@ from pyiqa_moeagiqa.cli import app
 
 
 @pytest.fixture(autouse=True)
-def work(tmp_path, monkeypatch):
+def work(tmp_path, monkeypatch, columns):
     (tmp_path / 'work').mkdir()
     monkeypatch.chdir(tmp_path / 'work')
-    monkeypatch.setenv('COLUMNS', '80')
+    columns(80)
     return tmp_path / 'work'
 
 

@@ -112,7 +112,11 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(write):
         ('table.jsonl', '{"path": "a.png"}\n\n{"path": ', 'row 3: Expecting value'),
         ('table.jsonl', '["a.png"]\n', 'row 1 is no JSON object'),
         ('table.parquet', 'path,prompt', 'cannot be read as PARQUET'),
-        ('table.txt', 'path,prompt', "tables are read from .csv, .jsonl, .parquet, not from '.txt'"),
+        (
+            'table.txt',
+            'path,prompt',
+            "tables are read from .csv, .tsv, .jsonl, .json, .parquet, .xlsx, not from '.txt'",
+        ),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(write, name, text, words):

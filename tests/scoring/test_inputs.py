@@ -139,7 +139,7 @@ ROW_FAULTS = {
     'too few prompts': ((BATCH, ['a cat']), 'row 0 has for a prompt'),
     'no image': (
         {'pixels': 1, 'prompt': 'x'},
-        'row 0 has pixels, prompt: one of them must be named image or img or path',
+        'row 0 has pixels, prompt: one of them must be named path or file_name or filename or file or image or img',
     ),
     'no prompt': ({'image': PICTURE, 'label': 1}, 'one of them must be named prompt or text or caption'),
 }
@@ -156,7 +156,6 @@ def test_a_row_of_another_kind_is_named(name):
 REFUSED = {
     'fewer prompts': (BATCH, ['a cat'], '1 prompts were given for 2 images'),
     'no string': (BATCH, ['a cat', 3], 'Prompt 1 is 3 of type int'),
-    'list for a data set': (Pairs(ROWS), ['a cat'], 'A list of prompts was given for a Pairs'),
     'table for pictures': (PICTURE, Path('p.csv'), 'p.csv: a table of prompts is for image files'),
     'number': (3, 'a cat', 'The images are of type int'),
     'nothing': (None, 'a cat', 'The images are of type NoneType'),

@@ -1,7 +1,10 @@
 """Score files: rows stay through whatever stops a run, and nobody else's file is touched."""
 
+import errno
+import io
 import json
 import math
+import os
 
 import pandas as pd
 import pytest
@@ -24,6 +27,11 @@ ENDINGS = pytest.mark.parametrize('ending', ['csv', 'jsonl', 'parquet'])
 JOURNALS = pytest.mark.parametrize('ending', ['csv', 'jsonl'])
 
 
+def plain(row):
+    """A row without the hash of its file, which these rows have not."""
+    return {name: cell for name, cell in row.items() if name != 'content'}
+
+
 def write(path, rows=ROWS, close=True, made_by=MADE_BY):
     file = ScoreFile(path, made_by)
     for row in rows:
@@ -36,7 +44,7 @@ def write(path, rows=ROWS, close=True, made_by=MADE_BY):
 def rows_of(path, made_by=MADE_BY):
     file = ScoreFile(path, made_by)
     file.close()
-    return [tuple(row.values()) for row in file.rows]
+    return [tuple(plain(row).values()) for row in file.rows]
 
 
 @ENDINGS
@@ -65,7 +73,7 @@ def test_pandas_reads_what_was_written(tmp_path):
     for name, read in (('s.csv', pd.read_csv), ('s.jsonl', lambda path: pd.read_json(path, lines=True)), ('s.parquet', pd.read_parquet)):  # fmt: skip
         write(tmp_path / name, ROWS[:3])
         table = read(tmp_path / name)
-        assert list(table.columns) == ['path', 'prompt', 'score']
+        assert list(table.columns) == ['path', 'prompt', 'score', 'content']
         assert table['prompt'].tolist() == [prompt for _, prompt, _ in ROWS[:3]]
 
 
@@ -207,7 +215,7 @@ SCALES = pytest.mark.parametrize(
 def scaled_rows(path, scale):
     file = ScoreFile(path, MADE_BY, scale)
     file.close()
-    return file.rows
+    return list(map(plain, file.rows))
 
 
 @ENDINGS
@@ -217,7 +225,7 @@ def test_what_the_scale_says_stands_beside_the_score(tmp_path, ending, scale):
     for row in ROWS[:4], ROWS[4:]:
         file = ScoreFile(path, MADE_BY, scale)
         for values in row:
-            file.add(*values)
+            file.add(*values, scale.of(values[2]))
         file.close()
     expected = [dict(zip(('path', 'prompt', 'score'), row, strict=True)) | scale.of(row[2]) for row in ROWS]
     assert scaled_rows(path, scale) == expected
@@ -231,6 +239,7 @@ def test_a_row_with_its_scale_torn_at_any_byte_costs_that_row_only(tmp_path, end
     file.add(*ROWS[1])
     before = path.stat().st_size
     file.add(*ROWS[2])
+    file.close()
     whole = path.read_bytes()
     for end in range(len(whole)):
         path.write_bytes(whole[:end])
@@ -246,7 +255,7 @@ def test_scores_of_an_earlier_version_are_refused_and_stay(tmp_path, ending):
     write(path)
     before = path.read_bytes()
     with pytest.raises(
-        OutputError, match=r'path, prompt, score, mos, low, high, percentile .*name another --output, or rem'
+        OutputError, match=r'path, prompt, score, mos, low, high, percentile, content .*name another --output, or rem'
     ):
         ScoreFile(path, MADE_BY, Scale((0, 5), None, None))
     with pytest.raises(OutputError, match="made with metric 'moeagiqa', now it is 'piqe'"):
@@ -257,7 +266,174 @@ def test_scores_of_an_earlier_version_are_refused_and_stay(tmp_path, ending):
 @JOURNALS
 def test_a_number_beside_the_score_that_is_not_finite_is_somebody_elses(tmp_path, ending):
     path, scale = tmp_path / f'scores.{ending}', Scale((0, 5), None, None)
-    ScoreFile(path, MADE_BY, scale).add('a.png', 'a cat', 0.5)
+    file = ScoreFile(path, MADE_BY, scale)
+    file.add('a.png', 'a cat', 0.5, scale.of(0.5))
+    file.close()
     path.write_text(path.read_text().replace('2.5', 'inf' if ending == 'csv' else 'Infinity'))
     with pytest.raises(OutputError, match='something else'):
         ScoreFile(path, MADE_BY, scale)
+
+
+# -- one writer, files that go, disks that are full ------------------------------------------------------------------
+
+
+@ENDINGS
+def test_a_second_writer_is_refused(tmp_path, ending):
+    path = tmp_path / f'scores.{ending}'
+    file = ScoreFile(path, MADE_BY)
+    file.add(*ROWS[0])
+    with pytest.raises(OutputError, match=rf'scores\.{ending}: another process is writing to it'):
+        ScoreFile(path, MADE_BY)
+    file.add(*ROWS[1])
+    file.close()
+    assert rows_of(path) == ROWS[:2]
+    assert not list(tmp_path.glob('*.lock'))
+
+
+@ENDINGS
+def test_a_file_that_is_removed_meanwhile_is_written_again(tmp_path, ending):
+    path = tmp_path / f'scores.{ending}'
+    file = ScoreFile(path, MADE_BY)
+    file.add(*ROWS[0])
+    file.journal.unlink()
+    file.add(*ROWS[1])
+    file.journal.unlink()
+    file.close()
+    assert rows_of(path) == ROWS[:2]
+
+
+@JOURNALS
+def test_a_file_that_is_replaced_meanwhile_is_left_alone(tmp_path, ending):
+    path = tmp_path / f'scores.{ending}'
+    file = ScoreFile(path, MADE_BY)
+    file.add(*ROWS[0])
+    (tmp_path / 'other').write_text('mine')
+    (tmp_path / 'other').replace(path)
+    with pytest.raises(OutputError, match='another program has replaced it'):
+        file.add(*ROWS[1])
+    with pytest.raises(OutputError, match='another program has replaced it'):
+        file.close()
+    assert path.read_text() == 'mine'
+
+
+class FullDisk(io.RawIOBase):
+    """A file on a disk that takes some bytes more."""
+
+    def __init__(self, file, room):
+        self.file, self.room = file, room
+
+    def write(self, data):
+        if not self.room:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        taken = self.file.write(data[: self.room])
+        self.room -= taken
+        return taken
+
+    def fileno(self):
+        return self.file.fileno()
+
+    def close(self):
+        self.file.close()
+
+
+@ENDINGS
+def test_a_full_disk_is_said_with_the_files_name_and_costs_one_row(tmp_path, ending):
+    path = tmp_path / f'scores.{ending}'
+    file = ScoreFile(path, MADE_BY)
+    file.add(*ROWS[0])
+    file._file = FullDisk(file._file, 7)
+    with pytest.raises(
+        OutputError, match=rf'scores\.{ending}: it cannot be written \(no space left on device\); make room'
+    ):
+        file.add(*ROWS[1])
+    file.close()
+    assert rows_of(path) == ROWS[:1]
+
+
+def test_rows_that_are_dropped_are_gone_at_once(tmp_path):
+    path = tmp_path / 'scores.csv'
+    write(path)
+    file = ScoreFile(path, MADE_BY)
+    file.drop({('a.png', 'a cat'), ('c.png', 'two\nlines')})
+    assert pd.read_csv(path)['path'].tolist() == ['b.png', 'd.png', 'e.png', 'f.png', 'g.png', 'h.png']
+    file.close()
+
+
+def test_ordinary_files_alone_are_written(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.csv')
+    (tmp_path / 'full.csv').symlink_to('/dev/full')
+    (tmp_path / 'folder.csv').mkdir()
+    for name in ('pipe', 'full', 'folder'):
+        with pytest.raises(OutputError, match=rf'{name}\.csv: it is no ordinary file'):
+            ScoreFile(tmp_path / f'{name}.csv', MADE_BY)
+
+
+def test_a_note_that_nests_too_deeply_is_damaged(tmp_path):
+    write(tmp_path / 'scores.csv')
+    (tmp_path / 'scores.csv.run.json').write_text('[' * 100_000)
+    with pytest.raises(OutputError, match='it is damaged'):
+        ScoreFile(tmp_path / 'scores.csv', MADE_BY)
+
+
+# -- what is beside a score, and the order ---------------------------------------------------------------------------
+
+TWO_TARGETS = MADE_BY | {'target': 'quality', 'targets': ['quality', 'alignment']}
+
+
+@ENDINGS
+def test_the_other_targets_stand_in_columns_of_their_own(tmp_path, ending):
+    path = tmp_path / f'scores.{ending}'
+    numbers = {'mos': 2.5, 'low': 2.0, 'high': 3.0, 'percentile': 40.0, 'alignment': 0.25, 'alignment_mos': 1.25}
+    file = ScoreFile(path, TWO_TARGETS, with_numbers=True)
+    file.add('a.png', 'a cat', 0.5, numbers, 'f00d')
+    file.close()
+    file = ScoreFile(path, TWO_TARGETS, with_numbers=True)
+    file.close()
+    expected = {'path': 'a.png', 'prompt': 'a cat', 'score': 0.5} | numbers | {'content': 'f00d'}
+    assert file.rows == [expected | dict.fromkeys(['alignment_low', 'alignment_high', 'alignment_percentile'])]
+
+
+@ENDINGS
+def test_a_ranked_file_is_sorted_once_it_is_closed_and_goes_on(tmp_path, ending):
+    def ranked(rows):
+        return [{'rank': 1 + n} | row for n, row in enumerate(sorted(rows, key=lambda row: -row['score']))]
+
+    path = tmp_path / f'scores.{ending}'
+    for rows in ROWS[:3], ROWS[3:4]:
+        file = ScoreFile(path, MADE_BY, ranked=ranked)
+        for row in rows:
+            file.add(*row)
+        file.close()
+    table = {'csv': pd.read_csv, 'parquet': pd.read_parquet}.get(ending, lambda path: pd.read_json(path, lines=True))
+    assert list(table(path).columns) == ['rank', 'path', 'prompt', 'score', 'content']
+    assert table(path)['path'].tolist() == ['b.png', 'd.png', 'c.png', 'a.png']
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f'scores.{ending}', f'scores.{ending}.run.json']
+
+
+def test_a_score_file_that_is_ranked_later_is_sorted_though_nothing_is_new(tmp_path):
+    write(tmp_path / 'scores.csv', ROWS[:3])
+    ScoreFile(tmp_path / 'scores.csv', MADE_BY, ranked=lambda rows: [{'rank': 1} | row for row in rows[::-1]]).close()
+    assert pd.read_csv(tmp_path / 'scores.csv')['path'].tolist() == ['c.png', 'b.png', 'a.png']
+
+
+FORMULAS = ['=1+1', '+cmd', '-2', '@sum', "'=1", 'a cat', "it's"]
+
+
+def test_texts_like_formulas_are_marked_in_csv_and_read_back_as_they_were(tmp_path):
+    path = tmp_path / 'scores.csv'
+    for words in FORMULAS[:3], FORMULAS[3:]:
+        file = ScoreFile(path, MADE_BY, safe_cells=True)
+        for word in words:
+            file.add(f'{word}.png', word, -0.5)
+        file.close()
+    assert [row['prompt'] for row in file.rows] == FORMULAS
+    table = pd.read_csv(path)
+    assert table['prompt'].tolist() == ["'=1+1", "'+cmd", "'-2", "'@sum", "''=1", 'a cat', "it's"]
+    assert table['score'].tolist() == [-0.5] * len(FORMULAS)
+
+
+def test_a_file_keeps_the_way_in_which_its_cells_were_written(tmp_path):
+    write(tmp_path / 'scores.csv', [("'=1.png", "'=1", 0.5)])
+    file = ScoreFile(tmp_path / 'scores.csv', MADE_BY, safe_cells=True)
+    file.close()
+    assert file.rows[0]['prompt'] == "'=1"

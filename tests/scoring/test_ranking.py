@@ -13,8 +13,8 @@ from pyiqa_moeagiqa.scoring.ranking import file_names
 
 
 @pytest.fixture(autouse=True)
-def _wide(monkeypatch):
-    monkeypatch.setenv('COLUMNS', '300')
+def _wide(columns):
+    columns(300)
 
 
 @pytest.fixture
