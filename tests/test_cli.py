@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 
 import pandas as pd
 import pytest
@@ -126,7 +127,8 @@ def test_scores_are_written_to_a_file(score, pictures, tmp_path, ending):
     result = score(pictures, '--prompt', 'None', '--output', output)
     assert result.exit_code == 0, result.output
     table = read(output)
-    assert list(table.columns) == ['path', 'prompt', 'score', 'mos', 'low', 'high', 'percentile']
+    others = ['alignment', 'alignment_mos', 'alignment_low', 'alignment_high', 'alignment_percentile']
+    assert list(table.columns) == ['path', 'prompt', 'score', 'mos', 'low', 'high', 'percentile', *others, 'content']
     assert table['path'].tolist() == [str(pictures / name) for name in ('a.png', 'b.jpg', 'sub/c.webp')]
     assert table['prompt'].tolist() == ['None'] * 3
     assert table['score'].between(-1, 2).all()
@@ -426,6 +428,114 @@ def test_ctrl_c_keeps_the_rows_and_says_so(score, many, tiny_checkpoint, tmp_pat
     table = read(output)
     pd.testing.assert_frame_equal(table.head(len(kept)), kept)
     assert sorted(table['path']) == [str(path) for path in sorted(many.iterdir())]
+
+
+# -- a second run, other targets, other consoles ---------------------------------------------------------------------
+
+
+def test_a_new_picture_under_an_old_name_is_scored_again(score, pictures, tmp_path):
+    arguments = (pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv')
+    score(*arguments)
+    before = read(tmp_path / 's.csv').set_index('path')['score']
+    (pictures / 'a.png').write_bytes((pictures / 'b.jpg').read_bytes())
+    result = score(*arguments)
+    assert '3 scores in' in result.stdout
+    assert '(2 were there already; 1 was redone, as its image has changed)' in result.stdout
+    after = read(tmp_path / 's.csv').set_index('path')['score']
+    assert len(after) == 3
+    assert after[str(pictures / 'a.png')] == before[str(pictures / 'b.jpg')]
+    assert after[str(pictures / 'b.jpg')] == before[str(pictures / 'b.jpg')]
+
+
+@pytest.mark.parametrize('ending', ['csv', 'jsonl', 'parquet'])
+def test_a_run_with_nothing_left_to_do_loads_no_network(pictures, tiny_checkpoint, tmp_path, ending):
+    arguments = ['score', str(pictures), '--prompt', 'a cat', '--weights', str(tiny_checkpoint)]
+    arguments += ['--output', str(tmp_path / f's.{ending}')]
+    assert run(*arguments).exit_code == 0
+    before = (tmp_path / f's.{ending}').read_bytes()
+    code = (
+        'import sys\nfrom pyiqa_moeagiqa.cli import app\n'
+        f'try: app({arguments!r})\n'
+        "except SystemExit as end: assert not end.code; print([n for n in ('torch', 'pandas', 'pyiqa') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f'3 scores in {tmp_path / f"s.{ending}"} (3 were there already)', '[]']
+    assert (tmp_path / f's.{ending}').read_bytes() == before
+
+
+def test_another_target_is_an_option_and_stands_in_every_output(score, pictures, tiny_checkpoint, tmp_path):
+    score(pictures, '--prompt', 'a cat', '--output', tmp_path / 'q.csv')
+    score(pictures, '--prompt', 'a cat', '--output', tmp_path / 'a.csv', '--target', 'alignment')
+    quality, alignment = read(tmp_path / 'q.csv'), read(tmp_path / 'a.csv')
+    assert quality['alignment'].tolist() == alignment['score'].tolist()
+    assert alignment['quality'].tolist() == quality['score'].tolist()
+    mixed = refused(score(pictures, '--prompt', 'a cat', '--output', tmp_path / 'q.csv', '--target', 'alignment'))
+    assert "made with target 'quality', now it is 'alignment'" in mixed
+    assert 'scores quality, alignment' in refused(score(pictures, '--prompt', 'x', '--target', 'beauty'))
+
+
+def test_scores_go_to_standard_output_as_csv(score, pictures):
+    result = score(pictures, '--prompt', 'a, cat', '-o', '-')
+    assert result.exit_code == 0
+    table = pd.read_csv(io.StringIO(result.stdout))
+    assert table['prompt'].tolist() == ['a, cat'] * 3
+    assert list(table.columns[:3]) == ['path', 'prompt', 'score']
+
+
+def test_a_device_is_named_or_refused(score, pictures):
+    assert score(pictures / 'a.png', '--prompt', 'x', '--device', 'cpu').exit_code == 0
+    assert '--device gpu: it cannot be used' in refused(score(pictures, '--prompt', 'x', '--device', 'gpu'))
+
+
+def test_the_best_alone_are_shown(score, pictures):
+    assert len(shown_scores(score(pictures, '--prompt', 'a cat', '--top', 2))) == 2
+
+
+def test_the_version_is_said():
+    result = run('--version')
+    assert (result.exit_code, result.stdout) == (0, f'moeagiqa {version("pyiqa-moeagiqa")}\n')
+
+
+def process(*arguments, **environment):
+    command = [sys.executable, '-m', 'pyiqa_moeagiqa', *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, env=os.environ | environment, check=False)
+
+
+def test_the_package_runs_as_a_module():
+    assert process('--version').stdout.decode().startswith('moeagiqa ')
+
+
+@pytest.mark.parametrize('encoding', ['ascii', 'cp1252', 'cp932'])
+def test_a_console_of_another_encoding_loses_no_scores(pictures, tiny_checkpoint, encoding):
+    named = pictures / '猫 🐱.png'
+    (pictures / 'a.png').rename(named)
+    result = process(
+        'score',
+        named,
+        '--prompt',
+        'ein Kätzchen 🐱',
+        '--weights',
+        tiny_checkpoint,
+        PYTHONIOENCODING=encoding,
+        PYTHONUTF8='0',
+    )
+    assert result.returncode == 0, result.stderr.decode(encoding, 'replace')
+    assert b'.png' in result.stdout
+
+
+def test_escape_sequences_are_shown_and_not_executed(score, pictures):
+    (pictures / 'evil\x1b[31m\n.png').write_bytes(b'no image')
+    result = score(pictures, '--prompt', 'a\x1b[2Jb\u202e')
+    assert '\x1b' not in result.stdout + result.stderr
+    assert 'a\\x1b[2Jb\\u202e' in result.stdout
+    assert 'evil\\x1b[31m\\n.png: not scored' in result.stderr
+
+
+def test_a_table_in_a_pipe_is_not_wrapped(pictures, tiny_checkpoint, monkeypatch):
+    prompt = 'a cat in the snow, ' * 20
+    monkeypatch.delenv('COLUMNS')
+    result = process('score', pictures / 'a.png', '--prompt', prompt, '--weights', tiny_checkpoint)
+    assert prompt.strip() in result.stdout.decode()
 
 
 # -- options write --------------------------------------------------------------------------------------------------

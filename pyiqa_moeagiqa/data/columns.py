@@ -39,7 +39,8 @@ def with_our_names(table: 'pd.DataFrame', wanted: Sequence[str]) -> 'pd.DataFram
     return table.rename(columns=theirs)
 
 
-def other_names(wanted: str) -> str:
-    """What else a column may be called, for a sentence; '' where nothing else."""
+def there_are(there: Iterable[Any], wanted: str) -> str:
+    """Which columns there are, and what else the one that is ``wanted`` may be called: the end of a sentence."""
     others = NAMES.get(wanted, ())[1:]
-    return f' (or {", ".join(others)})' if others else ''
+    also = f' ({", ".join(others)} would do, too)' if others else ''
+    return f'there are {", ".join(map(repr, there))}{also}'

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .columns import other_names, with_our_names
+from .columns import there_are, with_our_names
 from .table_files import READERS, row_numbers
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ def require_columns(path: Path | str, table: 'pd.DataFrame', columns: Sequence[s
     there = list(table.columns)
     missing = [column for column in columns if column not in there]
     if missing and there:
-        names = f'{missing[0]!r}{other_names(missing[0])}'
-        raise TableError(f'{path}: column {names} is missing; there are {", ".join(map(repr, there))}.')
+        raise TableError(f'{path}: column {missing[0]!r} is missing; {there_are(there, missing[0])}.')
     if table.empty:
         raise TableError(f'{path}: it has no rows.')
     twice = table.columns[table.columns.duplicated()]

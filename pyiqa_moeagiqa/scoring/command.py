@@ -62,11 +62,13 @@ def counted(results: Iterable[Result], tally: Counter[str]) -> Iterator[Result]:
 
 def written_line(job: Job, run: Run, tally: Mapping[str, int]) -> str:
     """How many scores are in the output, and how many of them were there already or were made anew."""
-    parts = [f'{tally["known"]} were there already'] if tally['known'] else []
+    known = tally['known']
+    parts = [f'{known} {"was" if known == 1 else "were"} there already'] if known else []
     if run.redone:
-        parts.append(f'{run.redone} {"was" if run.redone == 1 else "were"} redone, as their images have changed')
+        verb, whose = ('was', 'its image has') if run.redone == 1 else ('were', 'their images have')
+        parts.append(f'{run.redone} {verb} redone, as {whose} changed')
     more = f' ({"; ".join(parts)})' if parts else ''
-    return f'{tally["known"] + tally["new"]} scores in {plain(job.output)}{more}'
+    return f'{known + tally["new"]} scores in {plain(job.output)}{more}'
 
 
 def start(job: Job, is_ranked: bool = False) -> Run:

@@ -13,7 +13,7 @@ import pandas as pd
 from PIL.Image import Image
 from torch import Tensor
 
-from ..data.columns import find_column, other_names
+from ..data.columns import find_column, there_are
 from ..data.table_files import READERS
 from .dataset_rows import Shown, shown_in
 from .sources import Item, SourceError, find_items
@@ -56,16 +56,14 @@ def _of_table(table: pd.DataFrame, prompts: Prompts) -> list[Any]:
     """A table's images alone where their prompts are given otherwise or come with the files, else its rows."""
     image, prompt = (find_column(table.columns, name) for name in ('path', 'prompt'))
     if image is None:
-        there = ', '.join(map(repr, table.columns))
-        raise SourceError(f"The table has no column 'path'{other_names('path')}; there are {there}.")
+        raise SourceError(f"The table has no column 'path'; {there_are(table.columns, 'path')}.")
     images = table[image].tolist()
     if prompts is not None:
         return images
     if prompt is not None:
         return [{'path': path, 'prompt': text} for path, text in zip(images, table[prompt].tolist(), strict=True)]
     if not all(isinstance(path, str | Path) for path in images):
-        there = ', '.join(map(repr, table.columns))
-        raise SourceError(f"The table has no column 'prompt'{other_names('prompt')}; there are {there}.")
+        raise SourceError(f"The table has no column 'prompt'; {there_are(table.columns, 'prompt')}.")
     return images
 
 

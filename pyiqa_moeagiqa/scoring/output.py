@@ -118,6 +118,10 @@ class ScoreFile:
         data = self._finished_as_lines() if is_finished else _read_bytes(self.journal)
         # A last line that a killed run did not finish is dropped, but only once the rest has proved to be ours.
         whole = data[: self._format.whole_length(data)]
+        if self._grows and data.startswith((b'rank,', b'{"rank": ')):
+            raise OutputError(
+                f'{self.path}: its rows are sorted by rank; go on with "moeagiqa rank", or name another --output.'
+            )
         if data and not whole and not self._is_torn_start(data, bool(note)):
             raise self._foreign()
         try:

@@ -12,7 +12,8 @@ from PIL import Image
 import pyiqa_moeagiqa
 from pyiqa_moeagiqa import rank, score, score_matrix
 
-COLUMNS = ['path', 'prompt', 'score', 'mos', 'low', 'high', 'percentile', 'reason', 'notes']
+OTHER_TARGET = ['alignment', 'alignment_mos', 'alignment_low', 'alignment_high', 'alignment_percentile']
+COLUMNS = ['path', 'prompt', 'score', 'mos', 'low', 'high', 'percentile', *OTHER_TARGET, 'reason', 'notes']
 PROMPTS = ['a cat', 'a dog', 'two birds']
 
 

@@ -119,15 +119,69 @@ def test_one_that_cannot_be_copied_is_said_and_the_rest_is(rank, pictures, promp
     assert [path.stem for path in (tmp_path / 'best').iterdir()] == ['a-red-fox-1']
 
 
-def test_the_output_is_the_one_that_score_writes(rank, pictures, tiny_checkpoint, tmp_path, monkeypatch):
-    arguments = (pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv')
+@pytest.mark.parametrize('ending', ['csv', 'parquet'])
+def test_the_output_is_sorted_with_its_rank_and_answers_a_second_run(rank, pictures, tmp_path, monkeypatch, ending):
+    prompts = pictures / 'prompts.csv'
+    prompts.write_text('path,prompt\na.png,a cat\nb.jpg,a dog\nsub/c.webp,a cat\n')
+    arguments = (pictures, '--prompts', prompts, '--output', tmp_path / f's.{ending}')
     first = rank(*arguments)
-    before = (tmp_path / 's.csv').read_bytes()
+    table = pd.read_csv(tmp_path / 's.csv') if ending == 'csv' else pd.read_parquet(tmp_path / 's.parquet')
+    assert table.columns[0] == 'rank'
+    assert list(zip(table['prompt'], table['rank'], strict=True)) == [('a cat', 1), ('a cat', 2), ('a dog', 1)]
+    assert table['score'].iloc[0] > table['score'].iloc[1]
+    before = (tmp_path / f's.{ending}').read_bytes()
     monkeypatch.setattr('pyiqa_moeagiqa.archs.metric_arch.MoEAGIQAMetric._assess', None)  # nothing is computed again
-    assert rank(*arguments).stdout == first.stdout
+    assert rank(*arguments).stdout == first.stdout.replace(f'.{ending}\n', f'.{ending} (3 were there already)\n')
+    assert (tmp_path / f's.{ending}').read_bytes() == before
+
+
+def test_a_file_that_score_wrote_is_sorted_and_score_does_not_go_on_with_a_sorted_one(
+    rank, pictures, tiny_checkpoint, tmp_path
+):
+    arguments = (pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv')
     assert run('score', '--weights', tiny_checkpoint, *arguments).exit_code == 0
-    assert (tmp_path / 's.csv').read_bytes() == before
-    assert len(pd.read_csv(tmp_path / 's.csv')) == 3
+    assert '3 scores in' in rank(*arguments).stdout
+    assert pd.read_csv(tmp_path / 's.csv')['rank'].tolist() == [1, 2, 3]
+    assert 'sorted by rank; go on with "moeagiqa rank"' in refused(
+        run('score', '--weights', tiny_checkpoint, *arguments)
+    )
+
+
+def test_a_new_picture_under_an_old_name_wins_or_loses_by_its_own_score(rank, pictures, tmp_path):
+    def winner(folder):
+        return (next(folder.iterdir())).read_bytes()
+
+    arguments = (pictures / 'a.png', pictures / 'b.jpg', '--prompt', 'a cat', '--output', tmp_path / 's.csv')
+    rank(*arguments, '--copy-to', tmp_path / 'one')
+    names = {(pictures / name).read_bytes(): name for name in ('a.png', 'b.jpg')}
+    best = names[winner(tmp_path / 'one')]
+    (pictures / best).write_bytes((pictures / 'sub' / 'c.webp').read_bytes())
+    result = rank(*arguments, '--copy-to', tmp_path / 'two')
+    assert '1 was there already; 1 was redone, as its image has changed' in result.stdout
+    fresh = rank(*arguments[:-1], tmp_path / 'fresh.csv')
+    assert shown(result)[0] == shown(fresh)[0]
+
+
+def test_winners_are_known_to_have_a_place_before_the_work(rank, pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr('pyiqa_moeagiqa.scoring.ranking.start', None)  # would be the work
+    (tmp_path / 'file').write_text('')
+    assert f'{tmp_path / "file" / "best"}: it cannot be written' in refused(
+        rank(pictures, '--prompt', 'x', '--copy-to', tmp_path / 'file' / 'best')
+    )
+
+
+def test_the_table_may_be_cut_to_the_best(rank, pictures):
+    rows = shown(rank(pictures, '--prompt', 'a cat', '--top', 2))
+    assert [row[1] for row in rows] == ['1', '2']
+
+
+def test_images_of_different_sizes_are_said_to_be(rank, pictures):
+    assert 'The images differ in size' in rank(pictures, '--prompt', 'a cat').stdout
+    assert 'differ in size' not in rank(pictures / 'a.png', pictures / 'b.jpg', '--prompt', 'a cat').stdout
+
+
+def test_ranks_do_not_go_to_standard_output(rank, pictures):
+    assert 'ranks are known once all is scored' in refused(rank(pictures, '--prompt', 'x', '--output', '-'))
 
 
 def test_a_calibrated_checkpoint_says_where_the_best_is_no_clear_one(pictures, prompts, tiny_checkpoint, tmp_path):
