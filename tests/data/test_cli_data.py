@@ -142,7 +142,7 @@ def test_the_report_as_json(table):
 
 USAGE = {
     'gone': (['gone.csv'], 'gone.csv: there is no such file'),
-    'ending': (['{}/a.png'], "tables are read from .csv, .jsonl, .parquet, not from '.png'"),
+    'ending': (['{}/a.png'], "tables are read from .csv, .tsv, .jsonl, .json, .parquet, .xlsx, not from '.png'"),
     'range': (['{}/table.csv', '--mos-range', '5', '0'], 'The MOS range is 5 to 0: give the lowest, then the highest'),
     'target': (['{}/table.csv', '--targets', 'quality,beauty'], "column 'beauty' is missing; there are 'path'"),
     'not UTF-8': (['{}/latin.csv'], 'latin.csv: row 2 is not UTF-8 text'),
@@ -153,7 +153,7 @@ USAGE = {
 @pytest.mark.parametrize('name', USAGE)
 def test_a_file_that_is_no_such_table_is_a_usage_error(table, pictures, name):
     (pictures / 'latin.csv').write_bytes('path,prompt,quality\na.png,Bär,1\n'.encode('latin-1'))
-    (pictures / 'other.csv').write_text('image,prompt,quality\na.png,x,1\n')
+    (pictures / 'other.csv').write_text('picture,prompt,quality\na.png,x,1\n')
     arguments, words = USAGE[name]
     assert words in refused(run('data', 'check', *[argument.format(pictures) for argument in arguments]))
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pyiqa
 import pytest
 import torch
@@ -163,3 +164,21 @@ def test_what_cannot_be_made_is_named(files, options, words, tiny_checkpoint):
 def test_options_are_not_for_a_metric_that_is_made(metric, files):
     with pytest.raises(ValueError, match='crops was given with a metric that is made already'):
         score(files, 'a cat', metric=metric, crops=3)
+
+
+def test_other_columns_and_the_index_of_a_table_stay(metric, files):
+    given = pd.DataFrame(
+        {'image': files[:2], 'caption': PROMPTS[:2], 'seed': [7, 8], 'score': ['x', 'y']}, index=['one', 'two']
+    )
+    table = score(given, metric=metric)
+    assert list(table.columns) == [*COLUMNS, 'seed']
+    assert table.index.tolist() == ['one', 'two']
+    assert table['seed'].tolist() == [7, 8]
+    assert table['prompt'].tolist() == PROMPTS[:2]
+
+
+def test_both_targets_come_from_one_pass(metric, files, tiny_checkpoint):
+    alignment = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(tiny_checkpoint), target='alignment')
+    both, other = score(files, 'a cat', metric=metric), score(files, 'a cat', metric=alignment)
+    assert both['alignment'].tolist() == other['score'].tolist()
+    assert other['quality'].tolist() == both['score'].tolist()

@@ -175,3 +175,78 @@ def test_what_cannot_be_used_at_all_is_refused(name):
 def test_a_folder_has_no_list_of_prompts(pictures):
     with pytest.raises(SourceError, match='needs images named one by one'):
         items_of([pictures], ['a cat'])
+
+
+# -- as people have them -----------------------------------------------------------------------------------------------
+
+
+def test_a_string_that_names_a_table_is_one(pictures):
+    table = pictures / 'p.csv'
+    table.write_text('Filename;Caption\na.png;A\nb.jpg;B\nsub\\c.webp;C\n')
+    assert [prompt for _, prompt in names_and_prompts(str(pictures), str(table))] == ['A', 'B', 'C']
+    assert names_and_prompts(PICTURE, 'gone.csv') == [('image 0', 'gone.csv')], 'a prompt, as there is no such file'
+
+
+def test_a_table_of_images_alone_is_a_list_of_files(pictures):
+    (pictures / 'a.txt').write_text('a cat')
+    table = pd.DataFrame({'Image_Path': [str(pictures / 'a.png')], 'seed': [1]})
+    assert names_and_prompts(table) == [(str(pictures / 'a.png'), 'a cat')]
+
+
+@pytest.mark.parametrize(
+    ('columns', 'words'),
+    [
+        (['seed', 'prompt'], r"The table has no column 'path'; there are 'seed', 'prompt' \(file_name, "),
+        (['image', 'seed'], r"The table has no column 'prompt'; there are 'image', 'seed' \(text, "),
+    ],
+)
+def test_a_table_without_a_column_is_one_error(columns, words):
+    table = pd.DataFrame([[PICTURE, 3], [PICTURE, 4]], columns=columns)
+    with pytest.raises(SourceError, match=words):
+        items_of(table)
+
+
+def test_a_hugging_face_data_set_without_images_is_one_error():
+    datasets = pytest.importorskip('datasets')
+    with pytest.raises(SourceError, match='the data set has pixels, text: one of them must be named path or file_name'):
+        items_of(datasets.Dataset.from_dict({'pixels': [1, 2], 'text': ['a cat', 'a dog']}))
+
+
+def test_images_keep_their_ids():
+    rows = [{'id': 7, 'image': PICTURE, 'prompt': 'a cat'}, {'id': 8, 'image': PICTURE, 'prompt': 'a dog'}]
+    expected = [('7', 'a cat'), ('8', 'a dog')]
+    assert names_and_prompts(rows) == names_and_prompts(Pairs(rows)) == expected
+    batches = DataLoader(Pairs([row | {'image': BATCH[0]} for row in rows]), batch_size=2)
+    assert names_and_prompts(batches) == expected
+
+
+@pytest.mark.parametrize(
+    'parts',
+    [
+        {'jpg': PICTURE, 'txt': 'a cat'},
+        {'png': PICTURE, 'txt': b'a cat'},
+        {'webp': PICTURE, 'json': {'prompt': 'a cat', 'seed': 1}},
+        {'jpg': PICTURE, 'json': b'{"caption": "a cat"}'},
+    ],
+)
+def test_samples_of_a_webdataset_are_read(parts):
+    sample = {'__key__': '000012', '__url__': 'shard-1.tar', **parts}
+    assert names_and_prompts(iter([sample])) == [('000012', 'a cat')]
+
+
+def test_a_generator_takes_a_list_of_prompts():
+    assert names_and_prompts((PICTURE for _ in range(2)), ['a cat', 'a dog']) == TWO
+    assert names_and_prompts(Pairs(ROWS), ['a bird', 'a fish']) == [('image 0', 'a bird'), ('image 1', 'a fish')]
+
+
+def test_a_generator_with_another_number_of_prompts_is_scored_as_far_as_they_go():
+    items = list(items_of((PICTURE for _ in range(3)), ['a cat']))
+    assert [str(item.image) for item in items[1:]] == ['it has no prompt: 1 were given'] * 2
+    with pytest.warns(UserWarning, match='3 prompts were given for 1 images'):
+        assert names_and_prompts((PICTURE for _ in range(1)), list('abc')) == [('image 0', 'a')]
+
+
+def test_brackets_in_names_are_no_pattern(pictures):
+    path = pictures / 'cat [seed 1].png'
+    (pictures / 'a.png').rename(path)
+    assert names_and_prompts([path], ['a cat']) == names_and_prompts(str(path), 'a cat') == [(str(path), 'a cat')]
