@@ -67,8 +67,14 @@ def _csv_rows(path: Path) -> tuple[list[tuple[int, list[str]]], str]:
 def _delimiter(text: str) -> str:
     """What parts the most cells of the header; a comma where nothing parts more."""
     header = next((line for line in text.splitlines() if line.strip()), '')
-    counts = {delimiter: len(next(csv.reader([header], delimiter=delimiter), [])) for delimiter in DELIMITERS}
-    return max(DELIMITERS, key=counts.__getitem__)
+    return max(DELIMITERS, key=lambda delimiter: _cells(header, delimiter))
+
+
+def _cells(line: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([line], delimiter=delimiter), []))
+    except csv.Error:  # said when the whole is read
+        return 0
 
 
 def _read_jsonl(path: Path) -> 'pd.DataFrame':
@@ -117,7 +123,9 @@ def _read_parquet(path: Path) -> 'pd.DataFrame':
     try:
         # Neither pandas' index nor folder names such as split=train make or hide columns this way.
         with pq.ParquetFile(path) as file:
-            table = file.read().to_pandas(ignore_metadata=True)
+            arrow = file.read()
+        arrow.validate(full=True)  # texts that are no UTF-8 would else be found when they are looked at
+        table = arrow.to_pandas(ignore_metadata=True)
         categories = table.select_dtypes('category').columns
         return table.astype(dict.fromkeys(categories, object))
     except Exception as error:  # pyarrow raises many kinds for a damaged file

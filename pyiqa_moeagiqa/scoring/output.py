@@ -92,7 +92,7 @@ class ScoreFile:
         try:
             yield
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = (error.strerror or str(error)).strip().splitlines()[0].lower()
             room = 'make room there, or ' if error.errno in FULL else ''
             raise OutputError(f'{self.path}: it cannot be written ({reason}); {room}name another --output.') from None
 

@@ -108,7 +108,7 @@ def read_parquet(path: Path) -> list[Row]:
     try:
         with pq.ParquetFile(path) as file:
             return file.read().to_pylist()
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:  # a page that is damaged is an error of the system to pyarrow
         raise ValueError(str(error)) from None
 
 

@@ -146,7 +146,7 @@ USAGE = {
     'range': (['{}/table.csv', '--mos-range', '5', '0'], 'The MOS range is 5 to 0: give the lowest, then the highest'),
     'target': (['{}/table.csv', '--targets', 'quality,beauty'], "column 'beauty' is missing; there are 'path'"),
     'not UTF-8': (['{}/latin.csv'], 'latin.csv: row 2 is not UTF-8 text'),
-    'no path': (['{}/other.csv'], "column 'path' is missing; there are 'image', 'prompt'"),
+    'no path': (['{}/other.csv'], "column 'path' is missing; there are 'picture', 'prompt'"),
 }
 
 
