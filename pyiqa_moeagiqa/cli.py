@@ -1,6 +1,7 @@
 """The ``moeagiqa`` command: parses, calls, prints. What it needs is imported where it is needed: --help stays quick."""
 
 import json
+import os
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -24,7 +25,7 @@ app.add_typer(options_app, name='options')
 app.add_typer(data_app, name='data')
 app.add_typer(weights_app, name='weights')
 
-USAGE, SOME_FAILED = 2, 1
+USAGE, SOME_FAILED, BROKEN_PIPE = 2, 1, 141
 
 # What several commands ask for.
 Paths = Annotated[list[str], typer.Argument(help='Images, folders, or patterns such as "out/*.png".')]
@@ -111,6 +112,9 @@ def _moeagiqa(
 
 def fail(error: Exception | str, code: int = USAGE) -> NoReturn:
     """Say what is wrong in one sentence and leave with a code other than 0."""
+    if isinstance(error, BrokenPipeError):  # whoever read our output has enough of it, as "head" does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise typer.Exit(BROKEN_PIPE)
     if isinstance(error, OSError) and error.filename and error.strerror:
         error = f'{error.filename}: {error.strerror.lower()}; name another place.'
     typer.secho(f'moeagiqa: {plain(error)}', err=True, fg='red')

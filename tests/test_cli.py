@@ -531,6 +531,16 @@ def test_escape_sequences_are_shown_and_not_executed(score, pictures):
     assert 'evil\\x1b[31m\\n.png: not scored' in result.stderr
 
 
+def test_a_reader_that_has_enough_ends_the_run_quietly(pictures, tiny_checkpoint):
+    command = [sys.executable, '-m', 'pyiqa_moeagiqa', 'score', pictures, '--prompt', 'x', '--weights', tiny_checkpoint]
+    scoring = subprocess.Popen([*command, '-o', '-'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    scoring.stdout.close()
+    said = scoring.stderr.read()
+    assert scoring.wait() == 141
+    assert b'Traceback' not in said
+    assert b'Broken pipe' not in said
+
+
 def test_a_table_in_a_pipe_is_not_wrapped(pictures, tiny_checkpoint, monkeypatch):
     prompt = 'a cat in the snow, ' * 20
     monkeypatch.delenv('COLUMNS')

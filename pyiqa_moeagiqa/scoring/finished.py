@@ -40,7 +40,7 @@ def finished(job: Job, is_ranked: bool) -> Run | None:
 
 def asked(job: Job, is_ranked: bool) -> dict[str, Any] | None:
     """What an output is asked for, as far as that can be told without loading a network; None where it cannot."""
-    options = {name: value for name, value in job.options.items() if value is not None}
+    options = {name: value for name, value in job.options.items() if value is not None and name != 'device'}
     weights = options.pop('pretrained_model_path', None)
     if weights is None and job.metric == EMBEDDED:
         weights = resources.files(PACKAGE) / 'checkpoints' / 'moeagiqa.safetensors'
