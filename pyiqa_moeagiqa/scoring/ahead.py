@@ -59,11 +59,11 @@ def read_batches(
 
     A batch is emptied when the next one is asked for, so that memory never holds two.
     """
-    room, batch, pixels = room or Room(), [], 0
-    for place, (_, future) in enumerate(read_ahead(read, items, ahead, room)):
+    room, batch, pixels, place = room or Room(), [], 0, 0  # enumerate() would keep the last image
+    for _, future in read_ahead(read, items, ahead, room):
         batch.append(future.result())
-        del future, _
-        pixels += room.held_by(place)
+        del future
+        pixels, place = pixels + room.held_by(place), place + 1
         if len(batch) == at_once or pixels >= room.limit:
             yield batch
             batch.clear()
