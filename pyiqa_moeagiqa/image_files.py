@@ -69,6 +69,8 @@ def errors_named(name: str) -> Iterator[None]:
         raise ImageError(_too_large(name, error)) from None
     except Image.DecompressionBombError as error:
         raise ImageError(_too_large(name, error)) from None
+    except UnidentifiedImageError:  # its beginning is that of an image
+        raise ImageError(f'{name}: the image is damaged or truncated; save it again.') from None
     except MemoryError:
         raise ImageError(f'{name}: there is not enough memory to decode it; make the image smaller.') from None
     except PermissionError as error:

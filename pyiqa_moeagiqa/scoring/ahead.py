@@ -35,6 +35,7 @@ def read_ahead(
                 yield from _handed_out(waiting, room)
         while waiting:
             yield from _handed_out(waiting, room)
+        pool.shutdown(wait=True)  # what was handed out and not looked at yet is read, too
     finally:
         room.open()
         pool.shutdown(wait=True, cancel_futures=True)
