@@ -28,7 +28,7 @@ NAMES = 'JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, JPEG 2000, PPM or TGA'
 PNG_START = b'\x89PNG\r\n\x1a\n'
 TGA_ENDINGS, TGA_END = ('.tga', '.vda', '.icb', '.vst'), b'TRUEVISION-XFILE.\0'
 AVIF_BRANDS, HEIF_BRANDS = {b'avif', b'avis'}, {b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1'}
-MOST_SCANS = 200  # of a progressive JPEG, which has about ten; each costs the time of a whole image
+MOST_SCANS = 100  # of a progressive JPEG, which has about ten; each costs the time of a whole image
 PIECE = 1 << 20  # bytes that are read at once
 
 
