@@ -1,26 +1,23 @@
 """From what a user has (a path, a PIL image, a tensor, a list of them) to RGB tensors, as a person sees the picture."""
 
 import io
-import threading
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2.functional import pil_to_tensor, resize
+from torchvision.transforms.v2.functional import resize
 
+from ..image_files import ImageError, check_content, errors_named, opened
 from ..prompts import SidecarError, find_prompt, metadata_prompt, prompt_in_image
+from ..room import ask_for_room
+from . import pixels
 
 ROUNDING = 1e-4
-
-
-class ImageError(ValueError):
-    """An image that cannot be scored, said in one sentence."""
 
 
 class ImageBatch(list):
@@ -87,15 +84,11 @@ def read_image(source: Any, name: str = 'image') -> Tensor:
     if isinstance(source, np.ndarray):
         return _array_to_rgb(source, name)
     if isinstance(source, Image.Image):
-        with _errors_named(name):
+        with errors_named(name):
             return _pil_to_rgb(source, name)
     if isinstance(source, bytes | bytearray):
         return _read_file(io.BytesIO(source), name)
     if isinstance(source, str | Path):
-        if Path(source).is_dir():
-            raise ImageError(f'{source}: it is a folder, and its images cannot be listed; name an image.')
-        if not Path(source).is_file():
-            raise ImageError(f'{source}: there is no such image file.')
         return _read_file(source, str(source))
     raise ImageError(
         f'{name} is of type {type(source).__name__}: give a path, bytes, a PIL image, or a tensor or array '
@@ -104,73 +97,32 @@ def read_image(source: Any, name: str = 'image') -> Tensor:
 
 
 def _read_file(file: Any, name: str) -> Tensor:
-    with _errors_named(name), Image.open(file) as image:
+    with opened(file, name) as image:
         return _pil_to_rgb(image, name)
-
-
-@contextmanager
-def _errors_named(name: str) -> Iterator[None]:
-    """Pillow's errors as one sentence."""
-    try:
-        with _strict:
-            yield
-    except UnidentifiedImageError:
-        raise ImageError(f'{name}: no image that Pillow can read; convert it to PNG or JPEG.') from None
-    except Image.DecompressionBombError as error:
-        raise ImageError(f'{name}: {error} Raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file.') from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, ImageError):
-            raise
-        raise ImageError(f'{name}: the image is damaged or truncated ({error}); save it again.') from None
-
-
-class _Strict:
-    """While any thread reads, truncated files are errors: a data set of pyiqa's lets Pillow fill them up with grey.
-
-    Pillow has one switch for the whole process, so the first reader turns it and the last one turns it back.
-    """
-
-    def __init__(self):
-        self._lock, self._readers, self._fill_up = threading.Lock(), 0, False
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._readers:
-                self._fill_up, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
-            self._readers += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._readers -= 1
-            if not self._readers:
-                ImageFile.LOAD_TRUNCATED_IMAGES = self._fill_up
-
-
-_strict = _Strict()
 
 
 def _pil_to_rgb(image: Image.Image, name: str) -> Tensor:
     """uint8 (3, H, W), or float in [0, 1] from 16-bit and float images: upright, on white where it is transparent."""
     if 0 in image.size:
         raise ImageError(f'{name} has {image.size[0]} x {image.size[1]} pixels: an image needs at least one.')
-    if getattr(image, 'n_frames', 1) > 1:
-        warnings.warn(f'{name} has {image.n_frames} frames: the first one is scored.', stacklevel=2)
-        image.seek(0)
-    image = ImageOps.exif_transpose(image)
+    check_content(image, name)
+    if getattr(image, 'is_animated', False):  # how many frames would need a walk through all of them
+        warnings.warn(f'{name} has more than one frame: the first one is scored.', stacklevel=2)
+        if image.format != 'HEIF':  # of which the opened one is the picture, wherever it stands
+            image.seek(0)
+    ask_for_room(image.width * image.height)
     if image.mode.startswith('I'):
         return _grey_to_rgb(image, 65535, name)
     if image.mode == 'F':
         return _grey_to_rgb(image, 1, name)
-    if image.has_transparency_data:
-        image = image.convert('RGBA')
-        white = Image.new('RGBA', image.size, 'white')
-        image = Image.alpha_composite(white, image)
-    return pil_to_tensor(image.convert('RGB'))
+    return pixels.rgb(image)
 
 
 def _grey_to_rgb(image: Image.Image, white: int, name: str) -> Tensor:
-    grey = torch.from_numpy(np.asarray(image).astype(np.float32) / white)
-    return _check_tensor(grey[None], name)
+    grey = pixels.grey(image, white)
+    extremes = torch.stack([grey.min(), grey.max()])  # not finite where a pixel is not; checked without a copy of all
+    _check_tensor(extremes.view(1, 1, 2), name)
+    return grey.expand(3, -1, -1)
 
 
 def _array_to_rgb(array: np.ndarray, name: str) -> Tensor:

@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from PIL import Image
 from tqdm import tqdm
 
 from ..archs.images import ImageError, read_image
+from ..image_files import opened
+from ..room import Room
 
 ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 THREADS = 4
@@ -38,9 +39,9 @@ def look_at(path: Path | str) -> Picture | str:
     """What an image file holds, or why it cannot be decoded as a whole."""
     try:
         pixels = read_image(path).contiguous()
-        with Image.open(path) as image:
+        with opened(path, str(path)) as image:
             kind = f'{image.format} {image.mode}'
-    except (ImageError, OSError) as error:
+    except ImageError as error:
         return str(error)
     height, width = pixels.shape[-2:]
     content = hashlib.blake2b(f'{width} x {height}'.encode() + pixels.numpy().tobytes(), digest_size=16)
@@ -49,5 +50,15 @@ def look_at(path: Path | str) -> Picture | str:
 
 def for_each(paths: Sequence[Path | str], ask: Callable[[Path | str], Answer]) -> list[Answer]:
     """The answers for all paths, in their order; progress is shown where standard error is a terminal."""
+    room = Room()
+
+    def asked(place: int, path: Path | str) -> Answer:
+        try:
+            with room.reading(place):
+                return ask(path)
+        finally:
+            room.leave(place)
+
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(tqdm(pool.map(ask, paths), total=len(paths), unit='image', disable=None))
+        answers = pool.map(asked, range(len(paths)), paths)
+        return list(tqdm(answers, total=len(paths), unit='image', disable=None))

@@ -8,15 +8,22 @@ import io
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from torchvision.transforms.v2.functional import to_dtype, to_pil_image
 
 from ..archs.images import read_image, shrunk
+from ..image_files import ImageError
 from ..whole_file import whole_file
 
 LONGEST_SIDE = 256  # pixels of a picture on a page
+# in the place of a picture that cannot be read: it does not cost the page
+UNREADABLE = 'data:image/svg+xml,' + quote(
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 256 256"><rect width="256" height="256" fill="#999"/>'
+    '<text x="128" y="134" font-size="18" text-anchor="middle">cannot be read</text></svg>'
+)
 
 
 @cache
@@ -40,10 +47,12 @@ def write_page(path: Path, template: str, **values: Any) -> None:
 def thumbnail(image: Path | str) -> str:
     """An image file as a ``data:`` address of a small JPEG, as it is scored: upright, on white where it is transparent.
 
-    Raises:
-        ImageError: for an image that cannot be read.
+    One that cannot be read, though scores of it may be known, has ``UNREADABLE`` in its place.
     """
-    pixels = shrunk(to_dtype(read_image(image), torch.uint8, scale=True), LONGEST_SIDE)
+    try:
+        pixels = shrunk(to_dtype(read_image(image), torch.uint8, scale=True), LONGEST_SIDE)
+    except ImageError:
+        return UNREADABLE
     file = io.BytesIO()
     to_pil_image(pixels).save(file, 'JPEG', quality=85)
     return 'data:image/jpeg;base64,' + base64.b64encode(file.getvalue()).decode()

@@ -1,6 +1,6 @@
 """The prompt that an image brings: in a file beside it, or in the metadata that the software that made it wrote.
 
-Imports nothing of this package, so that the metric and the commands may both ask here.
+Imports nothing of this package but how image files are opened, so that the metric and the commands may both ask here.
 """
 
 from pathlib import Path

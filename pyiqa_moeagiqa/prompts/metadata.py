@@ -26,6 +26,7 @@ from typing import Any
 
 from PIL import Image
 
+from ..image_files import opened
 from . import clean
 from .comfyui import graph_prompt, workflow_prompt
 from .text_fields import late_fields, text_fields
@@ -36,7 +37,7 @@ Fields = dict[str, str]
 def metadata_prompt(path: Path | str) -> tuple[str, str] | None:
     """The prompt in a file's metadata, as plain words, and where it is from; None where there is none."""
     try:
-        with Image.open(path) as image:
+        with opened(path, str(path)) as image:
             return prompt_in_image(image)
     except Exception:  # whatever Pillow has against the file is said when its pixels are read
         return None

@@ -7,7 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from ..room import Room
 
 THREADS = min(4, os.cpu_count() or 1)
 
@@ -15,7 +17,7 @@ Asked, Read = TypeVar('Asked'), TypeVar('Read')
 
 
 def read_ahead(
-    read: Callable[[Asked], Read], items: Iterable[Asked], ahead: int
+    read: Callable[[Asked], Read], items: Iterable[Asked], ahead: int, room: Room | None = None
 ) -> Iterator[tuple[Asked, 'Future[Read]']]:
     """Each item with what ``read`` makes of it, or will: at most ``ahead`` items are read before they are asked for.
 
@@ -23,17 +25,52 @@ def read_ahead(
         read: is called by threads; what it raises is raised by the future's ``result``.
         items: are taken from as far as is read.
         ahead: how many wait; memory holds no more of them.
+        room: bounds the pixels of what waits and of what was handed out last.
     """
-    pool, waiting = ThreadPoolExecutor(THREADS), deque()
+    room, pool, waiting = room or Room(), ThreadPoolExecutor(THREADS), deque()
     try:
-        for item in items:
-            waiting.append((item, pool.submit(read, item)))
+        for place, item in enumerate(items):
+            waiting.append((place, item, pool.submit(_read_in, room, place, read, item)))
             if len(waiting) > ahead:
-                yield waiting.popleft()
+                yield from _handed_out(waiting, room)
         while waiting:
-            yield waiting.popleft()
+            yield from _handed_out(waiting, room)
+        pool.shutdown(wait=True)  # what was handed out and not looked at yet is read, too
     finally:
+        room.open()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _read_in(room: Room, place: int, read: Callable[[Asked], Read], item: Asked) -> Read:
+    with room.reading(place):
+        return read(item)
+
+
+def _handed_out(waiting: deque, room: Room) -> Iterator[tuple[Any, Future]]:
+    """The next, which holds its room until one more is asked for."""
+    place, *pair = waiting.popleft()
+    yield pair.pop(0), pair.pop()  # so that nothing is kept of it here
+    room.leave(place)
+
+
+def read_batches(
+    read: Callable[[Asked], Read], items: Iterable[Asked], ahead: int, at_once: int, room: Room | None = None
+) -> Iterator[list[Read]]:
+    """What ``read`` makes of the items, ``at_once`` together, fewer where their pixels fill the room.
+
+    A batch is emptied when the next one is asked for, so that memory never holds two.
+    """
+    room, batch, pixels, place = room or Room(), [], 0, 0  # enumerate() would keep the last image
+    for _, future in read_ahead(read, items, ahead, room):
+        batch.append(future.result())
+        del future
+        pixels, place = pixels + room.held_by(place), place + 1
+        if len(batch) == at_once or pixels >= room.limit:
+            yield batch
+            batch.clear()
+            pixels = 0
+    if batch:
+        yield batch
 
 
 class Notes:

@@ -4,13 +4,12 @@ import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, NamedTuple
 
 from ..archs.hardware import images_at_once
 from ..archs.images import ImageBatch, read_image
 from ..archs.semantic import cut_words
-from .ahead import Notes, read_ahead
+from .ahead import Notes, read_batches
 from .output import Key, ScoreFile
 from .result import Result, content_of, known_result, row_of
 from .scale import numbers_of, scales_of
@@ -39,8 +38,7 @@ def score_items(
     at_once = (at_once or images_at_once(metric.device)) if reads_images(metric) else 1
     with Notes() as notes:
         scorer = Scorer(metric, done, notes, with_content=output is not None)
-        jobs = (future for _, future in read_ahead(scorer.read, items, max(READ_AHEAD, 2 * at_once)))
-        while batch := [future.result() for future in islice(jobs, at_once)]:
+        for batch in read_batches(scorer.read, items, max(READ_AHEAD, 2 * at_once), at_once):
             for result in scorer.score(batch):
                 key = (result.path, result.prompt)
                 if output and result.score is not None and key not in done:

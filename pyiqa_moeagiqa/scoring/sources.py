@@ -13,8 +13,10 @@ from ..prompts import SidecarError, find_prompt
 from .prompt_tables import FOLDER_TABLES, FolderTables, PromptTable
 
 IMAGE_ENDINGS = frozenset(
-    '.avif .bmp .gif .jfif .jpeg .jpg .jp2 .pbm .pgm .png .ppm .tga .tif .tiff .webp'.split()  # noqa: SIM905
+    '.avif .bmp .gif .heic .heif .jfif .jpeg .jpg .jp2 .pbm .pgm .png .ppm .tga .tif .tiff .webp'.split()  # noqa: SIM905
 )
+# Folders of copies and thumbnails that systems leave beside images, as hidden ones
+JUNK = frozenset(('__MACOSX', '@eaDir', '$RECYCLE.BIN'))
 
 
 # Where a prompt may be, in the order in which it is looked for: what was written down for images comes before what lies
@@ -59,22 +61,37 @@ class PromptChoice(NamedTuple):
 def find_images(paths: Sequence[str | Path]) -> Iterator[Path]:
     """Image files named by files, folders (searched through) and globs: each once, in the order given.
 
-    Folders are walked as the images are asked for: no list of a hundred thousand is made.
+    Folders are walked as the images are asked for: no list of a hundred thousand is made. Hidden files and folders, and those of
+    ``JUNK``, are left out where they are not named themselves.
 
     Raises:
         SourceError: for a path where there is nothing, or a folder without images.
     """
     seen: set[str] = set()
     for name in map(str, paths):
-        matches = [Path(name)] if os.path.lexists(name) else sorted(map(Path, glob.glob(name, recursive=True)))
+        matches = [Path(name)] if os.path.lexists(name) else _matches(name)
         if not matches:
             raise SourceError(f'{name}: there is no such file or folder, and as a pattern it matches nothing.')
         images = itertools.chain.from_iterable(map(_images_at, matches))
         first = next(images, None)
         if first is None:
-            raise SourceError(f'{name}: there are no images in this folder.')
+            raise SourceError(f'{name}: there are no images in this folder, hidden ones aside.')
         images = itertools.chain([first], images)
         yield from images if len(paths) == len(matches) == 1 else _unseen(images, seen)
+
+
+def _matches(pattern: str) -> list[Path]:
+    """What a pattern stands for; brackets are none in the name of a folder that is there, or where they match nothing."""
+    *folders, last = Path(pattern).parts or ('',)
+    there = Path()
+    while folders and os.path.lexists(there / folders[0]):
+        there /= folders.pop(0)
+    rest = os.path.join(*folders, last)
+    found: list[str] = []
+    for wanted in (rest, rest.replace('[', '[[]')):
+        found = found or glob.glob(os.path.join(glob.escape(str(there)), wanted), recursive=True)
+    named = set(Path(pattern).parts)
+    return sorted(path for path in map(Path, found) if not JUNK & (set(path.parts) - named))
 
 
 def _unseen(images: Iterable[Path], seen: set[str]) -> Iterator[Path]:
@@ -95,6 +112,8 @@ def _images_at(path: Path) -> Iterator[Path]:
         yield path  # an item that cannot be scored, so that it is reported
         return
     for entry in entries:
+        if entry.name.startswith('.') or entry.name in JUNK:
+            continue
         if entry.is_dir(follow_symlinks=False):
             yield from _images_at(Path(entry.path))
         elif os.path.splitext(entry.name)[1].lower() in IMAGE_ENDINGS and entry.is_file():

@@ -1,13 +1,15 @@
 """Whatever a picture is stored as, it is scored as a person sees it, or refused in one sentence."""
 
 import io
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageOps
 
+from pyiqa_moeagiqa.archs import pixels
 from pyiqa_moeagiqa.archs.images import ImageError, check_prompts, read_image, read_images
 
 RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -66,9 +68,55 @@ def test_exif_rotation_is_applied(picture):
     assert read_image(file_bytes(picture, 'PNG', exif=exif)).shape == (3, 30, 20)
 
 
+@pytest.mark.parametrize('mode', ['RGB', 'RGBA', 'P', 'L', 'I;16', 'F'])
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_strips_and_every_orientation_give_the_picture_that_pillow_turns(mode, orientation, monkeypatch):
+    monkeypatch.setattr(pixels, 'STRIP', 100)  # three rows at once
+    if mode in ('I;16', 'F'):
+        grey = np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30)
+        picture = Image.fromarray(grey if mode == 'F' else (grey * 65535).astype(np.uint16))
+    else:
+        picture = Image.fromarray(np.dstack([RGB, RGB[..., 0]])).convert(mode)
+    picture.getexif()[0x0112] = orientation
+    upright = ImageOps.exif_transpose(picture)
+    if mode in ('RGBA', 'P'):  # Pillow's palette has transparent colours here
+        upright = Image.alpha_composite(Image.new('RGBA', upright.size, 'white'), upright.convert('RGBA'))
+    scale = {'I;16': 65535, 'F': 1}.get(mode)
+    expected = np.asarray(upright, np.float32)[..., None] / scale if scale else np.asarray(upright.convert('RGB'))
+    found = read_image(picture)
+    assert found.expand(3, -1, -1).permute(1, 2, 0).numpy() == pytest.approx(np.broadcast_to(expected, (*expected.shape[:2], 3)))  # fmt: skip
+
+
+@pytest.mark.parametrize('mode', ['RGB', 'RGBA', 'P', 'LA', 'CMYK', 'L'])
+def test_no_second_copy_of_a_large_picture_is_made(mode, monkeypatch):
+    picture = Image.new('RGBA', (2000, 1000), (200, 100, 50, 80)).convert(mode)
+    converted = []
+    convert = Image.Image.convert
+    monkeypatch.setattr(
+        Image.Image, 'convert', lambda im, *to, **how: converted.append(im.size) or convert(im, *to, **how)
+    )
+    tracemalloc.start()
+    try:
+        assert read_image(picture).shape == (3, 1000, 2000)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2_000_000 * 3 + 8 * pixels.STRIP
+    assert all(width * height <= pixels.STRIP for width, height in converted)
+
+
+def test_a_wrong_value_in_any_strip_is_seen(monkeypatch):
+    monkeypatch.setattr(pixels, 'STRIP', 100)
+    for wrong, words in ((float('nan'), 'NaN or infinite'), (float('inf'), 'NaN or infinite'), (-3.0, 'from -3 to 0')):
+        grey = np.zeros((20, 30), np.float32)
+        grey[13, 7] = wrong
+        with pytest.raises(ImageError, match=words):
+            read_image(Image.fromarray(grey))
+
+
 def test_the_first_frame_of_an_animation_is_scored_and_said_so(picture):
     data = file_bytes(picture, 'GIF', save_all=True, append_images=[Image.new('RGB', (30, 20))])
-    with pytest.warns(UserWarning, match='2 frames: the first'):
+    with pytest.warns(UserWarning, match='more than one frame: the first'):
         assert read_image(data).shape == (3, 20, 30)
 
 
@@ -92,7 +140,7 @@ REFUSED = {
     'uint8 tensor': (torch.zeros(3, 4, 4, dtype=torch.uint8), 'divide by 255'),
     'a number': (3, 'type int'),
     'no such file': ('nowhere.png', r'nowhere\.png: there is no such image file'),
-    'no image': (b'hello, I am text', 'no image that Pillow can read'),
+    'no image': (b'hello, I am text', 'no image that Pillow can read as JPEG'),
 }
 
 

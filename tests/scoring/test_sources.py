@@ -202,3 +202,77 @@ def test_files_from_many_folders_find_their_own_prompts(tmp_path):
         image.touch()
     items = find_items(images, None, table)
     assert [item.prompt for item in items] == [prompt for _, prompt in rows]
+
+
+def touched(folder, *files):
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).touch()
+    return folder
+
+
+HIDDEN = (
+    *('._a.png', '.thumbs/a.png', '.ipynb_checkpoints/a-checkpoint.png', '__MACOSX/sub/._a.png', '__MACOSX/a.png'),
+    *('sub/.b.png', 'sub/@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg', '$RECYCLE.BIN/x.png', 'Thumbs.db', '.DS_Store'),
+)
+
+
+@pytest.mark.parametrize('asked', ['', '*', '**/*.png', '**'])
+def test_hidden_and_junk_files_are_left_out(tmp_path, asked):
+    touched(tmp_path, 'a.png', 'sub/b.png', *HIDDEN)
+    found = [path for path in find_images([tmp_path / asked]) if path.suffix == '.png']
+    assert names(found, tmp_path) == ['a.png', 'sub/b.png']
+
+
+@pytest.mark.parametrize(
+    ('named', 'found'),
+    [
+        ('._a.png', '._a.png'),
+        ('.*.png', '._a.png'),
+        ('.thumbs', '.thumbs/a.png'),
+        ('.thumbs/*', '.thumbs/a.png'),
+        ('.thumb*', '.thumbs/a.png'),
+        ('__MACOSX', '__MACOSX/a.png'),
+        ('__MACOSX/*.png', '__MACOSX/a.png'),
+    ],
+)
+def test_what_is_hidden_is_taken_where_it_is_named(tmp_path, named, found):
+    touched(tmp_path, 'a.png', *HIDDEN)
+    assert names(find_images([tmp_path / named]), tmp_path) == [found]
+
+
+def test_a_folder_in_a_hidden_folder_is_searched_through(tmp_path):
+    touched(tmp_path / '.cache' / 'run', 'a.png')
+    assert names(find_images([tmp_path / '.cache' / 'run']), tmp_path) == ['.cache/run/a.png']
+
+
+def test_a_folder_with_nothing_but_hidden_images_says_so(tmp_path):
+    touched(tmp_path, '._a.png')
+    with pytest.raises(SourceError, match='no images in this folder, hidden ones aside'):
+        list(find_images([tmp_path]))
+
+
+@pytest.mark.parametrize(
+    ('pattern', 'found'),
+    [
+        ('out [v1]/cat [seed 1].jpg', ['out [v1]/cat [seed 1].jpg']),
+        ('out [v1]/*.jpg', ['out [v1]/cat [seed 1].jpg', 'out [v1]/cat [seed 2].jpg']),
+        ('out [v1]/cat [[]seed ?].jpg', ['out [v1]/cat [seed 1].jpg', 'out [v1]/cat [seed 2].jpg']),
+        ('out [v1]/cat [seed *].jpg', ['out [v1]/cat [seed 1].jpg', 'out [v1]/cat [seed 2].jpg']),
+        ('*/cat [seed 2].jpg', ['out [v1]/cat [seed 2].jpg']),
+        ('**/cat [seed 1].jpg', ['out [v1]/cat [seed 1].jpg']),
+        ('out [v1]', ['out [v1]/cat [seed 1].jpg', 'out [v1]/cat [seed 2].jpg']),
+        ('x[12].png', ['x1.png', 'x2.png']),
+        ('o[tu]*/x[!1].png', ['our/x9.png']),
+    ],
+)
+def test_brackets_are_names_and_patterns(tmp_path, monkeypatch, pattern, found):
+    touched(tmp_path, 'out [v1]/cat [seed 1].jpg', 'out [v1]/cat [seed 2].jpg', 'x1.png', 'x2.png', 'our/x9.png')
+    assert names(find_images([tmp_path / pattern]), tmp_path) == found
+    monkeypatch.chdir(tmp_path)
+    assert [path.as_posix() for path in find_images([pattern])] == found
+
+
+def test_a_pattern_as_a_shell_expands_it_is_every_name_in_it(tmp_path):
+    folder = touched(tmp_path / 'a[b]', 'cat [seed 1].jpg', 'cat s.jpg')
+    assert names(find_images(sorted(folder.iterdir())), folder) == ['cat [seed 1].jpg', 'cat s.jpg']

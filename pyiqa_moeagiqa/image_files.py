@@ -1,0 +1,221 @@
+"""Image files, opened as data of strangers: formats of pictures only, and one sentence for whatever is wrong with one.
+
+| format | can it tell that its pixels were changed? |
+|---|---|
+| PNG, APNG | yes: a checksum for each chunk, all of which are compared |
+| TIFF with deflate | yes: a checksum for each strip |
+| JPEG, MPO, WebP, GIF, BMP, other TIFF, AVIF, HEIC, JPEG 2000, PPM, TGA | no: they have no checksum. What does not decode is |
+| | refused; what decodes to other pixels cannot be told |
+
+No other format is opened. Pillow knows more: documents that it hands to other programs (EPS, WMF), containers of scientific data
+(FITS, GRIB, HDF5) and formats of games and icons. A file's content says what it is, never its name: but for TGA, which has no
+signature, so that any bytes may pass for it.
+"""
+
+import os
+import stat
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, ImageFile, UnidentifiedImageError, features
+
+FORMATS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF', 'AVIF', 'JPEG2000', 'PPM')  # a JPEG may turn out to be MPO
+NAMES = 'JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, JPEG 2000, PPM or TGA'
+PNG_START = b'\x89PNG\r\n\x1a\n'
+TGA_ENDINGS, TGA_END = ('.tga', '.vda', '.icb', '.vst'), b'TRUEVISION-XFILE.\0'
+AVIF_BRANDS, HEIF_BRANDS = {b'avif', b'avis'}, {b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1'}
+MOST_SCANS = 100  # of a progressive JPEG, which has about ten; each costs the time of a whole image
+PIECE = 1 << 20  # bytes that are read at once
+
+
+class ImageError(ValueError):
+    """An image that cannot be scored, said in one sentence."""
+
+
+@contextmanager
+def opened(source: Path | str | BinaryIO, name: str) -> Iterator[Image.Image]:
+    """An image file, opened by Pillow: its pixels are decoded when they are asked for.
+
+    Args:
+        source: a path, or a file that is open.
+        name: stands for it in messages.
+
+    Raises:
+        ImageError: for what is no image file; within, for what cannot be decoded.
+    """
+    with errors_named(name):
+        if not isinstance(source, str | Path):
+            with _identified(source, name) as image:
+                yield image
+            return
+        _check_regular(source, name)
+        with open(source, 'rb') as file, _identified(file, name) as image:
+            yield image
+
+
+@contextmanager
+def errors_named(name: str) -> Iterator[None]:
+    """Whatever Pillow and its decoders raise for a file, as one sentence; truncated files are errors, too."""
+    try:
+        with _strict:
+            yield
+    except (ImageError, Warning) as error:
+        if not isinstance(error, Image.DecompressionBombWarning):  # an error where the user wants it to be one
+            raise
+        raise ImageError(_too_large(name, error)) from None
+    except Image.DecompressionBombError as error:
+        raise ImageError(_too_large(name, error)) from None
+    except UnidentifiedImageError:  # its beginning is that of an image
+        raise ImageError(f'{name}: the image is damaged or truncated; save it again.') from None
+    except MemoryError:
+        raise ImageError(f'{name}: there is not enough memory to decode it; make the image smaller.') from None
+    except PermissionError as error:
+        raise ImageError(f'{name}: it cannot be opened ({error.strerror}); make it readable.') from None
+    except Exception as error:  # decoders raise IndexError, TypeError, RuntimeError, struct.error and others
+        what = ' '.join(str(error).split()) or type(error).__name__
+        raise ImageError(f'{name}: the image is damaged or truncated ({what}); save it again.') from None
+
+
+def check_content(image: Image.Image, name: str) -> None:
+    """What Pillow does not look at before it decodes: PNG's checksums, and how often a progressive JPEG starts anew.
+
+    Nothing is done where the pixels are decoded already.
+
+    Raises:
+        ImageError: where a checksum is wrong, or decoding would take minutes.
+    """
+    file = getattr(image, 'fp', None)
+    is_progressive = image.format in ('JPEG', 'MPO') and image.info.get('progressive')
+    if file is None or not getattr(image, 'tile', None) or not (image.format == 'PNG' or is_progressive):
+        return
+    place = file.tell()
+    if is_progressive:
+        _check_scans(file, name)
+    else:
+        _check_png(file, name)
+    file.seek(place)
+
+
+class _Strict:
+    """While any thread reads, truncated files are errors: a data set of pyiqa's lets Pillow fill them up with grey.
+
+    Pillow has one switch for the whole process, so the first reader turns it and the last one turns it back.
+    """
+
+    def __init__(self):
+        self._lock, self._readers, self._fill_up = threading.Lock(), 0, False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._readers:
+                self._fill_up, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+            self._readers += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            if not self._readers:
+                ImageFile.LOAD_TRUNCATED_IMAGES = self._fill_up
+
+
+_strict = _Strict()
+
+
+def _check_regular(path: Path | str, name: str) -> None:
+    """A pipe would be waited at for ever, and a device may never end."""
+    try:
+        mode = os.stat(path).st_mode
+    except PermissionError:
+        raise
+    except (OSError, ValueError):  # ValueError: a name with a null character
+        raise ImageError(f'{name}: there is no such image file.') from None
+    if stat.S_ISDIR(mode):
+        raise ImageError(f'{name}: it is a folder, and its images cannot be listed; name an image.')
+    if not stat.S_ISREG(mode):
+        raise ImageError(f'{name}: it is a pipe, device or socket; save the image as a file.')
+
+
+def _identified(file: BinaryIO, name: str) -> Image.Image:
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        return _open_other(file, name)
+
+
+def _open_other(file: BinaryIO, name: str) -> Image.Image:
+    """HEIC and TGA, or what is wrong with the file."""
+    file.seek(0)
+    head = file.read(64)
+    if not head:
+        raise ImageError(f'{name}: the file is empty; save or download it again.')
+    if head.startswith(PNG_START):
+        _check_png(file, name)
+    if head[4:8] == b'ftyp' and (wanted := _iso_format(head, name)):
+        return Image.open(file, formats=[wanted])
+    if _is_tga(file, name):
+        return Image.open(file, formats=['TGA'])
+    raise ImageError(f'{name}: no image that Pillow can read as {NAMES}; convert it to PNG or JPEG.')
+
+
+def _iso_format(head: bytes, name: str) -> str | None:
+    """Pillow's name for a file of the ISO's container: pillow-heif is asked to help where it is needed.
+
+    Raises:
+        ImageError: naming what has to be installed.
+    """
+    size = int.from_bytes(head[:4], 'big')
+    brands = {head[place : place + 4] for place in (8, *range(16, min(size, len(head)), 4))}
+    if brands & AVIF_BRANDS:
+        if not features.check('avif'):
+            raise ImageError(f"{name}: this Pillow reads no AVIF; install one that does: pip install 'pillow>=11.3'.")
+        return 'AVIF'
+    if not brands & HEIF_BRANDS:
+        return None
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise ImageError(f"{name}: HEIC is read by pillow-heif: pip install 'pyiqa-moeagiqa[heif]'.") from None
+    register_heif_opener()
+    return 'HEIF'
+
+
+def _is_tga(file: BinaryIO, name: str) -> bool:
+    if name.lower().endswith(TGA_ENDINGS):
+        return True
+    file.seek(max(file.seek(0, os.SEEK_END) - len(TGA_END), 0))
+    return file.read() == TGA_END
+
+
+def _check_png(file: BinaryIO, name: str) -> None:
+    """Compare the checksums of all chunks up to IEND, APNG's among them."""
+    file.seek(len(PNG_START))
+    kind = b''
+    while kind != b'IEND':
+        head = file.read(8)
+        left, kind = int.from_bytes(head[:4], 'big'), head[4:]
+        checksum = zlib.crc32(kind)
+        while left and (piece := file.read(min(left, PIECE))):
+            checksum, left = zlib.crc32(piece, checksum), left - len(piece)
+        stored = file.read(4)
+        if len(stored) < 4:
+            raise ImageError(f'{name}: the image is truncated; save or download it again.')
+        if checksum != int.from_bytes(stored, 'big'):
+            raise ImageError(f'{name}: the image is damaged: a checksum of it is wrong; save or download it again.')
+
+
+def _check_scans(file: BinaryIO, name: str) -> None:
+    file.seek(0)
+    scans, last = 0, b''
+    while piece := file.read(PIECE):
+        scans += (last + piece).count(b'\xff\xda')
+        last = piece[-1:]
+    if scans > MOST_SCANS:
+        raise ImageError(f'{name}: it has {scans} scans, and no picture needs more than {MOST_SCANS}; save it again.')
+
+
+def _too_large(name: str, error: Exception) -> str:
+    return f'{name}: {error} Raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file.'
