@@ -19,7 +19,7 @@ from torchvision.transforms.v2.functional import (
 # The R2 low-discrepancy sequence (M. Roberts, 2018): powers of the inverse plastic number cover the plane more
 # evenly than random numbers, and every prefix of the sequence is itself well spread. Index 0 is the centre.
 PLASTIC = 1.3247179572447460
-R2_STEP = torch.tensor([1 / PLASTIC, 1 / PLASTIC**2], dtype=torch.float64)
+R2_STEP = torch.tensor([1 / PLASTIC, 1 / PLASTIC**2], dtype=torch.float64, device='cpu')
 MAX_ASPECT = 4
 
 
@@ -32,9 +32,9 @@ def crop_positions(height: int, width: int, size: int, count: int) -> Tensor:
         >>> crop_positions(512, 512, 224, 2).tolist()
         [[144, 144], [73, 20]]
     """
-    index = torch.arange(count, dtype=torch.float64)[:, None]
+    index = torch.arange(count, dtype=torch.float64, device='cpu')[:, None]
     unit = (0.5 + index * R2_STEP) % 1
-    free = torch.tensor([max(height - size, 0), max(width - size, 0)])
+    free = torch.tensor([max(height - size, 0), max(width - size, 0)], device='cpu')
     return (unit * (free + 1)).long()
 
 
