@@ -4,13 +4,13 @@ Both are pure functions of the image: where the crops lie follows from the image
 from a random generator, so that a score does not depend on what was scored before it.
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.v2.functional import (
     InterpolationMode,
     center_crop,
-    pil_to_tensor,
     resize,
     to_dtype,
     to_pil_image,
@@ -62,7 +62,8 @@ def semantic_view(image: Tensor, size: int) -> Tensor:
 def pillow_view(image: Tensor, size: int) -> Tensor:
     """What ``semantic_view`` gives of a uint8 image, but as Pillow resizes it: rounded to the 256 grey values, to the bit."""
     picture = resize(to_pil_image(_shortened(image).cpu()), [size], interpolation=InterpolationMode.BICUBIC)
-    return to_dtype(pil_to_tensor(center_crop(picture, [size, size])), torch.float32, scale=True)
+    pixels = np.array(center_crop(picture, [size, size]))  # (size, size, 3)
+    return to_dtype(torch.from_numpy(pixels).permute(2, 0, 1), torch.float32, scale=True)
 
 
 def _shortened(image: Tensor) -> Tensor:
