@@ -250,9 +250,8 @@ class MoEAGIQAMetric(SteadyModule):
     def _no_answers(self) -> dict[str, ExpertScores]:
         """What is answered of no images."""
         config = self.network.config
-        empty = torch.zeros(
-            0, self.crops + config.view_is_crop, config.experts, device=self.device, dtype=torch.float32
-        )
+        looks = 1 if config.branches == 'semantic' else self.crops + config.view_is_crop
+        empty = torch.zeros(0, looks, config.experts, device=self.device, dtype=torch.float32)
         answer = ExpertScores(empty[..., 0], empty, empty[..., : config.top_k].long())
         return dict.fromkeys(config.targets, answer)
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..archs.images import ImageBatch
 from ..archs.ambient import plain_arithmetic
+from ..archs.images import ImageBatch
 from ..archs.metric_arch import Details, MoEAGIQAMetric
 from ..archs.moeagiqa_arch import Features, MoEAGIQA, mean_over_crops
 from ..archs.semantic import bert_tokenizer, tokenize

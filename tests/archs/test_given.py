@@ -53,7 +53,7 @@ def test_a_reference_image_is_refused(metric, images, pictures):
         [str(pictures / 'a.png')],
         3,
     ):
-        with pytest.raises(ImageError, match='ref is of type .*: this metric takes no reference image; leave it out'):
+        with pytest.raises(ImageError, match=r'ref is of type .*: this metric takes no reference image; leave it out'):
             metric(images, ref, caption_list=[CAT] * 2)
     with pytest.raises(PromptError, match='caption_list is of type Tensor: it must be a list of strings'):
         metric.net(images, images)
