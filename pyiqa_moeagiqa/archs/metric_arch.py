@@ -1,7 +1,6 @@
 """What ``pyiqa.create_metric('moeagiqa')`` makes: images and prompts in, scores out."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor
 from ..options import OptionError
 from .ambient import SteadyModule, plain_arithmetic
 from .at_hand import AtHand
+from .details import Details, details, joined, no_answers
 from .experts import ExpertScores
 from .hardware import fast_dtype, images_at_once
 from .images import ImageBatch, read_images, read_with_prompts
@@ -34,31 +34,6 @@ DTYPES = {
     'float16': torch.float16,
     'int8': torch.float32,  # of what is between the quantised layers
 }
-
-
-@dataclass
-class Details:
-    """How the scores came about, for one target.
-
-    Attributes:
-        scores: one (N, 1) tensor per target that the checkpoint has.
-        interval: (N, 2) per target, from where to where the MOS of 80 % of images lie that get such a score; empty for a
-            checkpoint that was not calibrated.
-        crop_scores: (N, n), before the mean; with ``view_is_crop`` (N, 1 + n), the view's first. Of a prompt in windows these
-            are means over windows, and so is ``gate``.
-        crop_positions: (N, n, 2) of (y, x).
-        gate: (N, n, experts) weights of all experts.
-        chosen: (N, n, k) experts that scored, best-weighted first; of a prompt in windows, those of its first one.
-        cut_tokens: per image, how many tokens of its prompt did not fit.
-    """
-
-    scores: dict[str, Tensor]
-    interval: dict[str, Tensor]
-    crop_scores: Tensor
-    crop_positions: Tensor
-    gate: Tensor
-    chosen: Tensor
-    cut_tokens: list[int]
 
 
 class MoEAGIQAMetric(SteadyModule):
@@ -187,8 +162,9 @@ class MoEAGIQAMetric(SteadyModule):
 
         Args:
             x: tensor (N, 3, H, W) in [0, 1], a path, a PIL image, or a list of these, of any sizes.
-            caption_list: one prompt per image, or a string for all; not needed for images that bring theirs: files with a text file beside them or
-                with the prompt in their metadata, PIL images with metadata, or tensors of ``data.prompted_image``.
+            caption_list: one prompt per image, or a string for all; not needed for images that bring theirs: files with a text
+                file beside them or with the prompt in their metadata, PIL images with metadata, or tensors of
+                ``data.prompted_image``.
             crop_positions: integer tensor (n, 2) of (y, x), for all images; default: spread evenly, first the centre.
             return_details: also return ``Details``.
 
@@ -207,24 +183,12 @@ class MoEAGIQAMetric(SteadyModule):
         positions = [self._positions(image, crop_positions) for image in images]
         with plain_arithmetic(self.device):
             self._make_ready()
-            targets = _joined(self._assess_all(images, positions, windows), windows)
-        scores = {name: answer.score for name, answer in targets.items()}
-        score = mean_over_crops(scores[self.target], self.network.config)
-        return (score, self._details(targets, positions, windows)) if return_details else score
-
-    def _details(self, targets: dict[str, ExpertScores], positions: list[Tensor], windows: Windows) -> Details:
-        scores = {name: answer.score for name, answer in targets.items()}
-        means = {name: mean_over_crops(value, self.network.config) for name, value in scores.items()}
-        errors = self.info.get('interval', {})
-        return Details(
-            scores=means,
-            interval={name: means[name] + means[name].new_tensor(errors[name]) for name in means if name in errors},
-            crop_scores=scores[self.target],
-            crop_positions=torch.stack(positions) if positions else torch.zeros(0, self.crops, 2, dtype=torch.long),
-            gate=targets[self.target].gate,
-            chosen=targets[self.target].chosen,
-            cut_tokens=windows.cut,
-        )
+            targets = joined(self._assess_all(images, positions, windows), windows)
+        score = mean_over_crops(targets[self.target].score, self.network.config)
+        if not return_details:
+            return score
+        places = torch.stack(positions) if positions else torch.zeros(0, self.crops, 2, dtype=torch.long)
+        return score, details(targets, places, windows, self.network.config, self.target, self.info)
 
     def _windows(self, prompts: list[str]) -> Windows:
         length = self.network.config.prompt_tokens
@@ -236,7 +200,7 @@ class MoEAGIQAMetric(SteadyModule):
         """The network's answers for each window, (M, n) each; as many at once as the device is fast at."""
         device, of = self.device, windows.prompt.tolist()
         if not of:
-            return self._no_answers()
+            return no_answers(self.network.config, self.crops, device)
         at_once, parts = images_at_once(device), []
         for start in range(0, len(of), at_once):
             chosen, rows = of[start : start + at_once], slice(start, start + at_once)
@@ -246,14 +210,6 @@ class MoEAGIQAMetric(SteadyModule):
         return {
             name: ExpertScores(*map(torch.cat, zip(*(part[name] for part in parts), strict=True))) for name in parts[0]
         }
-
-    def _no_answers(self) -> dict[str, ExpertScores]:
-        """What is answered of no images."""
-        config = self.network.config
-        looks = 1 if config.branches == 'semantic' else self.crops + config.view_is_crop
-        empty = torch.zeros(0, looks, config.experts, device=self.device, dtype=torch.float32)
-        answer = ExpertScores(empty[..., 0], empty, empty[..., : config.top_k].long())
-        return dict.fromkeys(config.targets, answer)
 
     def _positions(self, image: Tensor, given: Tensor | None) -> Tensor:
         height, width = image.shape[-2:]
@@ -332,20 +288,3 @@ class MoEAGIQAMetric(SteadyModule):
             self.network.cast_encoders(wanted[0])
             self._cast_to = wanted
         self.at_hand.check(self.network)
-
-
-def _joined(targets: dict[str, ExpertScores], windows: Windows) -> dict[str, ExpertScores]:
-    """The windows' answers (M, ...) as one per prompt (N, ...): the mean, weighted by tokens."""
-    counts = torch.bincount(windows.prompt).tolist()
-    if len(counts) == len(windows.prompt):
-        return targets
-    shares = windows.share.to(next(iter(targets.values())).score.device)
-
-    def mean(answers: Tensor) -> Tensor:
-        weighted = answers * shares.view(-1, *[1] * (answers.dim() - 1))
-        return torch.stack([part.sum(dim=0) for part in weighted.split(counts)])
-
-    return {
-        name: ExpertScores(mean(score), mean(gate), torch.stack([part[0] for part in chosen.split(counts)]))
-        for name, (score, gate, chosen) in targets.items()
-    }
