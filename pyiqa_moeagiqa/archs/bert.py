@@ -60,7 +60,8 @@ class Bert(nn.Module):
         self.embeddings = Embeddings(options)
         self.encoder = nn.Module()
         self.encoder.layer = nn.ModuleList(Layer(options) for _ in range(options['num_hidden_layers']))
-        self.apply(self._fill)
+        if not self.embeddings.LayerNorm.weight.is_meta:  # where weights follow, there is nothing to fill
+            self.apply(self._fill)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         seen = mask[:, None, None, :].bool()  # (N, heads, asking, answering)
