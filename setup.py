@@ -10,8 +10,21 @@ from distutils.command.install_data import install_data  # isort: skip
 
 HERE = Path(__file__).parent
 PTH_NAME = 'pyiqa_moeagiqa.pth'
-# Python runs this line at start. It must never fail, not even when the package's folder has gone.
-PTH_LINE = """import os; exec("try: os.environ.get('MOEAGIQA_NO_HOOK') == '1' or __import__('pyiqa_moeagiqa')\\nexcept Exception: pass")\n"""
+# Python's site module runs this at start, and has the folder of the .pth file as ``sitedir``. The package of that folder is meant:
+# none that the working directory or PYTHONPATH happens to have. It must never fail, not even when the package has gone.
+PTH_CODE = """
+try:
+    folder = {folder}
+    wanted = os.environ.get('MOEAGIQA_NO_HOOK') != '1'
+    if wanted and os.path.isfile(os.path.join(folder, 'pyiqa_moeagiqa', '__init__.py')):
+        whole, sys.path = sys.path, [folder]
+        try:
+            __import__('pyiqa_moeagiqa')
+        finally:
+            sys.path = whole
+except Exception:
+    pass
+"""
 SHARED_FOLDERS = ('options', 'datasets_meta')
 
 
@@ -33,13 +46,15 @@ class BuildWithSharedFolders(build_py):
 class InstallDataWithPth(install_data):
     """Writes the ``.pth`` file into the wheel's ``.data/purelib``, which lands in site-packages.
 
-    This way serves ordinary and editable wheels alike.
+    This way serves ordinary and editable wheels alike; that of an editable one names the checkout.
     """
 
     def run(self) -> None:
         purelib = Path(self.install_dir).parent / 'purelib'
         purelib.mkdir(parents=True, exist_ok=True)
-        (purelib / PTH_NAME).write_text(PTH_LINE)
+        editable = getattr(self.get_finalized_command('build_py'), 'editable_mode', False)
+        code = PTH_CODE.format(folder=ascii(str(HERE.resolve())) if editable else "locals()['sitedir']")
+        (purelib / PTH_NAME).write_text(f'import os, sys; exec({code!a})\n')  # one line, which begins with "import"
         self.outfiles.append(str(purelib / PTH_NAME))
 
     def get_inputs(self) -> list[str]:

@@ -13,8 +13,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from pyiqa_moeagiqa.archs.blip import BlipSemantic
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
-from pyiqa_moeagiqa.archs.semantic import BlipSemantic
 from pyiqa_moeagiqa.archs.views import normalize
 
 TEXT_DROPOUT = 0.1  # of BERT, which ImageReward's text encoder is

@@ -88,7 +88,10 @@ def _let_network_read_images(module) -> None:
 
     def _prepare_inputs(self, target, ref=None):
         if hasattr(self.net, 'read_images'):
-            return self.net.read_images(target), ref
+            from pyiqa_moeagiqa.archs.images import ROUNDING, STRAY, refuse_reference
+
+            refuse_reference(ref)
+            return self.net.read_images(target, stray=ROUNDING if self.check_input_range else STRAY), None
         if hasattr(target, 'prompts'):  # an image that carries its prompt; this metric is to see a plain tensor
             from torch import Tensor
 

@@ -11,7 +11,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from tiny import TINY, TINY_BLIP
 
-from pyiqa_moeagiqa.archs.semantic import BertSemantic, BlipSemantic
+from pyiqa_moeagiqa.archs.blip import BlipSemantic
+from pyiqa_moeagiqa.archs.semantic import BertSemantic
 from scripts.write_options import DATA, FOLDER
 
 FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob('*.yml'))

@@ -1,6 +1,7 @@
 """The wheel in an environment where it alone is ours, used from an empty directory, and removed again."""
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -94,10 +95,61 @@ def test_a_checkout_of_pyiqa_on_the_path_is_served(environment, empty):
     assert NAMES in printed
 
 
-def test_uninstalling_takes_everything_away(environment, empty):
+@pytest.fixture
+def trap(empty) -> Path:
+    """A folder of our package's name in the working directory, which leaves a file behind where it is run."""
+    (empty / 'pyiqa_moeagiqa').mkdir()
+    (empty / 'pyiqa_moeagiqa' / '__init__.py').write_text(f'open({str(empty / "was_run")!r}, "w")')
+    return empty / 'was_run'
+
+
+WHERE = "import sys; print(getattr(sys.modules.get('pyiqa_moeagiqa'), '__file__', None))"
+
+
+@pytest.mark.parametrize('path', ['', os.pathsep, '.', os.pathsep + '/nowhere', '{empty}'])
+def test_a_folder_of_that_name_elsewhere_is_not_run_at_start(environment, empty, trap, path):
+    loaded = run(environment / 'bin' / 'python', '-c', WHERE, cwd=empty, PYTHONPATH=path.format(empty=empty))
+    assert Path(loaded).is_relative_to(environment)
+    assert not trap.exists()
+
+
+def test_the_path_is_as_it_was_after_the_hook(environment, empty):
+    code = 'import sys; print(sys.path)'
+    expected = run(environment / 'bin' / 'python', '-c', code, cwd=empty, MOEAGIQA_NO_HOOK='1')
+    assert run(environment / 'bin' / 'python', '-c', code, cwd=empty) == expected
+
+
+def test_an_editable_install_loads_its_checkout(empty, trap, tmp_path_factory):
+    checkout, folder = tmp_path_factory.mktemp('it\'s a "checkout" é'), tmp_path_factory.mktemp('editable')
+    (checkout / 'pyiqa_moeagiqa').mkdir()
+    for name in (
+        'setup.py',
+        'README.md',
+        'LICENSE',
+        'NOTICE',
+        'pyiqa_moeagiqa/__init__.py',
+        'pyiqa_moeagiqa/plugin.py',
+    ):
+        shutil.copy(ROOT / name, checkout / name)
+    build = f'from setuptools.build_meta import build_editable; build_editable({str(folder)!r})'
+    run(sys.executable, '-c', build, cwd=checkout)
+    wheel = next(folder.glob('*.whl'))
+    run(sys.executable, '-m', 'venv', '--without-pip', folder, cwd=folder)
+    run(sys.executable, '-m', 'pip', '--python', folder, 'install', '-q', '--no-deps', wheel, cwd=folder)
+    loaded = run(folder / 'bin' / 'python', '-c', WHERE, cwd=empty, PYTHONPATH=os.pathsep)
+    assert Path(loaded).is_relative_to(checkout)
+    shutil.rmtree(checkout)
+    assert run(folder / 'bin' / 'python', '-c', WHERE, cwd=empty, PYTHONPATH=os.pathsep) == 'None'
+    assert not trap.exists()
+
+
+def test_uninstalling_takes_everything_away(environment, empty, trap):
     # The last test of this module: the environment is of no use after it.
     site = next((environment / 'lib').glob('python*')) / 'site-packages'
-    assert (site / 'pyiqa_moeagiqa.pth').is_file()
+    hook = (site / 'pyiqa_moeagiqa.pth').read_text()
     run(environment / 'bin' / 'python', '-m', 'pip', 'uninstall', '-q', '-y', 'pyiqa-moeagiqa', cwd=empty)
     assert [path.name for path in site.iterdir() if 'moeagiqa' in path.name] == []
     assert run(environment / 'bin' / 'python', '-c', 'print("starts")', cwd=empty) == 'starts'
+    (site / 'pyiqa_moeagiqa.pth').write_text(hook)  # as left behind by someone who deletes the package's folder
+    assert run(environment / 'bin' / 'python', '-c', WHERE, cwd=empty, PYTHONPATH=os.pathsep) == 'None'
+    assert not trap.exists()

@@ -47,7 +47,7 @@ class MoEAGIQAConfig:
     semantic: str = 'blip'
     """Text encoder of eq. 4: 'blip' (ImageReward's) or 'bert'."""
     semantic_options: dict[str, Any] = field(default_factory=dict)
-    """What differs from ImageReward's BLIP (keys 'vision' and 'text'), or transformers' BertConfig."""
+    """What differs from ImageReward's BLIP (keys 'vision' and 'text'), or from BERT-base (``archs/bert.py``)."""
     branches: str = 'both'
     """'both', 'visual' or 'semantic' (Table 5)."""
     prior: bool = True

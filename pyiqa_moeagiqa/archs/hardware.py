@@ -23,12 +23,12 @@ def fused_attention_pays(device: torch.device, dtype: torch.dtype) -> bool:
     return device.type != 'cpu' or dtype == torch.float32 or _has('_is_amx_tile_supported')
 
 
-def images_at_once(device: torch.device) -> int:
+def images_at_once(device: torch.device | str | int) -> int:
     """How many images' crops share a batch.
 
     On a processor one: an image's crops keep it busy, and so no bit of a score depends on what else is scored.
     """
-    return 1 if device.type == 'cpu' else IMAGES_AT_ONCE
+    return 1 if torch.device(device).type == 'cpu' else IMAGES_AT_ONCE
 
 
 def _has(*checks: str) -> bool:

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..options import OptionError
+from .ambient import SteadyModule, plain_arithmetic
+from .blip import BlipSemantic
 from .hardware import fast_dtype, images_at_once
 from .images import ImageBatch, read_images, read_with_prompts
-from .semantic import BlipSemantic, tokenize, warn_of_cut_prompts
+from .metric_options import check_dtype, refuse_others
+from .semantic import tokenize, warn_of_cut_prompts, warn_of_unknown_words
 from .views import normalize, pillow_view, semantic_view
 
 PROMPT_TOKENS = 35
@@ -53,7 +55,7 @@ class RewardDetails(NamedTuple):
     cut_tokens: list[int]
 
 
-class ImageRewardMetric(nn.Module):
+class ImageRewardMetric(SteadyModule):
     """ImageReward as a pyiqa metric: no reference, higher is better, unbounded (most images lie between -2 and 2).
 
     From the same 8-bit RGB image and prompt it computes what image-reward 1.5 computes. Images that are tensors are resized
@@ -78,20 +80,17 @@ class ImageRewardMetric(nn.Module):
 
     read_images = staticmethod(read_images)
 
-    def __init__(self, pretrained_model_path: str | None = None, dtype: str = 'float32'):
+    @torch.inference_mode(False)  # its tensors could never be part of a loss
+    def __init__(self, pretrained_model_path: str | None = None, dtype: str = 'float32', **others: Any):
         super().__init__()
         from ..checkpoints.image_reward import find_image_reward, load_image_reward
 
-        if dtype not in ('auto', *DTYPES):
-            raise OptionError(f'dtype is {dtype!r}: it must be one of {", ".join(["auto", *DTYPES])}.')
+        refuse_others(others, ImageRewardMetric)
+        check_dtype(dtype, DTYPES)
         self.dtype = dtype
         self.checkpoint = find_image_reward(pretrained_model_path)
         self.network = load_image_reward(self.checkpoint)
         self.requires_grad_(False).eval()
-
-    def train(self, mode: bool = True) -> 'ImageRewardMetric':
-        """A score does not depend on a mode: the metric stays in evaluation mode."""
-        return super().train(False)
 
     @property
     def made_by(self) -> dict[str, Any]:
@@ -108,7 +107,7 @@ class ImageRewardMetric(nn.Module):
 
         Args:
             x: tensor (N, 3, H, W) in [0, 1], a path, a PIL image, or a list of these, of any sizes.
-            caption_list: one prompt per image; not needed for images that bring theirs, as of ``MoEAGIQAMetric``.
+            caption_list: one prompt per image, or a string for all; not needed for images that bring theirs, as of ``MoEAGIQAMetric``.
             return_details: also return ``RewardDetails``.
 
         Returns:
@@ -121,26 +120,42 @@ class ImageRewardMetric(nn.Module):
         ids, mask, cut = tokenize(prompts, PROMPT_TOKENS)
         if not return_details:
             warn_of_cut_prompts(cut, f'{PROMPT_TOKENS} tokens')
-        for encoder in self.network.semantic.encoders:
-            encoder.to(self._wanted_dtype)
-        at_once = images_at_once(self._device)
-        batches = (slice(start, start + at_once) for start in range(0, len(images), at_once))
-        rewards = torch.cat([self._reward(images[rows], ids[rows], mask[rows]) for rows in batches])
+            warn_of_unknown_words(prompts)
+        with plain_arithmetic(self.device):
+            self._make_ready()
+            rewards = self._rewards(images, ids, mask)
         return (rewards, RewardDetails(cut)) if return_details else rewards
 
+    @torch.inference_mode(False)
+    def _make_ready(self) -> None:
+        """Encoders in their type, everything in evaluation mode."""
+        if self.network.training:
+            self.network.eval()
+        for encoder in self.network.semantic.encoders:
+            encoder.to(self._wanted_dtype)
+
+    def _rewards(self, images: ImageBatch, ids: Tensor, mask: Tensor) -> Tensor:
+        """(N, 1); as many at once as the device is fast at."""
+        if not images:
+            return torch.zeros(0, 1, dtype=torch.float32, device=self.device)
+        at_once = images_at_once(self.device)
+        batches = (slice(start, start + at_once) for start in range(0, len(images), at_once))
+        return torch.cat([self._reward(images[rows], ids[rows], mask[rows]) for rows in batches])
+
     def _reward(self, images: ImageBatch, ids: Tensor, mask: Tensor) -> Tensor:
-        semantic, device = self.network.semantic, self._device
+        semantic, device = self.network.semantic, self.device
         views = torch.stack([_view(image, semantic.view_size).to(device) for image in images])
         pixels = normalize(views, semantic.mean, semantic.std)
         return self.network(pixels, ids.to(device), mask.to(device))
 
     @property
-    def _device(self) -> torch.device:
+    def device(self) -> torch.device:
+        """Where the weights are, and scores come from."""
         return next(self.network.parameters()).device
 
     @property
     def _wanted_dtype(self) -> torch.dtype:
-        return fast_dtype(self._device) if self.dtype == 'auto' else DTYPES[self.dtype]
+        return fast_dtype(self.device) if self.dtype == 'auto' else DTYPES[self.dtype]
 
 
 def _view(image: Tensor, size: int) -> Tensor:

@@ -1,8 +1,9 @@
 """From what a user has (a path, a PIL image, a tensor, a list of them) to RGB tensors, as a person sees the picture."""
 
 import io
+import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..room import ask_for_room
 from . import pixels
 
 ROUNDING = 1e-4
+STRAY = 0.5  # in a loss; what is scaled to [-1, 1] or [0, 255] is still refused
 
 
 class ImageBatch(list):
@@ -42,12 +44,13 @@ class ImageBatch(list):
         return ImageBatch(chosen) if isinstance(rows, slice) else chosen
 
 
-def read_images(source: Any) -> ImageBatch:
+def read_images(source: Any, stray: float = ROUNDING) -> ImageBatch:
     """Read one image or many.
 
     Args:
         source: path, bytes, PIL image, tensor (N, C, H, W) or (C, H, W) with C of 1 or 3 and values in [0, 1], numpy array
             (N, H, W, C), (H, W, C) or (H, W), uint8 or floats in [0, 1], or a list or tuple of these, of any sizes.
+        stray: how far the values of a tensor may lie outside of [0, 1]; they are taken as they are.
 
     Raises:
         ImageError: naming the image, what is wrong with it and what to do.
@@ -55,16 +58,16 @@ def read_images(source: Any) -> ImageBatch:
     if isinstance(source, ImageBatch):
         return source
     if isinstance(source, Tensor) and hasattr(source, 'prompts'):
-        batch = read_images(source.as_subclass(Tensor))
+        batch = read_images(source.as_subclass(Tensor), stray)
         batch.prompts = source.prompts
         return batch
     if isinstance(source, Tensor | np.ndarray) and source.ndim == 4:
         source = list(source)
     if not isinstance(source, list | tuple):
-        batch = ImageBatch([read_image(source)])
+        batch = ImageBatch([read_image(source, stray=stray)])
         batch.sources = [source]
         return batch
-    batch = ImageBatch(read_image(image, f'image {index}') for index, image in enumerate(source))
+    batch = ImageBatch(read_image(image, f'image {index}', stray) for index, image in enumerate(source))
     batch.sources = list(source)
     if source and all(hasattr(image, 'prompts') for image in source):
         batch.prompts = [prompt for image in source for prompt in image.prompts]
@@ -77,10 +80,10 @@ def shrunk(image: Tensor, longest: int) -> Tensor:
     return image if scale >= 1 else resize(image, [max(1, round(side * scale)) for side in image.shape[-2:]])
 
 
-def read_image(source: Any, name: str = 'image') -> Tensor:
-    """Read one image as (3, H, W); ``name`` stands for it in messages where it is no file."""
+def read_image(source: Any, name: str = 'image', stray: float = ROUNDING) -> Tensor:
+    """Read one image as (3, H, W); ``name`` stands for it in messages where it is no file, ``stray`` is as of ``read_images``."""
     if isinstance(source, Tensor):
-        return _check_tensor(source, name)
+        return _check_tensor(source, name, stray)
     if isinstance(source, np.ndarray):
         return _array_to_rgb(source, name)
     if isinstance(source, Image.Image):
@@ -141,7 +144,7 @@ def _array_to_rgb(array: np.ndarray, name: str) -> Tensor:
     return _check_tensor(image.reshape(*array.shape[:2], channels).permute(2, 0, 1), name)
 
 
-def _check_tensor(image: Tensor, name: str) -> Tensor:
+def _check_tensor(image: Tensor, name: str, stray: float = ROUNDING) -> Tensor:
     shape = tuple(image.shape)
     if image.dim() != 3 or shape[0] not in (1, 3):
         raise ImageError(f'{name} has shape {shape}: it must be (3, H, W) or (1, H, W).')
@@ -152,13 +155,29 @@ def _check_tensor(image: Tensor, name: str) -> Tensor:
     if not image.isfinite().all():
         raise ImageError(f'{name} has NaN or infinite pixels: check how it was made.')
     low, high = image.min().item(), image.max().item()
-    if (low < -ROUNDING or high > 1 + ROUNDING) and not image.requires_grad:  # an image being optimised may stray
-        raise ImageError(f'{name} has values from {low:g} to {high:g}: scale them to [0, 1].')
+    if low < -stray or high > 1 + stray:
+        allowed = f'; here they may stray as far as {-stray:g} to {1 + stray:g}' if stray > ROUNDING else ''
+        raise ImageError(f'{name} has values from {low:g} to {high:g}: scale them to [0, 1]{allowed}.')
     return image.expand(3, -1, -1)
+
+
+NO_LISTS = (bytes, Mapping, Set, Tensor, Image.Image)  # of prompts, though one could go through them
 
 
 class PromptError(ValueError):
     """Prompts that are missing or cannot be used, said in one sentence."""
+
+
+def refuse_reference(reference: Any) -> None:
+    """Raise an error for a second image, or for a prompt in its place: pyiqa's metrics take a reference there, these none."""
+    if reference is None:
+        return
+    texts = list(reference) if isinstance(reference, list | tuple | np.ndarray) else [reference]
+    if texts and all(isinstance(text, str) and not os.path.isfile(text) for text in texts):
+        raise PromptError(
+            f'ref is {reference!r:.60}: a prompt is given by name, as in metric(images, caption_list=[...]), one per image.'
+        )
+    raise ImageError(f'ref is of type {type(reference).__name__}: this metric takes no reference image; leave it out.')
 
 
 def find_prompts(images: ImageBatch) -> list[str] | None:
@@ -171,6 +190,8 @@ def find_prompts(images: ImageBatch) -> list[str] | None:
         PromptError: for a file or a PIL image without.
     """
     are_tensors = any(isinstance(source, Tensor | np.ndarray) for source in images.sources)
+    if not images:
+        return []
     if images.prompts is not None or are_tensors or not images.sources:
         return images.prompts
     return [_prompt_of(source, f'image {index}') for index, source in enumerate(images.sources)]
@@ -205,14 +226,20 @@ def read_with_prompts(source: Any, captions: Iterable[str] | str | None) -> tupl
 
 
 def check_prompts(prompts: Iterable[str] | str | None, images: int) -> list[str]:
-    """The prompts as a list, one per image.
+    """The prompts as a list, one per image; a string is every image's.
 
     Raises:
         PromptError: for no prompt, a wrong number of them, or one that is no string.
     """
     if prompts is None:
         raise PromptError('No prompt was given: pass caption_list=[...] with one prompt per image.')
-    prompts = [prompts] if isinstance(prompts, str) else list(prompts)
+    if isinstance(prompts, str):
+        prompts = [prompts] * images
+    if isinstance(prompts, NO_LISTS) or not isinstance(prompts, Iterable):
+        raise PromptError(
+            f'caption_list is of type {type(prompts).__name__}: it must be a list of strings, one per image.'
+        )
+    prompts = list(prompts)
     if len(prompts) != images:
         raise PromptError(f'{len(prompts)} prompts were given for {images} images: pass one prompt per image.')
     for index, prompt in enumerate(prompts):

@@ -1,23 +1,33 @@
 """What ``pyiqa.create_metric('moeagiqa')`` makes: images and prompts in, scores out."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..options import OptionError
+from .ambient import SteadyModule, plain_arithmetic
+from .at_hand import AtHand
+from .details import Details, details, joined, no_answers
 from .experts import ExpertScores
 from .hardware import fast_dtype, images_at_once
 from .images import ImageBatch, read_images, read_with_prompts
+from .metric_options import check_dtype, check_values, refuse_others
 from .moeagiqa_arch import Features, MoEAGIQA, mean_over_crops
-from .semantic import MOST_WINDOWS, Windows, tokenize, tokenize_windows, warn_of_cut_prompts
+from .semantic import (
+    MOST_WINDOWS,
+    Windows,
+    one_window_each,
+    tokenize,
+    tokenize_windows,
+    warn_of_cut_prompts,
+    warn_of_unknown_words,
+)
 from .views import crop_positions, semantic_view, take_crops
 
-PROMPTS_AT_HAND = 64
 REVISION = 2  # of the way from image and weights to the score: to be raised with each change of scores
-LONG_PROMPTS = ('cut', 'window')
 DTYPES = {
     'float32': torch.float32,
     'bfloat16': torch.bfloat16,
@@ -26,36 +36,12 @@ DTYPES = {
 }
 
 
-@dataclass
-class Details:
-    """How the scores came about, for one target.
-
-    Attributes:
-        scores: one (N, 1) tensor per target that the checkpoint has.
-        interval: (N, 2) per target, from where to where the MOS of 80 % of images lie that get such a score; empty for a
-            checkpoint that was not calibrated.
-        crop_scores: (N, n), before the mean; with ``view_is_crop`` (N, 1 + n), the view's first. Of a prompt in windows these
-            are means over windows, and so is ``gate``.
-        crop_positions: (N, n, 2) of (y, x).
-        gate: (N, n, experts) weights of all experts.
-        chosen: (N, n, k) experts that scored, best-weighted first; of a prompt in windows, those of its first one.
-        cut_tokens: per image, how many tokens of its prompt did not fit.
-    """
-
-    scores: dict[str, Tensor]
-    interval: dict[str, Tensor]
-    crop_scores: Tensor
-    crop_positions: Tensor
-    gate: Tensor
-    chosen: Tensor
-    cut_tokens: list[int]
-
-
-class MoEAGIQAMetric(nn.Module):
+class MoEAGIQAMetric(SteadyModule):
     """MoE-AGIQA as a pyiqa metric: no reference, higher is better, about 0 to 1 (a MOS divided by its range).
 
     A score is a pure function of its image and prompt: crops lie where the image's size says, and nothing that was
-    scored before or beside it matters.
+    scored before or beside it matters, nor what the caller has set: autocast, precision of matrix products, default types,
+    modes, ``half()``. It is float32.
 
     Args:
         model_name: 'moeagiqa' (the embedded compact model), 'moeagiqa-v1' or 'moeagiqa-v2' (the paper's networks).
@@ -85,6 +71,7 @@ class MoEAGIQAMetric(nn.Module):
         torch.Size([1, 1])
     """
 
+    @torch.inference_mode(False)  # its tensors could never be part of a loss
     def __init__(
         self,
         model_name: str = 'moeagiqa',
@@ -96,17 +83,15 @@ class MoEAGIQAMetric(nn.Module):
         fast: bool = False,
         compile: bool = False,
         long_prompts: str = 'cut',
+        **others: Any,
     ):
         super().__init__()
         from ..checkpoints import find, load_network
 
-        dtype = dtype or ('auto' if fast else 'float32')
-        if dtype != 'auto' and dtype not in DTYPES:
-            raise OptionError(f'dtype is {dtype!r}: it must be one of {", ".join(["auto", *DTYPES])}.')
-        if crops is not None and (not isinstance(crops, int) or isinstance(crops, bool) or crops < 1):
-            raise OptionError(f'crops is {crops!r}: it must be a whole number of at least 1.')
-        if long_prompts not in LONG_PROMPTS:
-            raise OptionError(f'long_prompts is {long_prompts!r}: it must be one of {", ".join(LONG_PROMPTS)}.')
+        refuse_others(others, MoEAGIQAMetric)
+        check_values(locals())
+        dtype = ('auto' if fast else 'float32') if dtype is None else dtype
+        check_dtype(dtype, DTYPES)
         self.long_prompts = long_prompts
         self.checkpoint = find(pretrained_model_path or model_name)
         self.network, self.info = load_network(self.checkpoint, crop_size=crop_size)
@@ -126,7 +111,7 @@ class MoEAGIQAMetric(nn.Module):
         if compile:
             self.network.compile_encoders()
         self._cast_to: tuple[torch.dtype, torch.device] | None = None
-        self.forget()
+        self.at_hand = AtHand()
         self.requires_grad_(False).eval()
 
     def _check_graph(self, dtype: str, fast: bool, compile: bool) -> None:
@@ -141,10 +126,6 @@ class MoEAGIQAMetric(nn.Module):
         if dtype != 'float32' or compile:
             option = f'dtype is {dtype!r}' if dtype != 'float32' else 'compile is True'
             raise OptionError(f'{option}: an ONNX graph is computed in float32; take the checkpoint it was made from.')
-
-    def train(self, mode: bool = True) -> 'MoEAGIQAMetric':
-        """A score does not depend on a mode: the metric stays in evaluation mode."""
-        return super().train(False)
 
     read_images = staticmethod(read_images)
 
@@ -181,8 +162,9 @@ class MoEAGIQAMetric(nn.Module):
 
         Args:
             x: tensor (N, 3, H, W) in [0, 1], a path, a PIL image, or a list of these, of any sizes.
-            caption_list: one prompt per image; not needed for images that bring theirs: files with a text file beside them or
-                with the prompt in their metadata, PIL images with metadata, or tensors of ``data.prompted_image``.
+            caption_list: one prompt per image, or a string for all; not needed for images that bring theirs: files with a text
+                file beside them or with the prompt in their metadata, PIL images with metadata, or tensors of
+                ``data.prompted_image``.
             crop_positions: integer tensor (n, 2) of (y, x), for all images; default: spread evenly, first the centre.
             return_details: also return ``Details``.
 
@@ -193,42 +175,32 @@ class MoEAGIQAMetric(nn.Module):
             ImageError, ValueError: for images or prompts that cannot be scored.
         """
         images, prompts = read_with_prompts(x, caption_list)
-        self._cast_encoders()
-        if self._weights() != self._remembered:
-            self.forget()
         windows = self._windows(prompts)
         if not return_details:
             windowed = f'{MOST_WINDOWS} windows of ' if self.long_prompts == 'window' else ''
             warn_of_cut_prompts(windows.cut, f'{windowed}{windows.ids.shape[1]} tokens')
+            warn_of_unknown_words(prompts)
         positions = [self._positions(image, crop_positions) for image in images]
-        targets = _joined(self._assess_all(images, positions, windows), windows)
-        scores = {name: answer.score for name, answer in targets.items()}
-        score = mean_over_crops(scores[self.target], self.network.config)
+        with plain_arithmetic(self.device):
+            self._make_ready()
+            targets = joined(self._assess_all(images, positions, windows), windows)
+        score = mean_over_crops(targets[self.target].score, self.network.config)
         if not return_details:
             return score
-        means = {name: mean_over_crops(value, self.network.config) for name, value in scores.items()}
-        errors = self.info.get('interval', {})
-        details = Details(
-            scores=means,
-            interval={name: means[name] + means[name].new_tensor(errors[name]) for name in means if name in errors},
-            crop_scores=scores[self.target],
-            crop_positions=torch.stack(positions),
-            gate=targets[self.target].gate,
-            chosen=targets[self.target].chosen,
-            cut_tokens=windows.cut,
-        )
-        return score, details
+        places = torch.stack(positions) if positions else torch.zeros(0, self.crops, 2, dtype=torch.long)
+        return score, details(targets, places, windows, self.network.config, self.target, self.info)
 
     def _windows(self, prompts: list[str]) -> Windows:
         length = self.network.config.prompt_tokens
         if self.long_prompts == 'window':
             return tokenize_windows(prompts, length)
-        ids, mask, cut = tokenize(prompts, length)
-        return Windows(ids, mask, torch.arange(len(prompts)), torch.ones(len(prompts)), cut)
+        return one_window_each(*tokenize(prompts, length))
 
     def _assess_all(self, images: ImageBatch, positions: list[Tensor], windows: Windows) -> dict[str, ExpertScores]:
         """The network's answers for each window, (M, n) each; as many at once as the device is fast at."""
-        device, of = next(self.network.parameters()).device, windows.prompt.tolist()
+        device, of = self.device, windows.prompt.tolist()
+        if not of:
+            return no_answers(self.network.config, self.crops, device)
         at_once, parts = images_at_once(device), []
         for start in range(0, len(of), at_once):
             chosen, rows = of[start : start + at_once], slice(start, start + at_once)
@@ -244,7 +216,7 @@ class MoEAGIQAMetric(nn.Module):
         size = self.network.config.crop_size
         if given is None:
             return crop_positions(height, width, size, self.crops)
-        given = torch.as_tensor(given)
+        given = torch.as_tensor(given, device='cpu')
         if given.dim() != 2 or given.shape[1] != 2 or given.shape[0] == 0 or given.is_floating_point():
             raise ValueError(
                 f'crop_positions has shape {tuple(given.shape)} and type {given.dtype}: it must be a whole-number '
@@ -252,7 +224,7 @@ class MoEAGIQAMetric(nn.Module):
             )
         if self._is_graph and len(given) != self.crops:
             raise ValueError(f'crop_positions has {len(given)} crops: this ONNX graph takes {self.crops}.')
-        last = torch.tensor([max(height - size, 0), max(width - size, 0)])
+        last = torch.tensor([max(height - size, 0), max(width - size, 0)], device='cpu')
         if (given < 0).any() or (given > last).any():
             raise ValueError(
                 f'crop_positions has {given.tolist()}: in an image of {height} x {width} pixels a crop of {size} starts '
@@ -271,74 +243,48 @@ class MoEAGIQAMetric(nn.Module):
 
     def look_at(self, images: ImageBatch, positions: list[Tensor]) -> Features:
         """The encoders' features; those of the image that was looked at last are at hand for its next prompt."""
+        look = partial(self._encode, images, positions)
         alone = len(images) == 1 and images[0].dtype == torch.uint8  # as files are read; others are hardly seen twice
-        last = self._last  # another thread may change it
-        if alone and last is not None and all(map(torch.equal, last[0], (images[0], positions[0]))):
-            return last[1]
-        network = self.network
-        cut = zip(images, positions, strict=True)
+        return self.at_hand.image(images[0], positions[0], look) if alone and not self._learns else look()
+
+    def _encode(self, images: ImageBatch, positions: list[Tensor]) -> Features:
+        network, cut = self.network, zip(images, positions, strict=True)
         crops = torch.stack([take_crops(image, place, network.config.crop_size) for image, place in cut])
-        features = network.encode(crops, torch.stack([semantic_view(image, network.view_size) for image in images]))
-        if alone:
-            self._last = (images[0].clone(), positions[0]), features
-        return features
+        return network.encode(crops, torch.stack([semantic_view(image, network.view_size) for image in images]))
 
     def _read(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """The prompts' words (N, L2, E), each read by itself; those of prompts that were read lately are at hand."""
-        known, words = self._words, []  # another thread may take new ones
-        for row, prompt in enumerate(map(tuple, ids.tolist())):
-            read = known.get(prompt)
-            if read is None:
-                read = known[prompt] = self.network.semantic.words(ids[row : row + 1], mask[row : row + 1])
-            words.append(read)
-        for prompt in list(known)[:-PROMPTS_AT_HAND]:
-            known.pop(prompt, None)
-        return torch.cat(words)
+        """The prompts' words (N, L2, E)."""
+        words = self.network.semantic.words
+        return words(ids, mask) if self._learns else self.at_hand.read(ids, mask, words)
+
+    @property
+    def _learns(self) -> bool:
+        """Whether someone asks for gradients of the weights, which what is at hand has not."""
+        return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in self.network.parameters())
 
     def forget(self) -> None:
         """Drop what is at hand of the last image and prompts.
 
         Done by itself when weights change, but where they are changed through ``.data``, which leaves no trace.
         """
-        self._words: dict[tuple[int, ...], Tensor] = {}  # by their token ids
-        self._last: tuple[tuple[Tensor, Tensor], Features] | None = None
-        self._remembered = self._weights()
+        self.at_hand.forget()
 
-    def _weights(self) -> list[tuple]:
-        """What changes with the weights, their place and type, or whether gradients are kept."""
-        graph = torch.is_grad_enabled()
-        return [
-            (id(tensor), _version(tensor), tensor.device, tensor.dtype, graph) for tensor in self.network.parameters()
-        ]
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and scores come from."""
+        return next(self.network.parameters()).device
 
     @property
     def _wanted_dtype(self) -> torch.dtype:
-        return fast_dtype(next(self.network.parameters()).device) if self.dtype == 'auto' else DTYPES[self.dtype]
+        return fast_dtype(self.device) if self.dtype == 'auto' else DTYPES[self.dtype]
 
-    def _cast_encoders(self) -> None:
-        wanted = self._wanted_dtype, next(self.network.parameters()).device
+    @torch.inference_mode(False)
+    def _make_ready(self) -> None:
+        """Encoders in their type, everything in evaluation mode, nothing at hand that other weights have made."""
+        if self.network.training:
+            self.network.eval()
+        wanted = self._wanted_dtype, self.device
         if self._cast_to != wanted and not self._is_graph:
             self.network.cast_encoders(wanted[0])
             self._cast_to = wanted
-
-
-def _version(tensor: Tensor) -> int:
-    """How often a tensor was changed in place; one made in inference mode does not count it."""
-    return 0 if tensor.is_inference() else tensor._version
-
-
-def _joined(targets: dict[str, ExpertScores], windows: Windows) -> dict[str, ExpertScores]:
-    """The windows' answers (M, ...) as one per prompt (N, ...): the mean, weighted by tokens."""
-    counts = torch.bincount(windows.prompt).tolist()
-    if len(counts) == len(windows.prompt):
-        return targets
-    shares = windows.share.to(next(iter(targets.values())).score.device)
-
-    def mean(answers: Tensor) -> Tensor:
-        weighted = answers * shares.view(-1, *[1] * (answers.dim() - 1))
-        return torch.stack([part.sum(dim=0) for part in weighted.split(counts)])
-
-    return {
-        name: ExpertScores(mean(score), mean(gate), torch.stack([part[0] for part in chosen.split(counts)]))
-        for name, (score, gate, chosen) in targets.items()
-    }
+        self.at_hand.check(self.network)

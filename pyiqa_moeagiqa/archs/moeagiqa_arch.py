@@ -30,7 +30,7 @@ from .experts import ExpertScores, MixtureOfExperts
 from .fusion import Fusion
 from .hardware import fused_attention_pays
 from .matching import PromptMatching
-from .semantic import BertSemantic, BlipSemantic
+from .semantic import BertSemantic
 from .views import normalize
 
 
@@ -132,6 +132,8 @@ class MoEAGIQA(nn.Module):
     def _build_semantic_branch(self) -> None:
         config = self.config
         if config.semantic == 'blip':
+            from .blip import BlipSemantic
+
             self.semantic = BlipSemantic(**config.semantic_options)
             self.view_size = self.semantic.view_size
             self.view_mean, self.view_std = self.semantic.mean, self.semantic.std

@@ -1,8 +1,6 @@
-"""Semantic side: prompt tokens that have attended to the image (eq. 4).
+"""Semantic side: a prompt's tokens, and a BERT whose tokens attend to the image (eq. 4).
 
-Two text encoders with one interface: BLIP as ImageReward trained it, whose
-layers attend to its own ViT's tokens, and any BERT, whose last hidden state attends to the visual ViT's tokens in a
-small cross attention of its own.
+The other text encoder with the same interface is BLIP, ``archs/blip.py``.
 """
 
 import itertools
@@ -15,117 +13,28 @@ from typing import NamedTuple
 import torch
 from tokenizers import BertWordPieceTokenizer, Encoding
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel, BlipTextConfig, BlipVisionConfig
-from transformers.models.blip.modeling_blip import BlipVisionModel
-from transformers.models.blip.modeling_blip_text import BlipTextModel
 
+from .bert import Bert
 from .fusion import CrossAttention
 
 MOST_WINDOWS = 32  # of one prompt: about a thousand tokens
+UNKNOWN = '[UNK]'
 PAUSES = frozenset(',;.:!?|')
-CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-# ImageReward's BLIP: a ViT-L/16 at 224 pixels and a BERT-base with two more words, [DEC] and [ENC].
-BLIP_VISION = {
-    'hidden_size': 1024,
-    'intermediate_size': 4096,
-    'num_hidden_layers': 24,
-    'num_attention_heads': 16,
-    'image_size': 224,
-    'patch_size': 16,
-    'layer_norm_eps': 1e-6,
-    'hidden_act': 'gelu',
-}
-BLIP_TEXT = {
-    'vocab_size': 30524,
-    'hidden_size': 768,
-    'intermediate_size': 3072,
-    'num_hidden_layers': 12,
-    'num_attention_heads': 12,
-    'max_position_embeddings': 512,
-    'hidden_act': 'gelu',
-    'hidden_dropout_prob': 0.1,  # BERT's own, in training only
-    'attention_probs_dropout_prob': 0.1,
-    'is_decoder': True,  # builds the cross attention; the mask is the bidirectional one all the same
-    'bos_token_id': None,
-    'eos_token_id': None,
-    'sep_token_id': None,
-}
-
-
-class BlipSemantic(nn.Module):
-    """BLIP's image and text encoder, as ImageReward uses them.
-
-    Args:
-        vision: what differs from ``BLIP_VISION`` (transformers' BlipVisionConfig).
-        text: what differs from ``BLIP_TEXT`` (transformers' BlipTextConfig).
-
-    Shape:
-        pixels (N, 3, S, S) -> image features (N, 1 + patches, D);
-        token ids and mask (N, L2), image features -> (N, L2, width)
-
-    ``frozen_image_features`` and ``trained_image_features`` are the two halves of ``image_features``, before and after
-    the last layer that ``freeze`` has fixed.
-    """
-
-    def __init__(self, vision: dict | None = None, text: dict | None = None):
-        super().__init__()
-        vision_config = BlipVisionConfig(**BLIP_VISION | (vision or {}))
-        text_config = BlipTextConfig(**BLIP_TEXT | {'encoder_hidden_size': vision_config.hidden_size} | (text or {}))
-        self.vision = BlipVisionModel(vision_config)
-        self.text = BlipTextModel(text_config, add_pooling_layer=False)
-        self.width = text_config.hidden_size
-        self.view_size = vision_config.image_size
-        self.mean, self.std = CLIP_MEAN, CLIP_STD
-        self.frozen_layers = 0
-
-    @property
-    def encoders(self) -> list[nn.Module]:
-        """The parts that may run in half precision."""
-        return [self.vision, self.text]
-
-    def image_features(self, pixels: Tensor) -> Tensor:
-        return self.trained_image_features(self.frozen_image_features(pixels))
-
-    def frozen_image_features(self, pixels: Tensor) -> Tensor:
-        hidden = self.vision.embeddings(pixels.to(self.vision.dtype))
-        for layer in self.vision.encoder.layers[: self.frozen_layers]:
-            hidden = layer(hidden)
-        return hidden.float()
-
-    def trained_image_features(self, hidden: Tensor) -> Tensor:
-        hidden = hidden.to(self.vision.dtype)
-        for layer in self.vision.encoder.layers[self.frozen_layers :]:
-            hidden = layer(hidden)
-        return self.vision.post_layernorm(hidden).float()
-
-    def text_features(self, ids: Tensor, mask: Tensor, image: Tensor) -> Tensor:
-        image = image.to(self.text.dtype)
-        return self.text(ids, mask, encoder_hidden_states=image, is_decoder=False).last_hidden_state.float()
-
-    def freeze(self, share: float) -> list[nn.Module]:
-        """Fix the embeddings and the first ``share`` of both encoders' layers; returns what is now fixed."""
-        vision, text = self.vision.encoder.layers, self.text.encoder.layer
-        self.frozen_layers = round(share * len(vision))
-        first = [*vision[: self.frozen_layers], *text[: round(share * len(text))]]
-        frozen = [self.vision.embeddings, self.text.embeddings, *first]
-        for module in frozen:
-            module.requires_grad_(False)
-        return frozen
 
 
 class BertSemantic(nn.Module):
     """A BERT whose tokens attend, in one trained layer, to image tokens from the visual ViT.
 
     Args:
-        config: transformers' BertConfig as a dictionary; the vocabulary is BERT's uncased one.
+        options: what differs from BERT-base, as ``Bert`` takes it; the vocabulary is BERT's uncased one.
         image_width: channels of the image tokens.
         heads: heads of the cross attention.
     """
 
-    def __init__(self, config: dict, image_width: int, heads: int):
+    def __init__(self, options: dict, image_width: int, heads: int):
         super().__init__()
-        self.text = BertModel(BertConfig(**config), add_pooling_layer=False)
-        self.width = self.text.config.hidden_size
+        self.text = Bert(options)
+        self.width = self.text.width
         self.norm_image = nn.LayerNorm(image_width)
         self.attention = CrossAttention(self.width, image_width, heads)
         self.norm = nn.LayerNorm(self.width)
@@ -146,7 +55,7 @@ class BertSemantic(nn.Module):
 
     def words(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The prompt's tokens before they have attended to the image: (N, L2, width)."""
-        return self.text(ids, mask).last_hidden_state.float()
+        return self.text(ids, mask).float()
 
     def attend(self, words: Tensor, image: Tensor) -> Tensor:
         """The prompt's tokens after that: (N, L2, width)."""
@@ -163,16 +72,23 @@ def bert_tokenizer() -> BertWordPieceTokenizer:
 
 def tokenize(prompts: Sequence[str], length: int) -> tuple[Tensor, Tensor, list[int]]:
     """Prompts as token ids (N, length) and mask (N, length), padded with 0, and how many tokens of each were cut."""
-    ids = torch.zeros(len(prompts), length, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    cut = []
-    for row, encoding in enumerate(bert_tokenizer().encode_batch(list(prompts))):
+    rows, cut = [], []
+    for encoding in bert_tokenizer().encode_batch(list(prompts)):
         tokens = encoding.ids
-        kept = tokens if len(tokens) <= length else [*tokens[: length - 1], tokens[-1]]  # [SEP] stays the last one
-        ids[row, : len(kept)] = torch.tensor(kept)
-        mask[row, : len(kept)] = 1
-        cut.append(len(tokens) - len(kept))
-    return ids, mask, cut
+        rows.append(
+            tokens if len(tokens) <= length else [*tokens[: length - 1], tokens[-1]]
+        )  # [SEP] stays the last one
+        cut.append(len(tokens) - len(rows[-1]))
+    return *_padded(rows, length), cut
+
+
+def _padded(rows: list[list[int]], length: int) -> tuple[Tensor, Tensor]:
+    """Token ids and mask (N, length) from rows of ids, on the processor wherever else tensors are made by default."""
+    ids = torch.zeros(len(rows), length, dtype=torch.long, device='cpu')
+    mask = torch.zeros_like(ids)
+    for place, row in enumerate(rows):
+        ids[place, : len(row)], mask[place, : len(row)] = torch.tensor(row, device='cpu'), 1
+    return ids, mask
 
 
 def warn_of_cut_prompts(cut: Sequence[int], room: str) -> None:
@@ -182,6 +98,35 @@ def warn_of_cut_prompts(cut: Sequence[int], room: str) -> None:
             f'{sum(map(bool, cut))} of {len(cut)} prompts were cut (by {max(cut)} tokens at most) to {room}.',
             stacklevel=3,
         )
+
+
+def unknown_words(prompt: str) -> tuple[int, int]:
+    """How many words of a prompt the text encoder's vocabulary lacks, and how many there are; punctuation is none."""
+    encoding = bert_tokenizer().encode(prompt)
+    words = {}  # by number: whether it is unknown
+    for token, word, (start, end) in zip(encoding.tokens, encoding.word_ids, encoding.offsets, strict=True):
+        if token == UNKNOWN or (word is not None and any(map(str.isalnum, prompt[start:end]))):
+            words[word] = token == UNKNOWN
+    return sum(words.values()), len(words)
+
+
+def unknown_note(prompt: str) -> str | None:
+    """What there is to say of a prompt of which most words are unknown."""
+    unknown, words = unknown_words(prompt)
+    if 2 * unknown <= words:
+        return None
+    if unknown == words:
+        return 'no word of its prompt is known to the text encoder: the score says little about how the image fits it'
+    return f'{unknown} of {words} words of its prompt are unknown to the text encoder, which reads the others alone'
+
+
+def warn_of_unknown_words(prompts: Sequence[str]) -> None:
+    """Warn a metric's caller of prompts of which most words are unknown."""
+    notes = [(place, note) for place, note in enumerate(map(unknown_note, prompts)) if note]
+    if notes:
+        place, note = notes[0]
+        more = f' (and {len(notes) - 1} more)' if len(notes) > 1 else ''
+        warnings.warn(f'Image {place}: {note}{more}.', stacklevel=3)
 
 
 class Windows(NamedTuple):
@@ -201,6 +146,14 @@ class Windows(NamedTuple):
     cut: list[int]
 
 
+def one_window_each(ids: Tensor, mask: Tensor, cut: list[int]) -> Windows:
+    """What ``tokenize`` made, each prompt one window."""
+    count = len(cut)
+    return Windows(
+        ids, mask, torch.arange(count, device='cpu'), torch.ones(count, dtype=torch.float32, device='cpu'), cut
+    )
+
+
 def tokenize_windows(prompts: Sequence[str], length: int) -> Windows:
     """All of each prompt in as many windows as it needs, each [CLS] words [SEP] and none longer than ``length``.
 
@@ -216,11 +169,8 @@ def tokenize_windows(prompts: Sequence[str], length: int) -> Windows:
             prompt.append(number)
             share.append((end - start) / (ends[-1] - 1) if len(ends) > 1 else 1.0)
         cut.append(len(tokens) - 1 - ends[-1])
-    ids = torch.zeros(len(rows), length, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for place, row in enumerate(rows):
-        ids[place, : len(row)], mask[place, : len(row)] = torch.tensor(row), 1
-    return Windows(ids, mask, torch.tensor(prompt), torch.tensor(share), cut)
+    numbers = torch.tensor(prompt, dtype=torch.long, device='cpu')
+    return Windows(*_padded(rows, length), numbers, torch.tensor(share, dtype=torch.float32, device='cpu'), cut)
 
 
 def _window_ends(encoding: Encoding, room: int) -> Iterator[int]:

@@ -4,13 +4,13 @@ Both are pure functions of the image: where the crops lie follows from the image
 from a random generator, so that a score does not depend on what was scored before it.
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.v2.functional import (
     InterpolationMode,
     center_crop,
-    pil_to_tensor,
     resize,
     to_dtype,
     to_pil_image,
@@ -19,7 +19,7 @@ from torchvision.transforms.v2.functional import (
 # The R2 low-discrepancy sequence (M. Roberts, 2018): powers of the inverse plastic number cover the plane more
 # evenly than random numbers, and every prefix of the sequence is itself well spread. Index 0 is the centre.
 PLASTIC = 1.3247179572447460
-R2_STEP = torch.tensor([1 / PLASTIC, 1 / PLASTIC**2], dtype=torch.float64)
+R2_STEP = torch.tensor([1 / PLASTIC, 1 / PLASTIC**2], dtype=torch.float64, device='cpu')
 MAX_ASPECT = 4
 
 
@@ -32,9 +32,9 @@ def crop_positions(height: int, width: int, size: int, count: int) -> Tensor:
         >>> crop_positions(512, 512, 224, 2).tolist()
         [[144, 144], [73, 20]]
     """
-    index = torch.arange(count, dtype=torch.float64)[:, None]
+    index = torch.arange(count, dtype=torch.float64, device='cpu')[:, None]
     unit = (0.5 + index * R2_STEP) % 1
-    free = torch.tensor([max(height - size, 0), max(width - size, 0)])
+    free = torch.tensor([max(height - size, 0), max(width - size, 0)], device='cpu')
     return (unit * (free + 1)).long()
 
 
@@ -62,7 +62,8 @@ def semantic_view(image: Tensor, size: int) -> Tensor:
 def pillow_view(image: Tensor, size: int) -> Tensor:
     """What ``semantic_view`` gives of a uint8 image, but as Pillow resizes it: rounded to the 256 grey values, to the bit."""
     picture = resize(to_pil_image(_shortened(image).cpu()), [size], interpolation=InterpolationMode.BICUBIC)
-    return to_dtype(pil_to_tensor(center_crop(picture, [size, size])), torch.float32, scale=True)
+    pixels = np.array(center_crop(picture, [size, size]))  # (size, size, 3)
+    return to_dtype(torch.from_numpy(pixels).permute(2, 0, 1), torch.float32, scale=True)
 
 
 def _shortened(image: Tensor) -> Tensor:

@@ -35,10 +35,9 @@ def without_weights(make: Callable[[], Network]) -> Network:
     return network
 
 
-# transformers' text encoders keep these constants outside of their weights
+# BLIP's text encoder keeps this constant outside of its weights
 _CONSTANTS = {
     'position_ids': lambda shape: torch.arange(shape[-1]).expand(shape),
-    'token_type_ids': lambda shape: torch.zeros(shape, dtype=torch.long),
 }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..archs.ambient import plain_arithmetic
 from ..archs.images import ImageBatch
 from ..archs.metric_arch import Details, MoEAGIQAMetric
 from ..archs.moeagiqa_arch import Features, MoEAGIQA, mean_over_crops
@@ -130,10 +131,11 @@ def explain(metric: Any, image: Any, prompt: str) -> Explanation:
         raise ExplanationError(f'{len(images)} images were given: one at a time is explained.')
     _, details = net(images, [prompt], return_details=True)
     config, device = net.network.config, details.gate.device
-    features = net.look_at(images.to(device), list(details.crop_positions))
     words, unread = read_words(prompt, config.prompt_tokens)
     without = [' '.join(words[:n] + words[n + 1 :] + unread) for n in range(len(words))]
-    places, scores = _leave_out(net.network, features, [prompt, *without], net.target)
+    with plain_arithmetic(device):
+        features = net.look_at(images.to(device), list(details.crop_positions))
+        places, scores = _leave_out(net.network, features, [prompt, *without], net.target)
     names, boxes = _looked_at(images, details, net)
     return Explanation(
         image=images[0].cpu(),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..archs.hardware import images_at_once
 from ..archs.images import ImageBatch, read_image
-from ..archs.semantic import cut_words
+from ..archs.semantic import cut_words, unknown_note
 from .ahead import Notes, read_batches
 from .output import Key, ScoreFile
 from .result import Result, content_of, known_result, row_of
@@ -156,7 +156,7 @@ class Scorer:
             _Answer(
                 score,
                 {name: values[place] for name, values in targets.items()},
-                [_cut_note(seen[place].prompt, cut)] if (cut := details.cut_tokens[place]) else [],
+                _prompt_notes(seen[place].prompt, details.cut_tokens[place]),
             )
             for place, score in enumerate(scores.flatten().tolist())
         ]
@@ -168,6 +168,12 @@ class _Answer(NamedTuple):
     score: float
     scores: Mapping[str, float] = NO_NUMBERS
     notes: Sequence[str] = ()
+
+
+def _prompt_notes(prompt: str, cut: int) -> list[str]:
+    """What there is to say of how a prompt was read."""
+    notes = [_cut_note(prompt, cut) if cut else None, unknown_note(prompt)]
+    return [note for note in notes if note]
 
 
 def _cut_note(prompt: str, tokens: int) -> str:

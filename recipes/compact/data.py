@@ -61,10 +61,10 @@ class Words(nn.Module):
 
     def __init__(self, states: Tensor):
         super().__init__()
-        self.last_hidden_state = states
+        self.states = states
 
-    def forward(self, ids: Tensor, mask: Tensor) -> 'Words':
-        return Words(self.last_hidden_state[ids[:, 0]])
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return self.states[ids[:, 0]]
 
 
 def read_table(folder: Path) -> pd.DataFrame:
@@ -80,7 +80,7 @@ def load(folder: Path, cache: Path, network: MoEAGIQA) -> tuple[Data, Words]:
     numbers = table['prompt'].map({prompt: number for number, prompt in enumerate(prompts)})
     ids, mask, _ = tokenize(prompts, network.config.prompt_tokens)
     with torch.inference_mode():
-        states = torch.cat([network.semantic.text(*part).last_hidden_state for part in zip(ids.split(32), mask.split(32), strict=True)])  # fmt: skip
+        states = torch.cat([network.semantic.text(*part) for part in zip(ids.split(32), mask.split(32), strict=True)])  # fmt: skip
     number = torch.tensor(numbers.to_numpy())
     mos = torch.tensor(table[['mos_quality', 'mos_align']].to_numpy() / MOS_MAX).float()
     seen = load_features(folder, cache, network, table['name'].tolist())

@@ -44,7 +44,7 @@ def evaluate(network: MoEAGIQA, data: Data, rows: np.ndarray) -> dict[str, dict[
 def own_prompt(network: MoEAGIQA, data: Data, rows: np.ndarray) -> float:
     """How often an image is closer to its own prompt than to another of the same prompts."""
     seen = data.features('clean', rows)
-    words = network.semantic.text(data.ids(rows), data.mask[rows]).last_hidden_state
+    words = network.semantic.words(data.ids(rows), data.mask[rows])
     image, prompt = network.matching(network.summary(seen), words, data.mask[rows])
     cosine = image @ prompt.T
     return own_prompt_share(cosine.numpy(), data.prompt[rows].numpy())

@@ -73,7 +73,7 @@ class Lesson:
         self.view = Reduction(features.degradation[:, :1], hidden)
         self.crops = Reduction(features.degradation[:, 1:], hidden)
         summary, mos = network.summary(features), data.mos[rows]
-        prompts = mean_word(network.semantic.text.last_hidden_state, data.prompt_mask)
+        prompts = mean_word(network.semantic.text.states, data.prompt_mask)
         number = data.prompt[rows].numpy()
         embedding = match.unseen_embeddings(network.matching, summary, prompts, number, mos[:, 1], seed)
         match.fit(network.matching, summary, prompts, number, mos[:, 1])

@@ -12,9 +12,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from tiny import TINY_BLIP, config
 
+from pyiqa_moeagiqa.archs.at_hand import PROMPTS_AT_HAND
 from pyiqa_moeagiqa.archs.hardware import fast_dtype, fused_attention_pays
 from pyiqa_moeagiqa.archs.images import PromptError
-from pyiqa_moeagiqa.archs.metric_arch import PROMPTS_AT_HAND, MoEAGIQAMetric
+from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.archs.views import crop_positions
 from pyiqa_moeagiqa.checkpoints import Checkpoint, read, save
@@ -134,7 +135,7 @@ def test_prompts_at_hand_are_few(metric, picture):
     metric(picture, caption_list=[CAT])
     for number in range(PROMPTS_AT_HAND + 5):
         metric(picture, caption_list=[f'prompt {number}'])
-    assert len(metric.net._words) == PROMPTS_AT_HAND
+    assert len(metric.net.at_hand.words) == PROMPTS_AT_HAND
 
 
 @pytest.mark.parametrize('name', ['visual.blocks.0.mlp.fc1.bias', 'semantic.text.embeddings.LayerNorm.weight'])

@@ -14,11 +14,11 @@ import timm
 import torch
 from reference.weights_rule import fill, inputs
 
+from pyiqa_moeagiqa.archs.blip import BlipSemantic
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 from pyiqa_moeagiqa.archs.degradation import class_token, layer_features
 from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA
 from pyiqa_moeagiqa.archs.prior_arch import PriorRegressor
-from pyiqa_moeagiqa.archs.semantic import BlipSemantic
 from pyiqa_moeagiqa.checkpoints.names import from_image_reward, from_released_prior, from_released_regressor
 
 FOLDER = Path(__file__).parent.parent / 'reference'

@@ -202,6 +202,14 @@ def test_misuse_is_one_sentence(tiny_checkpoint, pictures, tmp_path):
         assert said in line
 
 
+def test_autocast_around_an_explanation_does_not_matter(metrics, pictures):
+    expected = explain(metrics['bert'], str(pictures / 'a.png'), PROMPT)
+    with torch.autocast('cpu', torch.bfloat16):
+        explanation = explain(metrics['bert'], str(pictures / 'a.png'), PROMPT)
+    assert explanation.word_shares == expected.word_shares
+    assert explanation.places.equal(expected.places)
+
+
 def test_a_graph_cannot_be_explained(metrics, monkeypatch):
     monkeypatch.setattr(metrics['bert'], 'network', torch.nn.Identity())  # in the place of ONNX Runtime's
     with pytest.raises(ExplanationError, match='an ONNX graph cannot be explained; give the checkpoint'):

@@ -1,0 +1,99 @@
+"""BLIP as ImageReward trained it: prompt tokens whose layers attend to the tokens of BLIP's own ViT (eq. 4).
+
+Li et al., 'BLIP: Bootstrapping Language-Image Pre-training for Unified Vision-Language Understanding and Generation', ICML 2022.
+It runs on transformers, whose import takes seconds: only what has a BLIP imports this file.
+"""
+
+from torch import Tensor, nn
+from transformers import BlipTextConfig, BlipVisionConfig
+from transformers.models.blip.modeling_blip import BlipVisionModel
+from transformers.models.blip.modeling_blip_text import BlipTextModel
+
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+# ImageReward's BLIP: a ViT-L/16 at 224 pixels and a BERT-base with two more words, [DEC] and [ENC].
+BLIP_VISION = {
+    'hidden_size': 1024,
+    'intermediate_size': 4096,
+    'num_hidden_layers': 24,
+    'num_attention_heads': 16,
+    'image_size': 224,
+    'patch_size': 16,
+    'layer_norm_eps': 1e-6,
+    'hidden_act': 'gelu',
+}
+BLIP_TEXT = {
+    'vocab_size': 30524,
+    'hidden_size': 768,
+    'intermediate_size': 3072,
+    'num_hidden_layers': 12,
+    'num_attention_heads': 12,
+    'max_position_embeddings': 512,
+    'hidden_act': 'gelu',
+    'hidden_dropout_prob': 0.1,  # BERT's own, in training only
+    'attention_probs_dropout_prob': 0.1,
+    'is_decoder': True,  # builds the cross attention; the mask is the bidirectional one all the same
+    'bos_token_id': None,
+    'eos_token_id': None,
+    'sep_token_id': None,
+}
+
+
+class BlipSemantic(nn.Module):
+    """BLIP's image and text encoder, as ImageReward uses them.
+
+    Args:
+        vision: what differs from ``BLIP_VISION`` (transformers' BlipVisionConfig).
+        text: what differs from ``BLIP_TEXT`` (transformers' BlipTextConfig).
+
+    Shape:
+        pixels (N, 3, S, S) -> image features (N, 1 + patches, D);
+        token ids and mask (N, L2), image features -> (N, L2, width)
+
+    ``frozen_image_features`` and ``trained_image_features`` are the two halves of ``image_features``, before and after
+    the last layer that ``freeze`` has fixed.
+    """
+
+    def __init__(self, vision: dict | None = None, text: dict | None = None):
+        super().__init__()
+        vision_config = BlipVisionConfig(**BLIP_VISION | (vision or {}))
+        text_config = BlipTextConfig(**BLIP_TEXT | {'encoder_hidden_size': vision_config.hidden_size} | (text or {}))
+        self.vision = BlipVisionModel(vision_config)
+        self.text = BlipTextModel(text_config, add_pooling_layer=False)
+        self.width = text_config.hidden_size
+        self.view_size = vision_config.image_size
+        self.mean, self.std = CLIP_MEAN, CLIP_STD
+        self.frozen_layers = 0
+
+    @property
+    def encoders(self) -> list[nn.Module]:
+        """The parts that may run in half precision."""
+        return [self.vision, self.text]
+
+    def image_features(self, pixels: Tensor) -> Tensor:
+        return self.trained_image_features(self.frozen_image_features(pixels))
+
+    def frozen_image_features(self, pixels: Tensor) -> Tensor:
+        hidden = self.vision.embeddings(pixels.to(self.vision.dtype))
+        for layer in self.vision.encoder.layers[: self.frozen_layers]:
+            hidden = layer(hidden)
+        return hidden.float()
+
+    def trained_image_features(self, hidden: Tensor) -> Tensor:
+        hidden = hidden.to(self.vision.dtype)
+        for layer in self.vision.encoder.layers[self.frozen_layers :]:
+            hidden = layer(hidden)
+        return self.vision.post_layernorm(hidden).float()
+
+    def text_features(self, ids: Tensor, mask: Tensor, image: Tensor) -> Tensor:
+        image = image.to(self.text.dtype)
+        return self.text(ids, mask, encoder_hidden_states=image, is_decoder=False).last_hidden_state.float()
+
+    def freeze(self, share: float) -> list[nn.Module]:
+        """Fix the embeddings and the first ``share`` of both encoders' layers; returns what is now fixed."""
+        vision, text = self.vision.encoder.layers, self.text.encoder.layer
+        self.frozen_layers = round(share * len(vision))
+        first = [*vision[: self.frozen_layers], *text[: round(share * len(text))]]
+        frozen = [self.vision.embeddings, self.text.embeddings, *first]
+        for module in frozen:
+            module.requires_grad_(False)
+        return frozen

@@ -1,0 +1,93 @@
+"""From the network's answers for crops and windows of prompts to what is said of each image."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .config import MoEAGIQAConfig
+from .experts import ExpertScores
+from .moeagiqa_arch import mean_over_crops
+from .semantic import Windows
+
+
+@dataclass
+class Details:
+    """How the scores came about, for one target.
+
+    Attributes:
+        scores: one (N, 1) tensor per target that the checkpoint has.
+        interval: (N, 2) per target, from where to where the MOS of 80 % of images lie that get such a score; empty for a
+            checkpoint that was not calibrated.
+        crop_scores: (N, n), before the mean; with ``view_is_crop`` (N, 1 + n), the view's first. Of a prompt in windows these
+            are means over windows, and so is ``gate``.
+        crop_positions: (N, n, 2) of (y, x).
+        gate: (N, n, experts) weights of all experts.
+        chosen: (N, n, k) experts that scored, best-weighted first; of a prompt in windows, those of its first one.
+        cut_tokens: per image, how many tokens of its prompt did not fit.
+    """
+
+    scores: dict[str, Tensor]
+    interval: dict[str, Tensor]
+    crop_scores: Tensor
+    crop_positions: Tensor
+    gate: Tensor
+    chosen: Tensor
+    cut_tokens: list[int]
+
+
+def details(
+    targets: dict[str, ExpertScores],
+    positions: Tensor,
+    windows: Windows,
+    config: MoEAGIQAConfig,
+    target: str,
+    info: dict[str, Any],
+) -> Details:
+    """``Details`` of the answers per image.
+
+    Args:
+        targets: one answer per image, (N, n) each.
+        positions: each image's crops, (N, n, 2).
+        windows: of the prompts.
+        config: the network's.
+        target: which the details are of.
+        info: the checkpoint's, which may hold intervals.
+    """
+    means = {name: mean_over_crops(answer.score, config) for name, answer in targets.items()}
+    errors = info.get('interval', {})
+    return Details(
+        scores=means,
+        interval={name: means[name] + means[name].new_tensor(errors[name]) for name in means if name in errors},
+        crop_scores=targets[target].score,
+        crop_positions=positions,
+        gate=targets[target].gate,
+        chosen=targets[target].chosen,
+        cut_tokens=windows.cut,
+    )
+
+
+def joined(targets: dict[str, ExpertScores], windows: Windows) -> dict[str, ExpertScores]:
+    """The windows' answers (M, ...) as one per prompt (N, ...): the mean, weighted by tokens."""
+    counts = torch.bincount(windows.prompt).tolist()
+    if len(counts) == len(windows.prompt):
+        return targets
+    shares = windows.share.to(next(iter(targets.values())).score.device)
+
+    def mean(answers: Tensor) -> Tensor:
+        weighted = answers * shares.view(-1, *[1] * (answers.dim() - 1))
+        return torch.stack([part.sum(dim=0) for part in weighted.split(counts)])
+
+    return {
+        name: ExpertScores(mean(score), mean(gate), torch.stack([part[0] for part in chosen.split(counts)]))
+        for name, (score, gate, chosen) in targets.items()
+    }
+
+
+def no_answers(config: MoEAGIQAConfig, crops: int, device: torch.device) -> dict[str, ExpertScores]:
+    """What is answered of no images."""
+    looks = 1 if config.branches == 'semantic' else crops + config.view_is_crop
+    empty = torch.zeros(0, looks, config.experts, device=device, dtype=torch.float32)
+    answer = ExpertScores(empty[..., 0], empty, empty[..., : config.top_k].long())
+    return dict.fromkeys(config.targets, answer)
