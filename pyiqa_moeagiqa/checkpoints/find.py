@@ -14,7 +14,7 @@ from typing import Any
 
 from ..whole_file import whole_file
 from .convert import read_weights
-from .file import CheckpointError, holds_image_reward, read, read_header, require_file
+from .file import CheckpointError, first_line, holds_image_reward, read, read_header, require_file
 
 EMBEDDED = 'moeagiqa'
 FULL_SIZE = ('moeagiqa-v1', 'moeagiqa-v2')
@@ -154,8 +154,3 @@ def _check(check: Check, path: Path, source: str) -> None:
         check(path)
     except CheckpointError as error:
         raise CheckpointError(str(error).replace(str(path), source, 1)) from None
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what an error says, to be quoted in a sentence."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')

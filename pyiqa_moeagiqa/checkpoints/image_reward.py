@@ -4,8 +4,8 @@ from pathlib import Path
 
 from ..archs.imagereward_arch import ImageReward
 from .convert import read_weights
-from .file import CheckpointError, holds_image_reward, is_ours, require_file
-from .find import IMAGE_REWARD_FILE, find, first_line, home
+from .file import CheckpointError, first_line, holds_image_reward, is_ours, require_file
+from .find import IMAGE_REWARD_FILE, find, home
 from .load import check_finite, check_names, without_weights
 from .names import from_image_reward, from_reward_head
 
