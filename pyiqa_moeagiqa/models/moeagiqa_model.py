@@ -20,7 +20,7 @@ from ..data.feature_cache import FeatureCache, as_features
 from ..distributed import gather
 from ..options import OptionError
 from .losses import matching_loss, ranking_loss
-from .run_options import check_datasets_fit, check_run, test_sets
+from .run_options import check_datasets_fit, test_sets
 from .training_model import TrainingModel
 
 OPTIMISTIC = (
@@ -47,8 +47,6 @@ class MoEAGIQAModel(TrainingModel):
     """
 
     def start(self, opt: Mapping[str, Any]) -> MoEAGIQA:
-        if self.is_train:
-            check_run(opt)
         if any(data.get('degrade') for data in opt['datasets'].values()):
             raise OptionError('datasets option degrade is true: it is for MoEAGIQAPriorModel, remove it.')
         network, self.info = start_network(opt['network'])
