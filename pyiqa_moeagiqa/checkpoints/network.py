@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from ..archs.moeagiqa_arch import MoEAGIQA
-from ..archs.semantic import bert_tokenizer
 from ..options import OptionError
 from .file import CheckpointError, first_line, read
 from .find import find
 from .load import network_with
 from .onnx_network import OnnxNetwork, load_graph
 from .start import complete
+
+WORDS = 30_522  # of BERT's uncased vocabulary
 
 
 def load_network(source: str | Path, crop_size: int | None = None) -> tuple[MoEAGIQA | OnnxNetwork, dict[str, Any]]:
@@ -48,7 +49,7 @@ def _require_room_for_prompts(network: MoEAGIQA) -> None:
         return
     embeddings = network.semantic.text.embeddings
     for table, needed, what in (
-        (embeddings.word_embeddings, bert_tokenizer().get_vocab_size(), 'words'),
+        (embeddings.word_embeddings, WORDS, 'words'),
         (embeddings.position_embeddings, network.config.prompt_tokens, 'places'),
     ):
         if table.num_embeddings < needed:
