@@ -67,8 +67,8 @@ def sources_of(frozen: Any, path: Path) -> dict[str, str]:
         raise CheckpointError('its header lacks their names or their fingerprint')
     noted = _noted(frozen['fingerprint'])
     return {
-        part: noted[part] if part in noted and not _is_gone(noted[part]) else _beside(source, path)
-        for part, source in (noted | dict(stated)).items()
+        part: source if noted and not _is_gone(source) else _beside(source, path)
+        for part, source in (noted or stated).items()
     }
 
 
