@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 LARGEST = 2**31 - 1  # of whole numbers: what torch, numpy and the sizes of tensors take for sure
+LONGEST_SHOWN = 500  # characters
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxdict, _BRIEF.maxlist, _BRIEF.maxtuple = 4, 12, 12, 12
 _BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = 200
@@ -19,9 +20,10 @@ class OptionError(ValueError):
 def shown(value: Any) -> str:
     """A value as an error shows it: what is large, deep or endless is cut."""
     try:
-        return _BRIEF.repr(value)
+        text = _BRIEF.repr(value)
     except ValueError:  # Python writes no whole number of more than 4,300 digits
         return 'a number of thousands of digits'
+    return text if len(text) <= LONGEST_SHOWN else f'{text[:LONGEST_SHOWN]}...'
 
 
 def check_keys(options: Mapping[str, Any], known: Iterable[str], where: str) -> None:
