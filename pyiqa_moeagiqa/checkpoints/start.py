@@ -156,6 +156,8 @@ def complete(checkpoint: Checkpoint, within: Within = ()) -> Checkpoint:
     try:
         weights = _frozen_weights(checkpoint, sources_of(frozen, checkpoint.path), within)
     except (ValueError, OSError) as error:
+        if within:
+            raise  # what asked for it says it once, for all of them
         raise CheckpointError(
             f'{checkpoint.path}: it holds trained tensors only, and the frozen ones cannot be had ({first_line(error)}): '
             f'{HOW_WHOLE}.'
@@ -173,7 +175,7 @@ def _frozen_weights(checkpoint: Checkpoint, sources: Mapping[str, str], within: 
     """All weights that the sources of a checkpoint's frozen tensors have for its network."""
     here = checkpoint.path.resolve()
     if here in within or len(within) == LONGEST_CHAIN:
-        raise CheckpointError('it starts from itself, or from too many others in a row')
+        raise CheckpointError(f'{here} starts from itself, or from too many others in a row')
     network, within = outline(checkpoint.config), (*within, here)
     if 'checkpoint' in sources:
         source = complete(read(find(sources['checkpoint'])), within)

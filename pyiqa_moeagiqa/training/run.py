@@ -106,7 +106,9 @@ def _result(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding='utf-8')))
     except (ValueError, TypeError):
-        raise OptionError(f'{path}: damaged; remove it, then the same command measures the best network again.') from None
+        raise OptionError(
+            f'{path}: damaged; remove it, then the same command measures the best network again.'
+        ) from None
 
 
 def _require_same_options(folder: Path, options: Mapping[str, Any]) -> None:

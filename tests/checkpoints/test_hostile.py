@@ -51,6 +51,8 @@ VIT, TEXT = TINY['visual_options'], TINY['semantic_options']
         {'semantic_options': TEXT | {'max_position_embeddings': 2**40}},
         {'semantic_options': TEXT | {'max_position_embeddings': 2}},
         {'semantic_options': TEXT | {'hidden_act': 'x'}},
+        {'semantic_options': TEXT | {'hidden_size': 33}},
+        {'visual_options': VIT | {'colour': 3}},
     ],
     ids=str,
 )
