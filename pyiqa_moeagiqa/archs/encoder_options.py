@@ -9,7 +9,7 @@ from typing import Any
 
 from ..options import FLAG, MAPPING, Rule, check, number, one_of, whole
 
-DEEPEST = 512  # layers; the deepest published encoders have a tenth of it
+DEEPEST = 128  # layers; the deepest published ViTs have 48
 WIDEST = 65_536  # channels, words' places and the like
 WORDS = 1_000_000
 SIDE = 4_096  # pixels

@@ -1,10 +1,10 @@
 """Weights put into a network, strictly: what is missing, extra or misshapen is listed by name."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -85,6 +85,8 @@ def network_with(config: MoEAGIQAConfig, weights: dict[str, Tensor], source: Pat
         CheckpointError: listing the tensors that are missing, extra or misshapen.
         OptionError: for a configuration that no network can have.
     """
+    for layers in (config.experts, *encoder_layers(config.visual_options), *encoder_layers(config.semantic_options)):
+        require_layers(layers, weights)
     sizes = outline(config)
     fitted = fit_crop_size(sizes, weights)
     check_names(fitted, sizes.state_dict(), source)
@@ -93,6 +95,21 @@ def network_with(config: MoEAGIQAConfig, weights: dict[str, Tensor], source: Pat
     network.load_state_dict(fitted, assign=True)
     network.find_shared_trunk()
     return network
+
+
+def require_layers(count: int, weights: dict[str, Tensor]) -> None:
+    """Raise an OptionError for more layers or experts than there are tensors, before each is made."""
+    if count > len(weights):
+        raise OptionError(f'MoE-AGIQA: a network of {count} layers or experts has more than {len(weights)} tensors')
+
+
+def encoder_layers(options: Mapping[str, Any]) -> Iterator[int]:
+    """The numbers of layers that an encoder's options name."""
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from encoder_layers(value)
+        elif name in ('depth', 'num_hidden_layers'):
+            yield value
 
 
 def load_weights(network: MoEAGIQA, weights: dict[str, Tensor], source: Path | str) -> None:

@@ -20,6 +20,7 @@ from ..whole_file import whole_file
 from .file import CheckpointError
 from .find import EMBEDDED, FULL_SIZE, home
 
+MOST_NOTES = 15  # of earlier places
 NAMED = ('timm', EMBEDDED, *FULL_SIZE)
 
 
@@ -42,41 +43,44 @@ def portable(weights: Mapping[str, str]) -> dict[str, str]:
 
 
 def note_sources(print_of_frozen: str, sources: Mapping[str, str]) -> None:
-    """Remember where this user's training has its frozen tensors from.
+    """Remember where this user's training has its frozen tensors from, beside where it had them before.
 
     Raises:
         OSError: where the folder of installed checkpoints cannot be written.
     """
+    known = [noted for noted in _noted(print_of_frozen) if noted != sources][-MOST_NOTES:]
     with whole_file(_note(print_of_frozen)) as part:
-        part.write_text(json.dumps(dict(sources)), encoding='utf-8')
+        part.write_text(json.dumps([*known, dict(sources)]), encoding='utf-8')
 
 
 def _note(print_of_frozen: str) -> Path:
     return home() / 'frozen' / f'{print_of_frozen}.json'
 
 
-def sources_of(frozen: Any, path: Path) -> dict[str, str]:
-    """Where the frozen tensors of the checkpoint at ``path`` may be read, from its header's ``frozen``.
+def places_of(frozen: Any, path: Path) -> list[dict[str, str]]:
+    """Where the frozen tensors of the checkpoint at ``path`` may be, from its header's ``frozen``: to be tried in this order.
 
     Raises:
-        CheckpointError: for a header that names no such place.
+        CheckpointError: for a header that names no place or no fingerprint.
     """
     stated = frozen.get('weights') if isinstance(frozen, Mapping) else None
-    known = isinstance(stated, Mapping) and all(isinstance(source, str) for source in stated.values())
+    known = isinstance(stated, Mapping) and stated and all(isinstance(source, str) for source in stated.values())
     if not known or not re.fullmatch('[0-9a-f]{64}', str(frozen.get('fingerprint'))):
         raise CheckpointError('its header lacks their names or their fingerprint')
-    noted = _noted(frozen['fingerprint'])
-    return {
-        part: source if noted and not _is_gone(source) else _beside(source, path)
-        for part, source in (noted or stated).items()
-    }
-
-
-def _noted(print_of_frozen: str) -> dict[str, str]:
+    there = [noted for noted in _noted(frozen['fingerprint']) if not any(map(_is_gone, noted.values()))]
     try:
-        return dict(json.loads(_note(print_of_frozen).read_text(encoding='utf-8')))
+        return [*there, {part: _beside(source, path) for part, source in stated.items()}]
+    except CheckpointError:
+        if not there:
+            raise
+        return there
+
+
+def _noted(print_of_frozen: str) -> list[dict[str, str]]:
+    try:
+        return [dict(sources) for sources in json.loads(_note(print_of_frozen).read_text(encoding='utf-8'))]
     except (OSError, ValueError, TypeError):
-        return {}
+        return []
 
 
 def _is_gone(source: str) -> bool:

@@ -13,9 +13,9 @@ from ..options import OptionError, check_keys
 from .convert import download_timm, drop_unused_layers, read_weights
 from .file import Checkpoint, CheckpointError, first_line, is_ours, read
 from .find import EMBEDDED, FULL_SIZE, find
-from .load import check_finite, check_names, fit_crop_size, fit_vit, network_with, outline
+from .load import check_finite, check_names, fit_crop_size, fit_vit, network_with, outline, require_layers
 from .names import Weights, from_image_reward
-from .partial import fingerprint, sources_of
+from .partial import fingerprint, places_of
 
 LONGEST_CHAIN = 8  # of runs that each start from the one before
 Within = tuple[Path, ...]
@@ -154,21 +154,34 @@ def complete(checkpoint: Checkpoint, within: Within = ()) -> Checkpoint:
     if not frozen:
         return checkpoint
     try:
-        weights = _frozen_weights(checkpoint, sources_of(frozen, checkpoint.path), within)
+        weights = _first_that_fits(checkpoint, frozen, within)
     except (ValueError, OSError) as error:
         if within:
             raise  # what asked for it says it once, for all of them
         raise CheckpointError(
-            f'{checkpoint.path}: it holds trained tensors only, and the frozen ones cannot be had ({first_line(error)}): '
-            f'{HOW_WHOLE}.'
+            f'{checkpoint.path}: it holds trained tensors only, and the frozen ones {first_line(error)}: {HOW_WHOLE}.'
         ) from None
-    weights = {name: tensor for name, tensor in weights.items() if name not in checkpoint.weights}
-    if fingerprint(weights) != frozen['fingerprint']:
-        named = ', '.join(f'{part} {source}' for part, source in frozen['weights'].items())
-        raise CheckpointError(
-            f'{checkpoint.path}: it holds trained tensors only, and the frozen ones have changed since ({named}): {HOW_WHOLE}.'
-        )
     return replace(checkpoint, weights=weights | checkpoint.weights)
+
+
+def _first_that_fits(checkpoint: Checkpoint, frozen: Mapping[str, Any], within: Within) -> Weights:
+    """The frozen tensors from the first place that has those which training had."""
+    failed: list[str] = []
+    try:
+        places = places_of(frozen, checkpoint.path)
+    except CheckpointError as error:
+        raise CheckpointError(f'cannot be had ({first_line(error)})') from None
+    for sources in places:
+        try:
+            weights = _frozen_weights(checkpoint, sources, within)
+        except (ValueError, OSError) as error:
+            failed.append(f'cannot be had ({first_line(error)})')
+            continue
+        weights = {name: tensor for name, tensor in weights.items() if name not in checkpoint.weights}
+        if fingerprint(weights) == frozen['fingerprint']:
+            return weights
+        failed.append(f'have changed since ({", ".join(f"{part} {source}" for part, source in sources.items())})')
+    raise CheckpointError(failed[0])
 
 
 def _frozen_weights(checkpoint: Checkpoint, sources: Mapping[str, str], within: Within) -> Weights:
@@ -176,6 +189,7 @@ def _frozen_weights(checkpoint: Checkpoint, sources: Mapping[str, str], within: 
     here = checkpoint.path.resolve()
     if here in within or len(within) == LONGEST_CHAIN:
         raise CheckpointError(f'{here} starts from itself, or from too many others in a row')
+    require_layers(checkpoint.config.experts, checkpoint.weights)
     network, within = outline(checkpoint.config), (*within, here)
     if 'checkpoint' in sources:
         source = complete(read(find(sources['checkpoint'])), within)
