@@ -1,13 +1,29 @@
 """Options checked: an unknown name gets a hint at the nearest right one, a wrong value says what is allowed."""
 
 import difflib
-import math
+import reprlib
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
+
+LARGEST = 2**31 - 1  # of whole numbers: what torch, numpy and the sizes of tensors take for sure
+LONGEST_SHOWN = 500  # characters
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel, _BRIEF.maxdict, _BRIEF.maxlist, _BRIEF.maxtuple = 4, 12, 12, 12
+_BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = 200
 
 
 class OptionError(ValueError):
     """An option that cannot be used: the message names it, its value and the remedy."""
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: what is large, deep or endless is cut."""
+    try:
+        text = _BRIEF.repr(value)
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return 'a number of thousands of digits'
+    return text if len(text) <= LONGEST_SHOWN else f'{text[:LONGEST_SHOWN]}...'
 
 
 def check_keys(options: Mapping[str, Any], known: Iterable[str], where: str) -> None:
@@ -15,9 +31,9 @@ def check_keys(options: Mapping[str, Any], known: Iterable[str], where: str) -> 
     known = list(known)
     for name in options:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
+            near = difflib.get_close_matches(shown(name).strip("'"), known, n=1)
             hint = f'did you mean {near[0]!r}?' if near else f'known are {", ".join(known)}.'
-            raise OptionError(f'Unknown {where} option {name!r}: {hint}')
+            raise OptionError(f'Unknown {where} option {shown(name)}: {hint}')
 
 
 class Rule(NamedTuple):
@@ -28,7 +44,9 @@ class Rule(NamedTuple):
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max  # NaN and infinity are not, nor is a whole number that no float can hold
 
 
 def number(low: float, high: float = float('inf')) -> Rule:
@@ -39,16 +57,19 @@ def number(low: float, high: float = float('inf')) -> Rule:
     )
 
 
-def whole(low: int) -> Rule:
-    """A whole number of at least ``low``."""
-    return Rule(lambda value: _is_number(value) and isinstance(value, int) and value >= low, f'a whole number of at least {low}')  # fmt: skip
+def whole(low: int, high: int = LARGEST) -> Rule:
+    """A whole number within two bounds, both allowed."""
+    bounds = f'of at least {low} (and below 2^31)' if high == LARGEST else f'from {low} to {high}'
+    return Rule(lambda value: type(value) is int and low <= value <= high, f'a whole number {bounds}')
 
 
 def one_of(*values: Any) -> Rule:
     """One of some values; True and 1 are told apart."""
     known = [(type(value), value) for value in values]
-    shown = [str(value).lower() if isinstance(value, bool) else repr(value) for value in values]
-    return Rule(lambda value: (type(value), value) in known, ', '.join(shown[:-1]) + f' or {shown[-1]}')
+    names = [str(value).lower() if isinstance(value, bool) else repr(value) for value in values]
+    return Rule(
+        lambda value: (type(value), value) in known, ' or '.join(filter(None, (', '.join(names[:-1]), names[-1])))
+    )
 
 
 def list_of(rule: Rule) -> Rule:
@@ -86,11 +107,11 @@ def check(options: Any, rules: Mapping[str, Rule], where: str, required: Iterabl
         required: the options that must be there.
     """
     if not isinstance(options, Mapping):
-        raise OptionError(f'{where} is {options!r}: it must be {MAPPING.allowed}.')
+        raise OptionError(f'{where} is {shown(options)}: it must be {MAPPING.allowed}.')
     check_keys(options, rules, where)
     for name in required:
         if options.get(name) is None:
             raise OptionError(f'{where} option {name} is missing: it must be {rules[name].allowed}.')
     for name, value in options.items():
         if not rules[name].met(value):
-            raise OptionError(f'{where} option {name} is {value!r}: it must be {rules[name].allowed}.')
+            raise OptionError(f'{where} option {name} is {shown(value)}: it must be {rules[name].allowed}.')

@@ -37,6 +37,12 @@ def columns(monkeypatch):
     return lambda count: monkeypatch.setenv('COLUMNS', str(count))
 
 
+@pytest.fixture(scope='session', autouse=True)
+def _home_of_its_own(tmp_path_factory) -> None:
+    """Nothing that is installed on this machine is seen, and nothing is noted there."""
+    os.environ['MOEAGIQA_HOME'] = str(tmp_path_factory.mktemp('moeagiqa-home'))
+
+
 @pytest.fixture(scope='session')
 def real_data() -> Path:
     """The folder that the environment variable MOEAGIQA_DATA names; tests that need it are skipped without."""

@@ -3,19 +3,34 @@
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from ..options import OptionError, check_keys
+from ..options import OptionError, Rule, check_keys, number, one_of, shown, whole
+from .encoder_options import SIDE, WIDEST, check_semantic_options, check_visual_name, check_visual_options
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TARGETS = ('quality', 'alignment', 'authenticity')
 
 _TYPES = {int: int, bool: bool, str: str, float: (int, float)}
 _LISTS = {
-    'layers': (int, 'a list of layer numbers, as in [5, 6, 7, 8]'),
-    'pixel_mean': ((int, float), 'a list of three numbers, for red, green and blue'),
-    'pixel_std': ((int, float), 'a list of three numbers, for red, green and blue'),
-    'targets': (str, "a list of names, as in ['quality']"),
+    'layers': (whole(1), 'a list of layer numbers, as in [5, 6, 7, 8]'),
+    'pixel_mean': (number(-1000, 1000), 'a list of three numbers, for red, green and blue'),
+    'pixel_std': (number(1e-4, 1000), 'a list of three numbers above 0, for red, green and blue'),
+    'targets': (one_of(*TARGETS), f"a list of names, as in ['quality'], of {', '.join(TARGETS)}, each once"),
 }
 _TYPE_NAMES = {int: 'a whole number', bool: 'true or false', str: 'text', float: 'a number'}
+# Beyond these nobody has trained a network; without bounds one number in a file would take all memory.
+_BOUNDS: dict[str, Rule] = {
+    'channels': whole(4, WIDEST),
+    'hidden': whole(1, WIDEST),
+    'heads': whole(1, WIDEST),
+    'experts': whole(1, 1024),
+    'matching': whole(0, WIDEST),
+    'token_pool': whole(1, SIDE),
+    'crop_size': whole(1, SIDE),
+    'crops': whole(1, 1024),
+    'prompt_tokens': whole(3, 512),
+    'frozen_share': number(0, 1),
+}
+MOST_PIXELS = 2**26  # of all crops of an image; 15 crops of 384 pixels are a thirtieth of it
 
 
 @dataclass(frozen=True)
@@ -80,46 +95,49 @@ class MoEAGIQAConfig:
     def __post_init__(self):
         self._check_types()
         self._check_lists()
+        for name, rule in _BOUNDS.items():
+            self._require(name, rule.met(getattr(self, name)), rule.allowed)
+        self._check_encoders()
+        self._check_sizes()
+        reads_both = self.semantic == 'bert' and self.branches == 'both'
+        self._require(
+            'view_is_crop', reads_both or not self.view_is_crop, "false unless semantic is 'bert' and branches 'both'"
+        )
+
+    def _check_encoders(self) -> None:
         self._require('branches', self.branches in ('both', 'visual', 'semantic'), "'both', 'visual' or 'semantic'")
         self._require('semantic', self.semantic in ('blip', 'bert'), "'blip' or 'bert'")
-        self._require('experts', self.experts >= 1, 'at least 1')
+        self._require('visual', check_visual_name(self.visual), "timm's name of a ViT")
+        check_visual_options(self.visual_options)
+        check_semantic_options(self.semantic_options, self.semantic)
+        self._require('layers', list(self.layers) == sorted(self.layers), 'ascending layer numbers, the first is 1')
+
+    def _check_sizes(self) -> None:
         self._require('top_k', 1 <= self.top_k <= self.experts, f'from 1 to experts ({self.experts})')
-        self._require('crops', self.crops >= 1, 'at least 1')
-        self._require('crop_size', self.crop_size >= 1, 'at least 1')
-        self._require('prompt_tokens', 3 <= self.prompt_tokens <= 512, 'from 3 to 512')
-        self._require('frozen_share', 0 <= self.frozen_share <= 1, 'from 0 to 1')
+        most = MOST_PIXELS // self.crop_size**2
+        self._require('crops', self.crops <= most, f'at most {most} of {self.crop_size} pixels')
         self._require('dropout', 0 <= self.dropout < 1, 'at least 0 and below 1')
         self._require('channels', self.channels % self.heads == 0, f'a multiple of heads ({self.heads})')
-        ascending = self.layers and self.layers[0] >= 1 and list(self.layers) == sorted(set(self.layers))
-        self._require('layers', ascending, 'ascending layer numbers, the first is 1')
-        self._require('token_pool', self.token_pool >= 1, 'at least 1')
         self._require(
             'matching',
             self.matching == 0 or self.reads_image_with_visual,
             "0 unless semantic is 'bert' and branches is not 'visual'",
         )
-        whole = self.semantic == 'bert' and self.branches == 'both'
-        self._require(
-            'view_is_crop', whole or not self.view_is_crop, "false unless semantic is 'bert' and branches 'both'"
-        )
-        known = self.targets and set(self.targets) <= set(TARGETS)
-        self._require('targets', known, f'one or more of {", ".join(TARGETS)}')
 
     def _check_types(self) -> None:
         for f in fields(self):
             value, wanted = getattr(self, f.name), _TYPES.get(f.type)
-            whole = wanted is int and not isinstance(value, bool)
-            if wanted is not None and not (isinstance(value, wanted) and (whole or wanted is not int)):
+            is_whole = wanted is int and not isinstance(value, bool)
+            if wanted is not None and not (isinstance(value, wanted) and (is_whole or wanted is not int)):
                 self._require(f.name, False, _TYPE_NAMES[f.type])
 
     def _check_lists(self) -> None:
-        for name, (kind, allowed) in _LISTS.items():
+        for name, (rule, allowed) in _LISTS.items():
             values = getattr(self, name)
-            is_list = isinstance(values, list | tuple) and all(
-                isinstance(value, kind) and not isinstance(value, bool) for value in values
-            )
-            whole = not name.startswith('pixel_') or (is_list and len(values) == 3)
-            self._require(name, is_list and whole, allowed)
+            met = isinstance(values, list | tuple) and len(values) > 0 and all(map(rule.met, values))
+            if met:
+                met = len(values) == 3 if name.startswith('pixel_') else len(set(values)) == len(values)
+            self._require(name, met, allowed)
             object.__setattr__(self, name, tuple(values))
 
     @property
@@ -136,7 +154,7 @@ class MoEAGIQAConfig:
 
     def _require(self, name: str, met: bool, allowed: str) -> None:
         if not met:
-            raise OptionError(f'MoE-AGIQA option {name} is {getattr(self, name)!r}: it must be {allowed}.')
+            raise OptionError(f'MoE-AGIQA option {name} is {shown(getattr(self, name))}: it must be {allowed}.')
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> 'MoEAGIQAConfig':

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from ..archs.config import MoEAGIQAConfig
-from .file import Checkpoint, CheckpointError, require_file, save
-from .load import build_network, check_names, fit_crop_size
+from ..options import shown
+from ..whole_file import require_place
+from .file import Checkpoint, CheckpointError, first_line, require_file, save
+from .load import check_names, fit_crop_size, outline
 from .names import Weights, from_image_reward, from_released_regressor, from_timm, without_data_parallel
 
 REWARD, REGRESSOR, PRIOR = 'reward_model_state_dict', 'regressor_model_state_dict', 'vit_model_state_dict'
@@ -40,6 +42,7 @@ def convert_released(
         CheckpointError: for a file that is missing or damaged, that could run code, or whose tensors do not make up
             the network: missing, extra and misshapen ones are listed.
     """
+    require_place(Path(output))
     released = read_torch(finetuned, (REWARD, REGRESSOR))
     trained = from_released_regressor(tensors(released[REGRESSOR])) | from_image_reward(tensors(released[REWARD]))
     config = _configuration(config, trained, finetuned, prior)
@@ -80,7 +83,7 @@ def _configuration(
 
 def _join(parts: Mapping[str, tuple[str | Path, Weights]], config: MoEAGIQAConfig) -> Weights:
     """The whole network's weights, each file checked against the part of the network that it is to fill."""
-    network = build_network(config)
+    network = outline(config)
     joined: Weights = {}
     for part, (source, weights) in parts.items():
         weights = fit_crop_size(network, weights)
@@ -147,14 +150,21 @@ def read_torch(path: str | Path, keys: tuple[str, ...] = ()) -> dict[str, Any]:
         )
     for key in keys:
         if not isinstance(state.get(key), Mapping):
-            there = ', '.join(map(repr, list(state)[:5]))
+            there = ', '.join(map(shown, list(state)[:5]))
             raise CheckpointError(f'{path}: lacks {key!r} (it holds {there}); give the file that has it.')
     return dict(state)
 
 
 def tensors(state: Mapping[str, Any]) -> Weights:
-    """The tensors of a state dictionary in float32, under their names without DataParallel's prefix."""
-    found = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    """The tensors of a state dictionary in float32, under their names without DataParallel's prefix.
+
+    Raises:
+        CheckpointError: for one that is larger than what is stored of it, as a repeated number is, or is stored sparsely.
+    """
+    found = {name: value for name, value in state.items() if isinstance(value, Tensor) and isinstance(name, str)}
+    for name, value in found.items():
+        if value.layout != torch.strided or value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise CheckpointError(f'{shown(name)}: its numbers are not stored one by one; get the file again.')
     floats = {name: value.float() if value.is_floating_point() else value for name, value in found.items()}
     return without_data_parallel(floats)
 
@@ -163,13 +173,15 @@ def read_weights(path: str | Path) -> Weights:
     """A flat dictionary of tensors from .safetensors or a PyTorch file; raises as ``read_torch`` does."""
     path = Path(path).expanduser()
     if path.suffix == '.safetensors' and path.is_file():
-        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         try:
             return tensors(load_file(path))
-        except SafetensorError as error:
-            raise CheckpointError(f'{path}: cut short or no safetensors file ({error}); copy it again.') from None
+        except CheckpointError:
+            raise
+        except Exception as error:  # of a type that torch does not have, safetensors raises whatever it stumbles over
+            reason = first_line(error)
+            raise CheckpointError(f'{path}: cut short or no safetensors file ({reason}); copy it again.') from None
     state = read_torch(path)
     for key in ('state_dict', 'model', 'params', PRIOR):
         if isinstance(state.get(key), Mapping):
@@ -188,7 +200,6 @@ def download_timm(name: str) -> Weights:
     try:
         return timm.create_model(name, pretrained=True, num_classes=0).state_dict()
     except Exception as error:  # timm passes on whatever its hub client raises
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')
         raise CheckpointError(
-            f'timm weights {name}: they could not be downloaded ({reason}); give their file instead.'
+            f'timm weights {name}: they could not be downloaded ({first_line(error)}); give their file instead.'
         ) from None

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..archs.moeagiqa_arch import MoEAGIQA, mean_over_crops
 from ..archs.semantic import tokenize
 from ..options import OptionError
-from ..whole_file import whole_file
+from ..whole_file import require_place, whole_file
 from .file import header
 from .find import find
 from .network import load_network
@@ -63,6 +63,7 @@ def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = No
         import onnxscript  # noqa: F401  (torch.onnx needs it)
     except ImportError:
         raise OptionError('The export needs onnxscript; install it with pip install onnxscript.') from None
+    require_place(output)
     network, info = load_network(find(weights))
     if not isinstance(network, MoEAGIQA):
         raise OptionError(f'{weights}: it is exported already; copy it.')

@@ -6,6 +6,7 @@ are float32 again after reading. Nothing in such a file can run.
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from ..archs.config import TARGETS, MoEAGIQAConfig
 from ..options import RANGE, check
+from ..tree import check_tree
 from ..whole_file import whole_file
 
 FORMAT = 'moeagiqa-1'
@@ -118,8 +120,13 @@ def read(path: Path | str) -> Checkpoint:
     """
     path = Path(path)
     config, info = read_header(path)
-    with safe_open(path, framework='pt') as file:
-        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    try:
+        with safe_open(path, framework='pt') as file:
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except Exception as error:  # of a type that torch does not have, safetensors raises whatever it stumbles over
+        raise CheckpointError(
+            f'{path}: its tensors cannot be read ({first_line(error)}); get the file again.'
+        ) from None
     scales = {name for name in stored if name.endswith(SCALE) and name.removesuffix(SCALE) in stored}
     weights = {name: _decode(name, stored, path) for name in stored if name not in scales}
     return Checkpoint(config, weights, info, path)
@@ -127,12 +134,15 @@ def read(path: Path | str) -> Checkpoint:
 
 def _decode(name: str, stored: dict[str, Tensor], path: Path) -> Tensor:
     """One tensor as float32, from what ``_encode`` made of it."""
-    tensor = stored[name].float()
-    if stored[name].dtype == torch.int8:
+    kind = stored[name].dtype
+    tensor = stored[name] if kind.is_complex else stored[name].float()
+    if kind == torch.int8:
         scale = stored.get(name + SCALE)
-        if scale is None or scale.shape != (len(tensor), 1):
+        if tensor.dim() != 2 or scale is None or scale.shape != (len(tensor), 1) or not scale.is_floating_point():
             raise CheckpointError(f'{path}: {name} is int8 and lacks its scale per row; get the file again.')
-        tensor = tensor * scale
+        tensor = tensor * scale.float()
+    elif not kind.is_floating_point:
+        raise CheckpointError(f'{path}: {name} holds {kind}, which no weights are; get the file again.')
     # One pass over all values, where isfinite takes several; NaN is the lowest and the highest of what it is among.
     if tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all():
         raise CheckpointError(f'{path}: {name} has NaN or infinite values; train or download the file again.')
@@ -154,12 +164,14 @@ def parse_header(metadata: Mapping[str, str], path: Path) -> tuple[MoEAGIQAConfi
         )
     try:
         options, info = json.loads(metadata['config']), json.loads(metadata.get('info', '{}'))
+        check_tree([options, info])
         newer = _newer_than_this_version(metadata['format'], options)
         config = None if newer else MoEAGIQAConfig.from_options(options)
         _check_interval(info)
+    except RecursionError:
+        raise CheckpointError(f'{path}: its header is nested without end; get the file again.') from None
     except (KeyError, TypeError, ValueError) as error:
-        reason = str(error).rstrip('.')
-        raise CheckpointError(f'{path}: its header cannot be used ({reason}); get the file again.') from None
+        raise CheckpointError(f'{path}: its header cannot be used ({first_line(error)}); get the file again.') from None
     if newer:
         raise CheckpointError(f'{path}: from a newer version (its header has {newer}); update pyiqa-moeagiqa.')
     return config, info if isinstance(info, dict) else {}
@@ -207,8 +219,15 @@ def require_file(path: Path) -> None:
     """Raise a CheckpointError for a path where there is no file."""
     if path.is_dir():
         raise CheckpointError(f'{path}: a folder, not a file; give the file in it.')
+    if not path.is_file() and os.path.lexists(path):
+        raise CheckpointError(f'{path}: a pipe, a device or a dead link, not a file; give a file.')
     if not path.is_file():
         raise CheckpointError(f'{path}: there is no such file; check its name and folder.')
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, to be quoted in a sentence."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')[:300]
 
 
 def is_ours(path: Path | str) -> bool:

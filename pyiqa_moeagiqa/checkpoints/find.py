@@ -1,25 +1,20 @@
 """Where checkpoints are: the embedded one, installed ones, a local file, https:// and hf://."""
 
 import hashlib
-import http.client
 import os
 import shutil
-import urllib.error
 import urllib.parse
-import urllib.request
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from ..whole_file import whole_file
 from .convert import read_weights
-from .file import CheckpointError, holds_image_reward, read, read_header, require_file
+from .download import Check, download, named, require_promised
+from .file import CheckpointError, first_line, holds_image_reward, read, read_header, require_file
 
 EMBEDDED = 'moeagiqa'
 FULL_SIZE = ('moeagiqa-v1', 'moeagiqa-v2')
 IMAGE_REWARD_FILE = 'ImageReward.pt'
-Check = Callable[[Path], Any]  # raises a CheckpointError for a file that is of no use
 
 
 def home() -> Path:
@@ -47,7 +42,12 @@ def find(source: str | Path, check: Check = read_header) -> Path:
     if source.startswith('hf://'):
         return _from_hub(source, check)
     if source.startswith('https://'):
-        return _download(source, check)
+        try:
+            return download(source, _place(source), check)
+        except CheckpointError:
+            raise
+        except ValueError as error:  # urllib's, of what is no address
+            raise CheckpointError(f'{source}: no address ({first_line(error)}); check it, or give a file.') from None
     if source.startswith('http://'):
         raise CheckpointError(f'{source}: plain http can be tampered with; give an https:// address.')
     return Path(source).expanduser()
@@ -104,58 +104,38 @@ def _copy(path: Path, target: Path) -> Path:
 
 
 def _from_hub(source: str, check: Check) -> Path:
-    from huggingface_hub import hf_hub_download
-
     parts = source.removeprefix('hf://').split('/', 2)
     if len(parts) != 3 or not all(parts):
         raise CheckpointError(f'{source}: write hf://owner/repository/file.')
     owner, repository, name = parts
     try:
-        path = Path(hf_hub_download(f'{owner}/{repository}', name))
+        path = from_hub(f'{owner}/{repository}', name, source)
+    except CheckpointError:
+        raise
     except Exception as error:  # the hub's client passes on whatever its transport raises
         reason = first_line(error)
         raise CheckpointError(
             f'{source}: it could not be fetched from the hub ({reason}); check the name, or give a file.'
         ) from None
-    _check(check, path, source)
+    named(check, path, source)
     return path
 
 
-class _OnlyHttps(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect to plain http, where anyone on the way could put other weights."""
+def from_hub(repository: str, name: str, source: str) -> Path:
+    """A file of the Hugging Face hub, from its cache or fetched; what was fetched is compared with the hub's SHA-256.
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
-        if not newurl.startswith('https://'):
-            raise urllib.error.URLError(f'it redirects to {newurl}, which is not https')
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+    Raises:
+        CheckpointError: for a file that is not what the hub says it is. Else whatever the hub's client raises.
+    """
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    known = try_to_load_from_cache(repository, name)  # no text where it is not there
+    path = Path(hf_hub_download(repository, name))
+    if not isinstance(known, str) or Path(known).resolve() != path.resolve():
+        require_promised(path, source)
+    return path
 
 
-def _download(url: str, check: Check) -> Path:
+def _place(url: str) -> Path:
     name = Path(urllib.parse.urlparse(url).path).name or 'checkpoint'
-    target = home() / 'downloads' / f'{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name}'
-    if target.is_file():
-        return target
-    try:
-        with whole_file(target) as part:
-            with urllib.request.build_opener(_OnlyHttps).open(url, timeout=30) as answer, part.open('wb') as file:
-                shutil.copyfileobj(answer, file)
-            _check(check, part, url)  # an error page or half a file is not kept
-    except (OSError, http.client.HTTPException) as error:
-        reason = first_line(error)
-        raise CheckpointError(
-            f'{url}: it could not be downloaded ({reason}); check the address, or give a file.'
-        ) from None
-    return target
-
-
-def _check(check: Check, path: Path, source: str) -> None:
-    """Raise a CheckpointError that names where a file came from, not where it lies now."""
-    try:
-        check(path)
-    except CheckpointError as error:
-        raise CheckpointError(str(error).replace(str(path), source, 1)) from None
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what an error says, to be quoted in a sentence."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')
+    return home() / 'downloads' / f'{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name[-100:]}'

@@ -1,11 +1,12 @@
 """ImageReward's own file: where it lies, and the network in it."""
 
+import zipfile
 from pathlib import Path
 
 from ..archs.imagereward_arch import ImageReward
 from .convert import read_weights
-from .file import CheckpointError, holds_image_reward, is_ours, require_file
-from .find import IMAGE_REWARD_FILE, find, first_line, home
+from .file import CheckpointError, first_line, holds_image_reward, is_ours, require_file
+from .find import IMAGE_REWARD_FILE, find, from_hub, home
 from .load import check_finite, check_names, without_weights
 from .names import from_image_reward, from_reward_head
 
@@ -42,10 +43,10 @@ def at_hand() -> Path | None:
 
 
 def _download() -> Path:
-    from huggingface_hub import hf_hub_download
-
     try:
-        return Path(hf_hub_download(REPOSITORY, IMAGE_REWARD_FILE))
+        return from_hub(REPOSITORY, IMAGE_REWARD_FILE, f'hf://{REPOSITORY}/{IMAGE_REWARD_FILE}')
+    except CheckpointError:
+        raise
     except Exception as error:  # the hub's client passes on whatever its transport raises
         raise CheckpointError(
             f'imagereward has no weights yet, and the hub does not give them ({first_line(error)}): get '
@@ -62,10 +63,20 @@ def require_image_reward(path: Path) -> None:
             f"{path}: a MoE-AGIQA checkpoint, not ImageReward's file; it is for the metric moeagiqa, imagereward takes "
             f'{IMAGE_REWARD_FILE}.'
         )
+    if _is_half(path):
+        raise CheckpointError(
+            f'{path}: cut short; get {IMAGE_REWARD_FILE} again from https://huggingface.co/{REPOSITORY}.'
+        )
     if not holds_image_reward(path):
         raise CheckpointError(
             f"{path}: damaged or not ImageReward's file; get {IMAGE_REWARD_FILE} from https://huggingface.co/{REPOSITORY}."
         )
+
+
+def _is_half(path: Path) -> bool:
+    """Whether a file begins as PyTorch's zip archives do and lacks what they end with."""
+    with path.open('rb') as file:
+        return file.read(4) == b'PK\x03\x04' and not zipfile.is_zipfile(path)
 
 
 def load_image_reward(path: Path) -> ImageReward:

@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ..options import RANGE
 from ..plugin import IMAGE_REWARD, METRICS
 from .file import CheckpointError, file_hash, read_header
 from .find import EMBEDDED, find
@@ -68,7 +69,7 @@ def _size(path: Path) -> str:
 
 def _data_set(info: Mapping[str, Any]) -> str:
     mos = info.get('mos_range')
-    scale = f', MOS from {mos[0]:g} to {mos[1]:g}' if isinstance(mos, list) and len(mos) == 2 else ''
+    scale = f', MOS from {mos[0]:g} to {mos[1]:g}' if RANGE.met(mos) else ''
     return f'{info.get("dataset", "not stated")}{scale}'
 
 

@@ -1,9 +1,10 @@
 """Weights put into a network, strictly: what is missing, extra or misshapen is listed by name."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -12,9 +13,11 @@ from torch import Tensor, nn
 from ..archs.config import MoEAGIQAConfig
 from ..archs.degradation import fit_position_embedding
 from ..archs.moeagiqa_arch import MoEAGIQA
-from .file import CheckpointError
+from ..options import OptionError
+from .file import CheckpointError, first_line
 
 LISTED = 20
+MOST_PATCHES = 2**17  # of a crop; one of 224 pixels at 16 has 196
 Network = TypeVar('Network', bound=nn.Module)
 
 
@@ -27,6 +30,11 @@ def without_weights(make: Callable[[], Network]) -> Network:
     """What ``make`` makes, without weights yet: filling half a billion with random numbers would take seconds."""
     with torch.device('meta'):
         network = make()
+    return with_constants(network, make)
+
+
+def with_constants(network: Network, make: Callable[[], Network]) -> Network:
+    """A network of the meta device with the constants that are in no checkpoint; ``make`` makes it anew if need be."""
     buffers = [(module, name) for module in network.modules() for name, _ in module.named_buffers(recurse=False)]
     if any(name not in _CONSTANTS for _, name in buffers):
         return make()  # a ViT with constants of its own, such as rotary embeddings, has to compute them
@@ -39,6 +47,68 @@ def without_weights(make: Callable[[], Network]) -> Network:
 _CONSTANTS = {
     'position_ids': lambda shape: torch.arange(shape[-1]).expand(shape),
 }
+
+
+@contextmanager
+def _in_a_sentence() -> Iterator[None]:
+    """Within the context, what timm and torch raise while they build a network becomes an OptionError."""
+    try:
+        yield
+    except (OptionError, CheckpointError):
+        raise
+    except Exception as error:  # whatever their arithmetic does
+        raise OptionError(f'MoE-AGIQA: no network can be built of these options ({first_line(error)}).') from None
+
+
+def outline(config: MoEAGIQAConfig) -> MoEAGIQA:
+    """The network's names and shapes, which take no memory.
+
+    Raises:
+        OptionError: for a configuration that no network can have.
+    """
+    with _in_a_sentence(), torch.device('meta'):
+        network = MoEAGIQA(config)
+    for part in ('visual', 'prior'):
+        if hasattr(network, part):
+            _require_few_patches(getattr(network, part))
+    return network
+
+
+def network_with(config: MoEAGIQAConfig, weights: dict[str, Tensor], source: Path | str) -> MoEAGIQA:
+    """The network of a configuration with these weights.
+
+    Sizes are compared before the network takes memory: a configuration that anyone may have written is bounded by the
+    tensors that are there.
+
+    Raises:
+        CheckpointError: listing the tensors that are missing, extra or misshapen.
+        OptionError: for a configuration that no network can have.
+    """
+    for layers in (config.experts, *encoder_layers(config.visual_options), *encoder_layers(config.semantic_options)):
+        require_layers(layers, weights)
+    sizes = outline(config)
+    fitted = fit_crop_size(sizes, weights)
+    check_names(fitted, sizes.state_dict(), source)
+    with _in_a_sentence():
+        network = with_constants(sizes, lambda: MoEAGIQA(config))
+    network.load_state_dict(fitted, assign=True)
+    network.find_shared_trunk()
+    return network
+
+
+def require_layers(count: int, weights: dict[str, Tensor]) -> None:
+    """Raise an OptionError for more layers or experts than there are tensors, before each is made."""
+    if count > len(weights):
+        raise OptionError(f'MoE-AGIQA: a network of {count} layers or experts has more than {len(weights)} tensors')
+
+
+def encoder_layers(options: Mapping[str, Any]) -> Iterator[int]:
+    """The numbers of layers that an encoder's options name."""
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from encoder_layers(value)
+        elif name in ('depth', 'num_hidden_layers'):
+            yield value
 
 
 def load_weights(network: MoEAGIQA, weights: dict[str, Tensor], source: Path | str) -> None:
@@ -93,6 +163,15 @@ def fit_crop_size(network: MoEAGIQA, weights: dict[str, Tensor]) -> dict[str, Te
             if name in weights and weights[name].dim() == 4 and weights[name].shape[-2:] != grid:
                 weights = weights | {name: F.interpolate(weights[name], size=grid, mode='bicubic')}
     return weights
+
+
+def _require_few_patches(vit: nn.Module) -> None:
+    """Raise an OptionError for a ViT of more patches than anything can be interpolated to."""
+    patches = vit.patch_embed.num_patches
+    if patches > MOST_PATCHES:
+        raise OptionError(
+            f'MoE-AGIQA option crop_size: a crop has {patches} patches, at most {MOST_PATCHES} are allowed.'
+        )
 
 
 def fit_vit(vit: nn.Module, weights: dict[str, Tensor], name: str = 'pos_embed') -> dict[str, Tensor]:

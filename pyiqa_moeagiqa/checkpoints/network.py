@@ -4,13 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..archs.config import MoEAGIQAConfig
 from ..archs.moeagiqa_arch import MoEAGIQA
-from .file import CheckpointError, read
+from ..options import OptionError
+from .file import CheckpointError, first_line, read
 from .find import find
-from .load import build_network, load_weights
+from .load import network_with
 from .onnx_network import OnnxNetwork, load_graph
 from .start import complete
+
+WORDS = 30_522  # of BERT's uncased vocabulary
 
 
 def load_network(source: str | Path, crop_size: int | None = None) -> tuple[MoEAGIQA | OnnxNetwork, dict[str, Any]]:
@@ -30,17 +32,25 @@ def load_network(source: str | Path, crop_size: int | None = None) -> tuple[MoEA
             raise CheckpointError(f'{path}: crop_size is {crop_size}, but a graph has its own; export it again.')
         return load_graph(path)
     checkpoint = complete(read(path))
-    if crop_size is None:
-        network = _build_from_header(checkpoint.config, path)
-    else:
-        network = build_network(replace(checkpoint.config, crop_size=crop_size))
-    load_weights(network, checkpoint.weights, path)
+    config = checkpoint.config if crop_size is None else replace(checkpoint.config, crop_size=crop_size)
+    try:
+        network = network_with(config, checkpoint.weights, path)
+        _require_room_for_prompts(network)
+    except OptionError as error:
+        if crop_size is not None:
+            raise
+        raise CheckpointError(f'{path}: its header cannot be used ({first_line(error)}); get the file again.') from None
     return network.eval(), checkpoint.info
 
 
-def _build_from_header(config: MoEAGIQAConfig, path: Path) -> MoEAGIQA:
-    try:
-        return build_network(config)
-    except (ValueError, TypeError) as error:
-        reason = str(error).rstrip('.')
-        raise CheckpointError(f'{path}: its header cannot be used ({reason}); get the file again.') from None
+def _require_room_for_prompts(network: MoEAGIQA) -> None:
+    """Raise an OptionError for a text encoder that lacks words or places which prompts have."""
+    if network.config.branches == 'visual':
+        return
+    embeddings = network.semantic.text.embeddings
+    for table, needed, what in (
+        (embeddings.word_embeddings, WORDS, 'words'),
+        (embeddings.position_embeddings, network.config.prompt_tokens, 'places'),
+    ):
+        if table.num_embeddings < needed:
+            raise OptionError(f'its text encoder has {table.num_embeddings} {what}, prompts have {needed}')

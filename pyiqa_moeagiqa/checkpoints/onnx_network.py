@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..archs.encoder_options import SIDE
 from ..archs.experts import ExpertScores
 from ..archs.moeagiqa_arch import Assessment
-from .file import CheckpointError, parse_header
+from .file import CheckpointError, first_line, parse_header, require_file
 
 
 class Pixels(NamedTuple):
@@ -41,12 +42,37 @@ class OnnxNetwork(nn.Module):
         try:
             self.session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
         except Exception as error:  # onnxruntime's own kinds, which it does not document
-            reason = str(error).splitlines()[0].rstrip('.')
+            reason = first_line(error)
             raise CheckpointError(f'{path}: no ONNX graph that can be run ({reason}); export it again.') from None
         self.config, self.info = parse_header(self.session.get_modelmeta().custom_metadata_map, path)
-        crops, view, *_ = self.session.get_inputs()
-        self.crops, self.view_size = crops.shape[1], view.shape[-1]
+        self.path = path
+        self.crops, self.view_size = self._sizes()
         self.place = nn.Parameter(torch.empty(0), requires_grad=False)  # so that it has a device, as other networks do
+
+    @property
+    def wanted(self) -> list[str]:
+        """The outputs that are asked for."""
+        return [f'{target}_{part}' for target in self.config.targets for part in ('crops', 'gate', 'chosen')]
+
+    def _sizes(self) -> tuple[int, int]:
+        """How many crops the graph takes, and the side of its view; all that it takes and gives is compared."""
+        config, inputs = self.config, {one.name: one for one in self.session.get_inputs()}
+        shapes = {name: list(one.shape[1:]) for name, one in inputs.items()}
+        n, side = shapes.get('crops', [0])[0], shapes.get('view', [0])[-1]
+        takes = {
+            'crops': [n, 3, config.crop_size, config.crop_size],
+            'view': [3, side, side],
+            'ids': [config.prompt_tokens],
+            'mask': [config.prompt_tokens],
+        }
+        used = {name: shape for name, shape in takes.items() if name in shapes or name in ('crops', 'view')}
+        known = all(type(size) is int and 1 <= size <= SIDE for size in (n, side))
+        outputs = {one.name for one in self.session.get_outputs()}
+        if not known or shapes != used or not outputs.issuperset(self.wanted):
+            raise CheckpointError(
+                f'{self.path}: an ONNX graph of other inputs or outputs than its header says; export it again.'
+            )
+        return n, side
 
     def encode(self, crops: Tensor, view: Tensor) -> Pixels:
         """The graph encodes and assesses at once, so nothing is done yet.
@@ -63,17 +89,31 @@ class OnnxNetwork(nn.Module):
     def assess(self, pixels: Pixels, ids: Tensor, mask: Tensor) -> Assessment:
         """As ``MoEAGIQA.assess``, without the embeddings of the matching."""
         given = {'crops': pixels.crops, 'view': pixels.view, 'ids': ids, 'mask': mask}
-        wanted = [f'{target}_{part}' for target in self.config.targets for part in ('crops', 'gate', 'chosen')]
-        answers = self.session.run(wanted, {name: tensor.cpu().numpy() for name, tensor in given.items()})
+        taken = {one.name for one in self.session.get_inputs()}
+        numbers = {name: tensor.cpu().numpy() for name, tensor in given.items() if name in taken}
+        try:
+            answers = self.session.run(self.wanted, numbers)
+            self._require_shapes(answers, len(pixels.crops))
+        except Exception as error:  # onnxruntime's own kinds, which it does not document
+            raise CheckpointError(
+                f'{self.path}: the ONNX graph fails ({first_line(error)}); export it again.'
+            ) from None
         tensors = iter(torch.from_numpy(answer).to(ids.device) for answer in answers)
         return Assessment(
             {target: ExpertScores(next(tensors), next(tensors), next(tensors)) for target in self.config.targets}, None
         )
 
+    def _require_shapes(self, answers: list[Any], images: int) -> None:
+        """Raise a ValueError for answers of another shape than experts' scores."""
+        n = self.crops + self.config.view_is_crop
+        shapes = [(images, n), (images, n, self.config.experts), (images, n, self.config.top_k)]
+        given = [answer.shape for answer in answers]
+        if given != shapes * len(self.config.targets):
+            raise ValueError(f'it answers {given[:3]} instead of {shapes}')
+
 
 def load_graph(path: Path) -> tuple[OnnxNetwork, dict[str, Any]]:
     """The network of an exported file, and what its header says."""
-    if not path.is_file():
-        raise CheckpointError(f'{path}: there is no such file; give the path of what "moeagiqa export" wrote.')
+    require_file(path)
     network = OnnxNetwork(path)
     return network, network.info

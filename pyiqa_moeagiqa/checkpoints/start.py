@@ -11,17 +11,19 @@ from ..archs.config import MoEAGIQAConfig
 from ..archs.moeagiqa_arch import MoEAGIQA
 from ..options import OptionError, check_keys
 from .convert import download_timm, drop_unused_layers, read_weights
-from .file import Checkpoint, CheckpointError, is_ours, read
+from .file import Checkpoint, CheckpointError, first_line, is_ours, read
 from .find import EMBEDDED, FULL_SIZE, find
-from .load import build_network, check_finite, check_names, fit_vit, load_weights
+from .load import check_finite, check_names, fit_crop_size, fit_vit, network_with, outline, require_layers
 from .names import Weights, from_image_reward
-from .partial import fingerprint
+from .partial import fingerprint, places_of
 
+LONGEST_CHAIN = 8  # of runs that each start from the one before
+Within = tuple[Path, ...]
 HOW = (
     "give the encoders' files, as in 'weights: {visual: timm, semantic: ImageReward.pt}', or a checkpoint to go on "
     "from, as in 'weights: {checkpoint: moeagiqa}'"
 )
-HOW_WHOLE = 'bring that file there, or train with save_whole: true for a checkpoint that needs no other'
+HOW_WHOLE = 'bring that file beside it, or train with save_whole: true for a checkpoint that needs no other'
 
 
 def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]:
@@ -51,11 +53,14 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
             raise OptionError(f'network option weights has {name}: {source!r}, which is no name or file: {HOW}.')
     if 'checkpoint' in weights:
         return _from_checkpoint(weights, options)
-    network = MoEAGIQA(MoEAGIQAConfig.from_options(options))
+    config = MoEAGIQAConfig.from_options(options)
+    outline(config)  # what no network can have is said before memory is asked for
+    network = MoEAGIQA(config)
     for part in encoders(network.config):
         if part not in weights:
             raise OptionError(f'network option weights lacks {part!r}: {HOW}.')
-        _load_encoder(network, part, weights[part])
+        module, encoder = _encoder(network, part, weights[part])
+        load_part(module, encoder, weights[part])
     network.find_shared_trunk()
     return network, {}
 
@@ -64,9 +69,8 @@ def _from_checkpoint(weights: Mapping[str, str], changes: dict[str, Any]) -> tup
     if len(weights) > 1:
         raise OptionError('network option weights names a checkpoint and parts: give the one or the others.')
     checkpoint = complete(read(find(weights['checkpoint'])))
-    network = build_network(MoEAGIQAConfig.from_options(checkpoint.config.to_dict() | changes))
-    load_weights(network, checkpoint.weights, weights['checkpoint'])
-    return network, checkpoint.info
+    config = MoEAGIQAConfig.from_options(checkpoint.config.to_dict() | changes)
+    return network_with(config, checkpoint.weights, weights['checkpoint']), checkpoint.info
 
 
 def encoders(config: MoEAGIQAConfig) -> list[str]:
@@ -78,43 +82,40 @@ def encoders(config: MoEAGIQAConfig) -> list[str]:
     return parts + (['semantic'] if config.branches != 'visual' else [])
 
 
-def _load_encoder(network: MoEAGIQA, part: str, source: str) -> None:
+def _encoder(network: MoEAGIQA, part: str, source: str, within: Within = ()) -> tuple[nn.Module, Weights]:
+    """An encoder of the network, and its weights from a source."""
     if part == 'semantic':
-        _load_semantic(network, source, _ours(source))
-        return
+        return _semantic(network, source, _ours(source, within))
     vit = getattr(network, part)
-    weights = fit_vit(vit, vit_weights(source, network.config.visual, part))
+    weights = fit_vit(vit, vit_weights(source, network.config.visual, part, within))
     if part == 'visual':
         named = drop_unused_layers({f'visual.{name}': value for name, value in weights.items()}, network.config)
         weights = {name.removeprefix('visual.'): value for name, value in named.items()}
-    load_part(vit, weights, source)
+    return vit, weights
 
 
-def _load_semantic(network: MoEAGIQA, source: str, checkpoint: Checkpoint | None) -> None:
+def _semantic(network: MoEAGIQA, source: str, checkpoint: Checkpoint | None) -> tuple[nn.Module, Weights]:
     if network.config.semantic == 'blip':
-        weights = checkpoint.subset('semantic') if checkpoint else _blip(read_weights(source))
-        load_part(network.semantic, weights, source)
-    else:
-        weights = checkpoint.subset('semantic.text') if checkpoint else read_weights(source)
-        unused = ('pooler.', 'embeddings.position_ids')
-        weights = {name: tensor for name, tensor in weights.items() if not name.startswith(unused)}
-        load_part(network.semantic.text, weights, source)
+        return network.semantic, checkpoint.subset('semantic') if checkpoint else _blip(read_weights(source))
+    weights = checkpoint.subset('semantic.text') if checkpoint else read_weights(source)
+    unused = ('pooler.', 'embeddings.position_ids')
+    return network.semantic.text, {name: value for name, value in weights.items() if not name.startswith(unused)}
 
 
 def _blip(state: Weights) -> Weights:
     return {name.removeprefix('semantic.'): tensor for name, tensor in from_image_reward(state).items()}
 
 
-def _ours(source: str) -> Checkpoint | None:
+def _ours(source: str, within: Within = ()) -> Checkpoint | None:
     if source in (EMBEDDED, *FULL_SIZE) or '://' in source:
-        return complete(read(find(source)))
+        return complete(read(find(source)), within)
     path = Path(source).expanduser()
-    return complete(read(path)) if is_ours(path) else None
+    return complete(read(path), within) if is_ours(path) else None
 
 
-def vit_weights(source: str, name: str, part: str = 'visual') -> Weights:
+def vit_weights(source: str, name: str, part: str = 'visual', within: Within = ()) -> Weights:
     """A ViT's weights: of a checkpoint of this package its ``part``, else what ``timm_weights`` takes."""
-    checkpoint = _ours(source)
+    checkpoint = _ours(source, within)
     return checkpoint.subset(part) if checkpoint else timm_weights(source, name)
 
 
@@ -137,8 +138,14 @@ def load_part(part: nn.Module, weights: dict[str, Tensor], source: str) -> None:
     part.load_state_dict(weights)
 
 
-def complete(checkpoint: Checkpoint) -> Checkpoint:
+def complete(checkpoint: Checkpoint, within: Within = ()) -> Checkpoint:
     """The checkpoint with the frozen tensors that its header names, checked against their fingerprint.
+
+    A header opens no path or address by itself: see ``checkpoints/partial.py``.
+
+    Args:
+        checkpoint: as ``read`` gives it.
+        within: the checkpoints whose frozen tensors this one is to give.
 
     Raises:
         CheckpointError: where they cannot be had or are not those that it was trained with.
@@ -147,16 +154,53 @@ def complete(checkpoint: Checkpoint) -> Checkpoint:
     if not frozen:
         return checkpoint
     try:
-        network, _ = start_network(checkpoint.config.to_dict() | {'weights': frozen['weights']})
-    except (ValueError, KeyError, TypeError) as error:
-        reason = str(error).rstrip('.')
+        weights = _first_that_fits(checkpoint, frozen, within)
+    except (ValueError, OSError) as error:
+        if within:
+            raise  # what asked for it says it once, for all of them
         raise CheckpointError(
-            f'{checkpoint.path}: it holds trained tensors only, and the frozen ones cannot be had ({reason}): {HOW_WHOLE}.'
+            f'{checkpoint.path}: it holds trained tensors only, and the frozen ones {first_line(error)}: {HOW_WHOLE}.'
         ) from None
-    weights = {name: tensor for name, tensor in network.state_dict().items() if name not in checkpoint.weights}
-    if fingerprint(weights) != frozen['fingerprint']:
-        named = ', '.join(f'{part} {source}' for part, source in frozen['weights'].items())
-        raise CheckpointError(
-            f'{checkpoint.path}: it holds trained tensors only, and the frozen ones have changed since ({named}): {HOW_WHOLE}.'
-        )
     return replace(checkpoint, weights=weights | checkpoint.weights)
+
+
+def _first_that_fits(checkpoint: Checkpoint, frozen: Mapping[str, Any], within: Within) -> Weights:
+    """The frozen tensors from the first place that has those which training had."""
+    failed: list[str] = []
+    try:
+        places = places_of(frozen, checkpoint.path)
+    except CheckpointError as error:
+        raise CheckpointError(f'cannot be had ({first_line(error)})') from None
+    for sources in places:
+        try:
+            weights = _frozen_weights(checkpoint, sources, within)
+        except (ValueError, OSError) as error:
+            failed.append(f'cannot be had ({first_line(error)})')
+            continue
+        weights = {name: tensor for name, tensor in weights.items() if name not in checkpoint.weights}
+        if fingerprint(weights) == frozen['fingerprint']:
+            return weights
+        failed.append(f'have changed since ({", ".join(f"{part} {source}" for part, source in sources.items())})')
+    raise CheckpointError(failed[0])
+
+
+def _frozen_weights(checkpoint: Checkpoint, sources: Mapping[str, str], within: Within) -> Weights:
+    """All weights that the sources of a checkpoint's frozen tensors have for its network."""
+    here = checkpoint.path.resolve()
+    if here in within or len(within) == LONGEST_CHAIN:
+        raise CheckpointError(f'{here} starts from itself, or from too many others in a row')
+    require_layers(checkpoint.config.experts, checkpoint.weights)
+    network, within = outline(checkpoint.config), (*within, here)
+    if 'checkpoint' in sources:
+        source = complete(read(find(sources['checkpoint'])), within)
+        return fit_crop_size(network, source.weights)
+    weights: Weights = {}
+    for part in encoders(network.config):
+        if part not in sources:
+            raise CheckpointError(f'its header does not say where {part} comes from')
+        module, encoder = _encoder(network, part, sources[part], within)
+        check_names(encoder, module.state_dict(), sources[part])
+        check_finite(encoder, sources[part])
+        prefix = next(name for name, value in network.named_modules() if value is module)
+        weights |= {f'{prefix}.{name}': tensor for name, tensor in encoder.items()}
+    return weights

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from ..options import OptionError
+from ..whole_file import whole_file
 from .info import shared_folder
 
 FOLDERS, ENDINGS = ('options', 'datasets_meta'), ('.yml', '.csv')
@@ -26,6 +27,6 @@ def write(folder: Path | str, force: bool = False) -> list[Path]:
     if changed and not force:
         raise OptionError(f'{changed[0]} is there already and differs: --force replaces it, or name another folder.')
     for source, target in pairs:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        with whole_file(target) as part:
+            shutil.copyfile(source, part)
     return [target for _, target in pairs]

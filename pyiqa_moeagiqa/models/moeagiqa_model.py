@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from ..archs.experts import ExpertScores
 from ..archs.moeagiqa_arch import Assessment, Features, MoEAGIQA, mean_over_crops
 from ..checkpoints.file import Checkpoint, save
-from ..checkpoints.partial import fingerprint, portable
+from ..checkpoints.find import home
+from ..checkpoints.partial import fingerprint, note_sources, portable
 from ..checkpoints.start import start_network
 from ..data.feature_cache import FeatureCache, as_features
 from ..distributed import gather
 from ..options import OptionError
 from .losses import matching_loss, ranking_loss
-from .run_options import check_datasets_fit, check_run, test_sets
+from .run_options import check_datasets_fit, test_sets
 from .training_model import TrainingModel
 
 OPTIMISTIC = (
@@ -46,8 +47,6 @@ class MoEAGIQAModel(TrainingModel):
     """
 
     def start(self, opt: Mapping[str, Any]) -> MoEAGIQA:
-        if self.is_train:
-            check_run(opt)
         if any(data.get('degrade') for data in opt['datasets'].values()):
             raise OptionError('datasets option degrade is true: it is for MoEAGIQAPriorModel, remove it.')
         network, self.info = start_network(opt['network'])
@@ -137,12 +136,23 @@ class MoEAGIQAModel(TrainingModel):
         weights = network.state_dict()
         if not self.opt['train'].get('save_whole'):
             weights = {name: tensor for name, tensor in weights.items() if name in self.trained}
-            if not hasattr(self, 'frozen_fingerprint'):
-                self.frozen_fingerprint = fingerprint(self.frozen())
-            sources = portable(self.opt['network']['weights'])
-            info['frozen'] = {'fingerprint': self.frozen_fingerprint, 'weights': sources}
+            info['frozen'] = self._describe_frozen()
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         save(Checkpoint(network.config, weights, info), path.with_name(path.name + '.safetensors'))
+
+    def _describe_frozen(self) -> dict[str, Any]:
+        """What completes a checkpoint of trained tensors; noted for this user, whose machine then finds it from anywhere."""
+        sources = portable(self.opt['network']['weights'])
+        if not hasattr(self, 'frozen_fingerprint'):
+            self.frozen_fingerprint = fingerprint(self.frozen())
+            try:
+                note_sources(self.frozen_fingerprint, sources)
+            except OSError as error:
+                get_root_logger().warning(
+                    f'{home()}: it cannot be written ({error.strerror}), so networks of this run find their frozen tensors '
+                    'only in files beside them; train.save_whole makes them whole.'
+                )
+        return {'fingerprint': self.frozen_fingerprint, 'weights': sources}
 
     def _describe(self) -> dict[str, Any]:
         data = self.opt['datasets']['train']

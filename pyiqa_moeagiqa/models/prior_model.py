@@ -13,7 +13,6 @@ from ..checkpoints.file import write_whole
 from ..data.degradations import KINDS
 from ..distributed import gather
 from ..options import OptionError
-from .run_options import check_run
 from .training_model import TrainingModel
 
 
@@ -33,8 +32,6 @@ class MoEAGIQAPriorModel(TrainingModel):
     """
 
     def start(self, opt: Mapping[str, Any]) -> MoEAGIQAPrior:
-        if self.is_train:
-            check_run(opt)
         network = MoEAGIQAPrior(**{name: value for name, value in opt['network'].items() if name != 'type'})
         for phase, data in opt['datasets'].items():
             if bool(data.get('degrade')) != bool(network.kinds):

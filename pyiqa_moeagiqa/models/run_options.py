@@ -21,8 +21,10 @@ from ..options import (
     either,
     number,
     one_of,
+    shown,
     whole,
 )
+from ..tree import check_tree
 from .schedule import build_schedule
 
 FOLDER = Rule(
@@ -34,7 +36,7 @@ SECTIONS = {
     'name': FOLDER,
     'model_type': one_of('MoEAGIQAModel', 'MoEAGIQAPriorModel'),
     'num_gpu': either(one_of('auto'), whole(0)),
-    'manual_seed': whole(0),
+    'manual_seed': whole(0, 2**32 - 1),  # as numpy takes them
     'datasets': MAPPING,
     'test': MAPPING,
     'network': MAPPING,
@@ -101,6 +103,7 @@ def check_run(options: Mapping[str, Any]) -> None:
     Network and data-set options are looked at again, with what they refer to, when these are built.
     """
     given = {name: value for name, value in options.items() if name not in ADDED}
+    check_tree(given)
     check(given, SECTIONS, 'top-level', required=('name', 'model_type', 'datasets', 'network', 'train', 'val'))
     _check_processes(options)
     _check_datasets(options)
@@ -125,13 +128,13 @@ def _check_datasets(options: Mapping[str, Any]) -> None:
     datasets = options['datasets']
     for name in ('train', 'val'):
         if not isinstance(datasets.get(name), Mapping):
-            raise OptionError(f'datasets option {name} is {datasets.get(name)!r}: it must be {MAPPING.allowed}.')
+            raise OptionError(f'datasets option {name} is {shown(datasets.get(name))}: it must be {MAPPING.allowed}.')
     for phase in datasets:
         if str(phase).split('_')[0] not in ('train', 'val'):
             raise OptionError(f'Unknown datasets option {phase!r}: known are train, val and val_ANYTHING.')
     for name, data in options.get('test', {}).items():
         if not isinstance(data, Mapping):
-            raise OptionError(f'test option {name} is {data!r}: it must be {MAPPING.allowed}.')
+            raise OptionError(f'test option {name} is {shown(data)}: it must be {MAPPING.allowed}.')
     sections = {f'datasets.{phase}': data for phase, data in datasets.items()}
     sections |= {f'test.{name}': data for name, data in test_sets(options).items()}
     _check_sections(sections)
@@ -164,7 +167,7 @@ def _check_train(train: Mapping[str, Any]) -> None:
     for section, module in (('optim', torch.optim), ('scheduler', torch.optim.lr_scheduler)):
         kind = train[section].get('type')
         if not isinstance(getattr(module, str(kind), None), type):
-            raise OptionError(f'train.{section} option type is {kind!r}: {module.__name__} has no such class.')
+            raise OptionError(f'train.{section} option type is {shown(kind)}: {module.__name__} has no such class.')
     for name, value in train['optim'].items():
         if name.startswith(('lr', 'weight_decay')):
             check({name: value}, {name: number(0)}, 'train.optim')
@@ -186,23 +189,35 @@ def _try_optimizer(train: Mapping[str, Any]) -> None:
     try:
         optimizer = getattr(torch.optim, kind)([torch.nn.Parameter(torch.zeros(1))], **optim)
     except Exception as error:  # torch raises whatever its arithmetic does
-        raise OptionError(f'train.optim is {train["optim"]}: torch.optim.{kind} does not take it ({error}).') from None
+        raise OptionError(
+            f'train.optim is {shown(train["optim"])}: torch.optim.{kind} does not take it ({_in_one_line(error)}).'
+        ) from None
     try:
         build_schedule(optimizer, train, steps=2)
     except Exception as error:
         kind = train['scheduler']['type']
-        raise OptionError(f'train.scheduler is {train["scheduler"]}: {kind} does not take it ({error}).') from None
+        raise OptionError(
+            f'train.scheduler is {shown(train["scheduler"])}: {kind} does not take it ({_in_one_line(error)}).'
+        ) from None
+
+
+def _in_one_line(error: Exception) -> str:
+    return ' '.join((str(error) or type(error).__name__).split()).rstrip('.')[:300]
 
 
 def _check_metric_loss(options: Mapping[str, Any]) -> None:
     check_keys(options, ('type', 'loss_weight', 'detach'), 'train.metric_loss_opt')
     kind = options.get('type')
-    if kind not in LOSS_REGISTRY:
-        raise OptionError(f"train.metric_loss_opt option type is {kind!r}: pyiqa has no such loss; try 'PLCCLoss'.")
+    if not isinstance(kind, str) or kind not in LOSS_REGISTRY:
+        raise OptionError(
+            f"train.metric_loss_opt option type is {shown(kind)}: pyiqa has no such loss; try 'PLCCLoss'."
+        )
 
 
 def _check_val(val: Mapping[str, Any]) -> None:
     check(val, VAL, 'val', required=('val_freq', 'metrics'))
+    if not val['metrics']:
+        raise OptionError('val option metrics is empty: name at least one, as in srcc: {type: calculate_srcc}.')
     for name, metric in val['metrics'].items():
         check(metric, METRIC, f'val.metrics.{name}', required=('type',))
         if metric['type'] == 'calculate_rmse' and metric.get('better') != 'lower':

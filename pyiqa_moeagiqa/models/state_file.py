@@ -1,14 +1,13 @@
 """What a run needs to go on exactly as if it had not been cut, in one file that is there whole or not at all."""
 
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..checkpoints.file import CheckpointError
+from ..checkpoints.file import CheckpointError, first_line, require_file
 from ..whole_file import whole_file
 
 
@@ -25,9 +24,8 @@ def write_state(state: Mapping[str, Any], path: Path | str) -> None:
             file.flush()
             os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into a RuntimeError
-        reason = str(error).splitlines()[0].rstrip('.')
         raise CheckpointError(
-            f'{path}: not written ({reason}); make room there, then the same command goes on from the last state.'
+            f'{path}: not written ({first_line(error)}); make room there, then the same command goes on from the last state.'
         ) from None
 
 
@@ -37,8 +35,14 @@ def read_state(path: Path | str) -> dict[str, Any]:
     Raises:
         CheckpointError: for a file that is none.
     """
+    path = Path(path)
+    require_file(path)
     try:
-        return torch.load(path, map_location='cpu', weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0].rstrip('.')
-        raise CheckpointError(f'{path}: no training state can be read from it ({reason}); start afresh.') from None
+        state = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:  # of a damaged file torch raises whatever its readers stumble over
+        raise CheckpointError(
+            f'{path}: no training state can be read from it ({first_line(error)}); start over, without it.'
+        ) from None
+    if not isinstance(state, dict):
+        raise CheckpointError(f'{path}: it holds a {type(state).__name__}, no training state; start over, without it.')
+    return state

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pyiqa.data import build_dataset
 from pyiqa.models.base_model import BaseModel
 from pyiqa.utils import get_root_logger
 from pyiqa.utils.dist_util import master_only
@@ -22,9 +23,10 @@ from ..distributed import average_over_processes
 from ..options import OptionError
 from .average import MovingAverage
 from .precision import Precision
+from .run_options import check_run
 from .schedule import build_schedule
 from .state_file import write_state
-from .validation import Validation, validate
+from .validation import Validation, require_decidable, validate
 
 FUSED = ('Adam', 'AdamW')  # one pass over memory instead of a dozen
 
@@ -40,6 +42,9 @@ class TrainingModel(BaseModel, ABC):
 
     def __init__(self, opt: dict[str, Any]):
         super().__init__(opt)
+        if self.is_train:
+            check_run(opt)
+            require_decidable(build_dataset({**opt['datasets']['val'], 'phase': 'val'}), opt['val'])
         network = self.start(opt)
         self.net = self._to_device(network)
         self.iteration, self.identity = 0, ''
@@ -299,12 +304,21 @@ class TrainingModel(BaseModel, ABC):
         """Go on where ``save_training_state`` left off.
 
         Raises:
-            OptionError: for a state that has no weights, such as one that another pyiqa model wrote.
+            OptionError: for a state that has no weights, such as one that another pyiqa model wrote, or other ones.
         """
         if 'trained' not in resume_state:
             raise OptionError(
                 f'path option resume_state names a state without weights: it is not from {type(self).__name__}.'
             )
+        try:
+            self._take(resume_state)
+        except Exception as error:  # a state of another network fails wherever it first differs
+            reason = ' '.join(str(error).split())[:200]
+            raise OptionError(
+                f'The state to go on from is not of this network ({type(error).__name__}: {reason}): start over without it.'
+            ) from None
+
+    def _take(self, resume_state: Mapping[str, Any]) -> None:
         super().resume_training(resume_state)
         with torch.no_grad():
             for name, parameter in self.trained.items():

@@ -14,11 +14,36 @@ from tqdm import tqdm
 from ..archs.images import read_image
 from ..archs.views import semantic_view
 from ..data.batches import batches
+from ..data.prompt_nr_dataset import PromptNRDataset
 from ..distributed import gather_objects, in_order, share
+from ..options import OptionError
 
+FEWEST = 3  # images that a correlation needs
 DEAD_BELOW = 0.01
 WORST = 8
 THUMBNAIL = 224
+
+
+def require_decidable(dataset: PromptNRDataset, options: Mapping[str, Any]) -> None:
+    """Raise an OptionError where no validation can tell which network is the best: to be asked before training begins.
+
+    A correlation needs three images, and MOS that differ; an error needs neither.
+    """
+    metrics = options['metrics']
+    deciding = [options['key_metric']] if options.get('key_metric') else list(metrics)
+    if any(metrics[name]['type'] == 'calculate_rmse' for name in deciding):
+        return
+    name, count, names = dataset.opt['name'], len(dataset.table), ', '.join(deciding)
+    if count < FEWEST:
+        raise OptionError(
+            f'{name} has {count} images to validate on: {names} cannot tell networks apart below {FEWEST}; give it more, or '
+            'decide by an error, as in key_metric: rmse.'
+        )
+    if not dataset.degrade and (dataset.mos[:, 0] == dataset.mos[0, 0]).all():
+        raise OptionError(
+            f'{name} has {count} images with the same MOS: {names} cannot tell networks apart on them; give it others, or '
+            'decide by an error, as in key_metric: rmse.'
+        )
 
 
 @dataclass

@@ -7,9 +7,11 @@ from typing import Any
 
 from ..distributed import rank
 from ..options import OptionError
+from ..whole_file import require_place
 from .option_file import read_options
 from .report import as_table, summarise
 from .run import run
+from .text_file import write_text
 
 
 def train(
@@ -24,10 +26,11 @@ def train(
 
     options = read_options(file, changes)
     folder = output or Path('experiments') / options['name']
+    require_place(folder / 'results.csv')
     results = {name: run(one, folder / name, fresh) for name, one in variants(options, seeds, splits).items()}
     if rank() == 0:
         summary = summarise(results, options.get('published', {}))
-        summary.to_csv(folder / 'results.csv', index=False)
+        write_text(folder / 'results.csv', summary.to_csv(index=False))
         console().print(as_table(summary))
         console().print(f'Networks, logs and results.csv are in {folder}.')
 

@@ -11,7 +11,10 @@ import torch
 import yaml
 
 from ..models.run_options import check_run
-from ..options import OptionError
+from ..options import OptionError, shown
+from ..tree import check_tree
+
+LONGEST = 1_000_000  # bytes
 
 
 def read_options(path: Path | str, changes: Sequence[str] = ()) -> dict[str, Any]:
@@ -22,25 +25,68 @@ def read_options(path: Path | str, changes: Sequence[str] = ()) -> dict[str, Any
     """
     path = Path(path)
     try:
-        options = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except FileNotFoundError:
-        raise OptionError(
-            f'{path}: there is no such file; "moeagiqa options write ." puts the option files into this folder.'
-        ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        options = read_yaml(_text(path))
+    except ValueError as error:
         raise OptionError(f'{path}: it cannot be read as YAML ({_in_one_line(error)}).') from None
-    if not isinstance(options, Mapping):
+    if not isinstance(options, dict):
         raise OptionError(f'{path}: it holds no options; they are "key: value" lines.')
     for change in changes:
         _apply(options, change)
     try:
-        if {'total_epoch', 'total_iter'} <= set(options.get('train', {})):
+        if isinstance(options.get('train'), dict) and {'total_epoch', 'total_iter'} <= options['train'].keys():
             raise OptionError('train has total_epoch and total_iter: remove one, as in train.total_epoch=null.')
         check_run(options)
         _require_ours(options)
     except OptionError as error:
         raise OptionError(f'{path}: {error}') from None
     return options
+
+
+def _text(path: Path) -> str:
+    if not path.exists():
+        raise OptionError(
+            f'{path}: there is no such file; "moeagiqa options write ." puts the option files into this folder.'
+        )
+    if not path.is_file():
+        raise OptionError(f'{path}: a folder, a pipe or a device, not an option file; give a file.')
+    try:
+        with path.open('rb') as file:
+            text = file.read(LONGEST + 1)
+    except OSError as error:
+        raise OptionError(f'{path}: it cannot be read ({error.strerror}); give a file.') from None
+    if len(text) > LONGEST:
+        raise OptionError(f'{path}: it has more than {LONGEST // 1000} KB, which no option file needs; give another.')
+    return text.decode('utf-8-sig')
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's plain values alone, each name once: of two the reader would believe one, YAML takes the other."""
+
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict:
+        if isinstance(node, yaml.MappingNode):
+            names = [name.value for name, _ in node.value if isinstance(name, yaml.ScalarNode)]
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None and twice != '<<':
+                raise OptionError(f'{shown(twice)} stands twice in one section: remove one')
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(text: str) -> Any:
+    """What YAML text says, where it is plain and of a size that options have.
+
+    Raises:
+        ValueError: for text that is no such YAML.
+    """
+    try:
+        tree = yaml.load(text, _Loader)  # a SafeLoader: tags run nothing
+    except RecursionError:
+        raise OptionError('it is nested without end') from None
+    except OptionError:
+        raise
+    except Exception as error:  # of a date of 99 months PyYAML raises whatever its arithmetic does
+        raise OptionError(_in_one_line(error)) from None
+    check_tree(tree)
+    return tree
 
 
 def _require_ours(options: Mapping[str, Any]) -> None:
@@ -59,26 +105,26 @@ def _require_ours(options: Mapping[str, Any]) -> None:
 
 
 def _in_one_line(error: Exception) -> str:
-    return ' '.join(str(error).split())
+    return ' '.join((str(error) or type(error).__name__).split()).rstrip('.')[:300]
 
 
 def _apply(options: dict[str, Any], change: str) -> None:
     key, equals, text = change.partition('=')
     if not equals or not key:
-        raise OptionError(f'{change!r} is no change of an option: write key=value, as in train.optim.lr=1.0e-4.')
+        raise OptionError(f'{shown(change)} is no change of an option: write key=value, as in train.optim.lr=1.0e-4.')
     try:
         value = _value(text)
-    except yaml.YAMLError as error:
-        raise OptionError(f'{change!r}: its value is no YAML ({_in_one_line(error)}).') from None
+    except ValueError as error:
+        raise OptionError(f'{shown(change)}: its value is no YAML ({_in_one_line(error)}).') from None
     *sections, name = key.split('.')
     for section in sections:
         options = options.setdefault(section, {})
         if not isinstance(options, dict):
-            raise OptionError(f'{change!r}: {section} is {options!r} and has no options within.')
+            raise OptionError(f'{shown(change)}: {section} is {shown(options)} and has no options within.')
     if value is None:
         if name not in options:
-            known = ', '.join(options) or 'none'
-            raise OptionError(f'{change!r}: there is no such option to remove; there are {known}.')
+            known = ', '.join(map(str, options)) or 'none'
+            raise OptionError(f'{shown(change)}: there is no such option to remove; there are {known}.')
         del options[name]
     else:
         options[name] = value
@@ -86,7 +132,7 @@ def _apply(options: dict[str, Any], change: str) -> None:
 
 def _value(text: str) -> Any:
     """A value as YAML reads it, and 1e-5, which YAML takes for text, as the number that it is."""
-    value = yaml.safe_load(text)
+    value = read_yaml(text)
     is_number = isinstance(value, str) and value == text and re.fullmatch(r'[-+]?\d+(\.\d*)?[eE][-+]?\d+', value)
     return float(value) if is_number else value
 

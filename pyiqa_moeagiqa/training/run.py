@@ -56,11 +56,12 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
     """
     folder = Path(folder)
     opt = as_the_trainer_parses(options, folder)
+    _require_ordinary(folder)
     _start_processes(opt)
     if not fresh:
         _require_same_options(folder, options)
         if (folder / RESULT).is_file():
-            return json.loads((folder / RESULT).read_text())
+            return _result(folder / RESULT)
     set_random_seed(opt['manual_seed'])  # the same on every process: what starts at random starts alike
     training, validation, tests = _build_data(opt)
     _require_no_weights_in(folder, options)
@@ -91,14 +92,41 @@ def _start_processes(opt: Mapping[str, Any]) -> None:
     dist.init_process_group('nccl' if on_gpu else 'gloo')
 
 
+def _require_ordinary(folder: Path) -> None:
+    """Raise an OptionError where a pipe, a device or the like has a name that the run is to write: it would wait for ever."""
+    if folder.exists() and not folder.is_dir():
+        raise OptionError(f'{folder}: a file, not a folder; name another --output.')
+    for path in (folder / name for name in (OPTIONS, RESULT, STATE, 'train.log', 'validation.csv')):
+        if path.exists() and not path.is_file():
+            raise OptionError(f'{path}: a folder, a pipe or a device in the place of a file; remove it.')
+
+
+def _result(path: Path) -> dict[str, Any]:
+    """The figures of a run that is through."""
+    try:
+        return dict(json.loads(path.read_text(encoding='utf-8')))
+    except (ValueError, TypeError):
+        raise OptionError(
+            f'{path}: damaged; remove it, then the same command measures the best network again.'
+        ) from None
+
+
 def _require_same_options(folder: Path, options: Mapping[str, Any]) -> None:
     """Raise an OptionError where the folder holds a run with other options; before its first state it may have any."""
     begun = (folder / STATE).is_file() or (folder / RESULT).is_file()
-    if begun and yaml.safe_load((folder / OPTIONS).read_text(encoding='utf-8')) != options:
+    if begun and _options_of(folder) != options:
         raise OptionError(
             f'{folder}: it holds a run with other options (see {OPTIONS} there): name another --output, or --fresh to '
             'start over.'
         )
+
+
+def _options_of(folder: Path) -> Any:
+    """The options that an earlier run left; None where they cannot be read."""
+    try:
+        return yaml.safe_load((folder / OPTIONS).read_text(encoding='utf-8'))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
 
 
 def _require_no_weights_in(folder: Path, options: Mapping[str, Any]) -> None:

@@ -126,7 +126,7 @@ def test_the_prompt_matters_to_alignment():
         ({'targets': 'quality'}, 'a list of names'),
         ({'branches': 'audio'}, "'audio'"),
         ({'frozen_share': 1.5}, 'from 0 to 1'),
-        ({'crops': 0}, 'at least 1'),
+        ({'crops': 0}, 'from 1 to 1024'),
         ({'crops': '5'}, 'a whole number'),
         ({'prior': 'yes'}, 'true or false'),
         ({'dropout': '1e-1'}, 'a number'),

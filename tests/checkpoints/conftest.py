@@ -51,8 +51,9 @@ def with_prior() -> Checkpoint:
 
 
 @pytest.fixture
-def released(tmp_path) -> dict[str, Path]:
-    """The released files in small: finetuned_v1, finetuned_v2, prior and visual."""
+def released(tmp_path, monkeypatch) -> dict[str, Path]:
+    """The released files in small: finetuned_v1, finetuned_v2, prior and visual; their text encoder has 200 words."""
+    monkeypatch.setattr('pyiqa_moeagiqa.checkpoints.network.WORDS', 200)
     return write_released(tmp_path / 'released')
 
 

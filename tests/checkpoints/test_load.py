@@ -101,8 +101,6 @@ def test_a_long_list_is_cut(checkpoint, tmp_path):
         ({'experts': 5}, 'missing experts.quality.experts.4.0.weight'),
         ({'layers': (2, 9)}, 'layers is'),
         ({'visual': 'vit_of_tomorrow'}, 'vit_of_tomorrow'),
-        ({'visual_options': {'colour': 3}}, 'colour'),
-        ({'semantic_options': {'hidden_size': 33, 'num_attention_heads': 2}}, 'header cannot be used'),
     ],
 )
 def test_weights_of_another_architecture_than_the_header_says_are_refused(checkpoint, tmp_path, changes, said):

@@ -1,0 +1,113 @@
+"""A file from an https address: whole, of the length and hash that were promised, or not kept."""
+
+import errno
+import hashlib
+import http.client
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..whole_file import whole_file
+from .file import CheckpointError, first_line
+
+Check = Callable[[Path], Any]  # raises a CheckpointError for a file that is of no use
+LARGEST = 8 * 2**30  # bytes; the largest network of this package has 2 GiB
+BLOCK = 1 << 20
+
+
+class _OnlyHttps(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect to plain http, and notes the SHA-256 that the Hugging Face hub gives before it redirects."""
+
+    promised = ''
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        if not newurl.startswith('https://'):
+            raise urllib.error.URLError(f'it redirects to {newurl}, which is not https')
+        self.promised = self.promised or stated_hash(headers)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def stated_hash(headers: Mapping[str, str]) -> str:
+    """The SHA-256 of a file's content that the hub's headers state; empty where they state none."""
+    found = re.fullmatch('"?([0-9a-f]{64})"?', headers.get('X-Linked-ETag') or '')
+    return found[1] if found else ''
+
+
+def download(url: str, target: Path, check: Check) -> Path:
+    """Fetch a file, unless a whole one is there from before; a kept one that no longer passes is fetched again.
+
+    Raises:
+        CheckpointError: for an address that gives none, for half a file, another than was promised or one that is too
+            large, and where there is no room for it; nothing is kept then.
+    """
+    if target.is_file() and _passes(check, target):
+        return target
+    try:
+        with whole_file(target) as part:
+            _fetch(url, part)
+            named(check, part, url)  # an error page is not kept
+    except (OSError, http.client.HTTPException, UnicodeError) as error:
+        if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
+            raise CheckpointError(f'{url}: there is no room for it in {target.parent}; make room there.') from None
+        raise CheckpointError(
+            f'{url}: it could not be downloaded ({first_line(error)}); check the address, or give a file.'
+        ) from None
+    return target
+
+
+def _passes(check: Check, path: Path) -> bool:
+    try:
+        check(path)
+    except CheckpointError:
+        return False
+    return True
+
+
+def _fetch(url: str, path: Path) -> None:
+    redirects, digest, size = _OnlyHttps(), hashlib.sha256(), 0
+    with urllib.request.build_opener(redirects).open(url, timeout=30) as answer, path.open('wb') as file:
+        length = answer.length  # None where the server does not say
+        _require_small(url, length or 0)
+        while block := answer.read(BLOCK):
+            size += len(block)
+            _require_small(url, size)
+            digest.update(block)
+            file.write(block)
+        promised = redirects.promised or stated_hash(answer.headers)
+    if length is not None and size != length:
+        raise CheckpointError(f'{url}: cut short, {size} of {length} bytes came; try again.')
+    if promised and digest.hexdigest() != promised:
+        raise CheckpointError(f'{url}: damaged on its way, its SHA-256 is not the one that the hub states; try again.')
+
+
+def _require_small(url: str, size: int) -> None:
+    if size > LARGEST:
+        raise CheckpointError(f'{url}: larger than {LARGEST / 2**30:g} GiB, which no checkpoint is; check the address.')
+
+
+def named(check: Check, path: Path, source: str) -> None:
+    """Raise a CheckpointError that names where a file came from, not where it lies now."""
+    try:
+        check(path)
+    except CheckpointError as error:
+        raise CheckpointError(str(error).replace(str(path), source, 1)) from None
+
+
+def require_promised(path: Path, source: str) -> None:
+    """Raise a CheckpointError for a file of the hub's cache that is not what the hub said it is; it is removed then.
+
+    The cache names large files by their SHA-256. To be asked once, after a download: it reads the whole file.
+    """
+    stored = path.resolve()
+    if not re.fullmatch('[0-9a-f]{64}', stored.name):
+        return
+    with stored.open('rb') as file:
+        digest = hashlib.file_digest(file, 'sha256').hexdigest()
+    if digest != stored.name:
+        stored.unlink()
+        raise CheckpointError(
+            f'{source}: damaged on its way, its SHA-256 is not the one that the hub states; try again.'
+        )
