@@ -85,7 +85,7 @@ def test_the_outcome_in_a_sentence():
         return Report(found, ('A', 'B'), 'moeagiqa', False, 'prompts').sentence()
 
     assert said([0.1, -0.1, 0.2]) == (
-        'A wins 67 % of 3 prompts (95 %: 21 to 94), Wilcoxon p = 0.75: fewer than 5 prompts pair, too few to tell.'
+        'A wins 67 % of 3 prompts (95 %: 21 to 94), Wilcoxon p = 0.75: fewer than 6 prompts pair, too few to tell.'
     )
     assert said([0.1, -0.1] * 10).endswith(': the data cannot tell them apart.')
     assert said([-0.1 - n / 100 for n in range(10)]).endswith('B is the better one, as moeagiqa sees it.')
