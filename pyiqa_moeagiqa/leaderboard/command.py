@@ -45,7 +45,7 @@ def make(
         ValueError: for metrics, tables or an output that cannot be used.
     """
     asked = parse_targets(targets)
-    names = [path.stem for path in data]
+    names = [plain(path.stem) for path in data]
     if len(set(names)) < len(names):
         raise SourceError(f'--data: two tables are called {max(names, key=names.count)!r}; rename one.')
     contestants = parse_all(list(metrics))

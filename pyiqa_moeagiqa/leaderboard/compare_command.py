@@ -43,8 +43,9 @@ def make(
         items = list(require_prompt(items))
     items = [item._replace(prompt=known) for item, known in zip(items, _shared_prompts(items, folders), strict=True)]
     by_prompt = len({item.prompt for item in items} - {None}) > 1
-    table = pd.DataFrame({'path': [str(item.path) for item in items], 'side': [_side(item, folders) for item in items]})
-    table['key'] = [item.prompt if by_prompt and item.prompt is not None else _name(item, folders) for item in items]
+    keys = [item.prompt if by_prompt and item.prompt is not None else _name(item, folders) for item in items]
+    table = pd.DataFrame({'path': [str(item.path) for item in items], 'key': keys}, dtype=object)  # also of other bytes
+    table['side'] = [_side(item, folders) for item in items]
     _check_pairs(table, by_prompt)  # before a large network is loaded
     metric = make_metric(metric_name, options)
     table['score'] = _score(metric, items, made_by(metric_name, metric), output / 'scores.parquet')
