@@ -124,8 +124,8 @@ def _of_groups(table: pd.DataFrame, group: str, figure: Callable[[pd.DataFrame],
 
 
 def groups_there(entries: Sequence[Entry]) -> list[str]:
-    """By which of ``GROUPS`` there are figures."""
-    return [group for group in GROUPS if by_group(entries, group).shape[1] > len(NAMES)]
+    """By which of ``GROUPS`` there are figures of at least two groups."""
+    return [group for group in GROUPS if by_group(entries, group).shape[1] > len(NAMES) + 1]
 
 
 def across(rows: pd.DataFrame, figure: str = 'srcc') -> pd.DataFrame:
