@@ -21,6 +21,7 @@ from pyiqa_moeagiqa.leaderboard.rated import Rated
 from pyiqa_moeagiqa.leaderboard.scored import _how, _parameters
 from pyiqa_moeagiqa.scoring import by_content
 from pyiqa_moeagiqa.scoring.command import make_metric
+from pyiqa_moeagiqa.scoring.run import Result
 
 
 @pytest.fixture
@@ -325,3 +326,52 @@ def test_the_table_fits_80_columns(data, monkeypatch):
     assert len(lines) == 3
     assert '…' not in result.output
     assert re.search(r'piqe +-?\d\.\d{3} +-?\d\.\d{3} to -?\d\.\d{3} ', result.output)
+
+
+@pytest.mark.filterwarnings('error::RuntimeWarning')
+def test_scores_that_are_all_the_same_are_said_and_are_no_best(data, monkeypatch):
+    def constant(metric, items):
+        return [Result(str(item.path), item.prompt, 0.5) for item in items]
+
+    score_items = by_content.score_items
+    monkeypatch.setattr(by_content, 'score_items', constant)
+    assert run('--metrics', 'piqe', '--data', data).exit_code == 1
+    assert board().loc['piqe', 'reason'] == 'all images score 0.5, and nothing correlates with that'
+    assert board().loc['piqe', 'against_best'] == ''
+    page = (data.parent / 'leaderboard/leaderboard.html').read_text()  # of no figures at all
+    assert 'nan' not in re.sub(r'data:[^"]*', '', page.lower())
+    monkeypatch.setattr(by_content, 'score_items', score_items)
+    assert run('--metrics', 'piqe,entropy', '--data', data).exit_code == 1
+    assert board().loc['entropy', 'against_best'] == 'best'
+
+
+@pytest.mark.filterwarnings('error::RuntimeWarning')
+def test_what_cannot_be_decided_is_an_empty_cell_or_a_sentence(data):
+    table = pd.read_csv(data)
+    table.head(3).assign(generator=['a', 'b', 'c']).to_csv('three.csv', index=False)
+    result = run('--metrics', 'entropy,piqe', '--data', 'three.csv')
+    assert result.exit_code == 0, result.output
+    assert 'nan' not in result.output
+    assert 'nan' not in (data.parent / 'leaderboard/leaderboard.md').read_text()
+    for rows, said in (
+        (table.head(2), '2 images are left, too few to correlate'),
+        (table.assign(quality=3), "all 12 images have 3 in column 'quality'"),
+    ):
+        rows.to_csv('none.csv', index=False)
+        result = run('--metrics', 'entropy', '--data', 'none.csv')
+        assert result.exit_code == 2
+        (line,) = result.stderr.splitlines()
+        assert said in line
+
+
+def test_one_column_shows_pairs_and_regret_before_what_is_seldom_read(data):
+    assert run('--metrics', 'entropy', '--data', data).exit_code == 0
+    page = (data.parent / 'leaderboard/leaderboard.html').read_text()
+    columns = re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', page)
+    assert columns[:7] == ['metric', 'SRCC', '95 %', 'best?', 'within', 'pairs', 'regret']
+    assert columns[14] == 'how'
+
+
+def test_the_embedded_page_shrinks_its_figures(data):
+    assert run('--metrics', 'entropy', '--data', data).exit_code == 0
+    assert 'figure img { max-width: 100%; height: auto' in (data.parent / 'leaderboard/leaderboard.html').read_text()
