@@ -335,7 +335,13 @@ def leaderboard(
     data: Annotated[
         list[Path], typer.Option(help='CSV, JSONL or Parquet with columns path, prompt and MOS; repeatable.')
     ],
-    target: Annotated[str, typer.Option(help='MOS columns, as in quality,alignment.')] = 'quality',
+    target: Annotated[
+        str,
+        typer.Option(
+            help='MOS columns, as in quality,alignment. COLUMN=TARGET, as in mos=quality, compares a column of your own '
+            "with that score of this package's metrics."
+        ),
+    ] = 'quality',
     split: Annotated[
         str | None,
         typer.Option(
@@ -343,18 +349,25 @@ def leaderboard(
         ),
     ] = None,
     published: Annotated[bool, typer.Option('--published', help="Show others' published figures below.")] = False,
+    crops: Crops = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    fast: Fast = False,
     output: Annotated[
         Path, typer.Option(help='Folder for tables, page and scores; a second run goes on there.')
     ] = Path('leaderboard'),
 ) -> None:
     """Compare metrics on data sets with MOS: correlations with intervals, pairs within a prompt, ties, a report.
 
+    --crops, --dtype and --fast are for this package's metrics, --device is for all.
+
     Exit code: 0 all rows have figures, 1 some have not, 2 usage.
     """
     from .leaderboard import command
 
     try:
-        missing = command.make(_listed(metrics), data, _listed(target), split, published, output)
+        options = {'crops': crops, 'device': device, 'dtype': dtype, 'fast': fast or None}
+        missing = command.make(_listed(metrics), data, _listed(target), split, published, options, output)
     except (ValueError, OSError) as error:
         fail(error)
     except KeyboardInterrupt:
@@ -399,7 +412,11 @@ def compare(
     prompt_from: PromptFrom = Place.auto,
     metric: Metric = 'moeagiqa',
     target: Target = None,
+    crops: Crops = None,
     weights: Weights = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    fast: Fast = False,
     output: Annotated[Path, typer.Option(help='Folder for table, page and scores; a second run goes on there.')] = Path(
         'compare'
     ),
@@ -412,7 +429,8 @@ def compare(
     from .leaderboard import compare_command
 
     try:
-        options = {'pretrained_model_path': weights, 'target': target}
+        options = {'pretrained_model_path': weights, 'target': target, 'crops': crops, 'device': device}
+        options |= {'dtype': dtype, 'fast': fast or None}
         failed = compare_command.make((one, other), _choice(prompt, prompts, prompt_from), metric, options, output)
     except (ValueError, OSError) as error:
         fail(error)

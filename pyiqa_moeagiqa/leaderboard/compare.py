@@ -7,6 +7,7 @@ of the means of both sides' images.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,9 @@ from scipy.stats import binomtest, norm, rankdata, wilcoxon
 from .figures import RESAMPLES, interval
 
 LEVEL = 0.05
-FEWEST = 5  # pairs; with fewer, no outcome whatever is unlikely enough
+# Pairs that differ. By chance each of n is as likely to favour the one side as the other, so the most extreme outcome of
+# Wilcoxon's signed ranks and of the sign test, that all favour one, has p = 2 / 2^n: only from here on is that below 5 %.
+FEWEST = next(n for n in count(1) if 2 * 0.5**n < LEVEL)
 
 
 @dataclass
@@ -48,8 +51,8 @@ class Comparison:
 
     @property
     def too_few(self) -> bool:
-        """Whether there are too few pairs for any test."""
-        return len(self.pairs) < FEWEST
+        """Whether so few pairs differ that no outcome of a test would be unlikely enough."""
+        return _decided(self.pairs['difference']) < FEWEST
 
 
 def compare(sides: Sequence[pd.DataFrame], lower_better: bool = False) -> Comparison:
@@ -86,8 +89,13 @@ def compare(sides: Sequence[pd.DataFrame], lower_better: bool = False) -> Compar
         difference_interval=_mean_interval(difference),
         p_difference=p_difference,
         p_wins=sign_test(difference),
-        better=side if p_difference < LEVEL and len(pairs) >= FEWEST else None,
+        better=side if p_difference < LEVEL and _decided(pairs['difference']) >= FEWEST else None,
     )
+
+
+def _decided(difference: pd.Series) -> int:
+    """How many pairs differ: ties do not enter the tests."""
+    return int((difference != 0).sum())
 
 
 def _by_key(side: pd.DataFrame) -> pd.DataFrame:

@@ -7,16 +7,18 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from ..console import console
+from ..console import console, plain
 from ..plugin import OURS
 from ..scoring.by_content import content_of, known_scores, score_missing
 from ..scoring.command import made_by, make_metric, say
 from ..scoring.output import ScoreFile
 from ..scoring.run import takes_prompts
+from ..scoring.scale import scale_of
+from ..scoring.sizes import size_note
 from ..scoring.sources import Item, PromptChoice, SourceError, find_items, require_prompt
-from ..whole_file import whole_file
 from .compare import compare
 from .compare_report import Report, write_comparison
+from .files import write_csv
 
 COLUMNS = ['key', 'one', 'other', 'difference', 'images_one', 'images_other', 'path_one', 'path_other']
 
@@ -41,8 +43,9 @@ def make(
         items = list(require_prompt(items))
     items = [item._replace(prompt=known) for item, known in zip(items, _shared_prompts(items, folders), strict=True)]
     by_prompt = len({item.prompt for item in items} - {None}) > 1
-    table = pd.DataFrame({'path': [str(item.path) for item in items], 'side': [_side(item, folders) for item in items]})
-    table['key'] = [item.prompt if by_prompt and item.prompt is not None else _name(item, folders) for item in items]
+    keys = [item.prompt if by_prompt and item.prompt is not None else _name(item, folders) for item in items]
+    table = pd.DataFrame({'path': [str(item.path) for item in items], 'key': keys}, dtype=object)  # also of other bytes
+    table['side'] = [_side(item, folders) for item in items]
     _check_pairs(table, by_prompt)  # before a large network is loaded
     metric = make_metric(metric_name, options)
     table['score'] = _score(metric, items, made_by(metric_name, metric), output / 'scores.parquet')
@@ -50,9 +53,11 @@ def make(
     _check_pairs(scored, by_prompt)
     comparison = compare([scored[scored['side'] == side] for side in (0, 1)], metric.lower_better)
     names = _names(folders)
-    with whole_file(output / 'compare.csv') as part:
-        comparison.pairs[COLUMNS].to_csv(part, index=False)
-    report = Report(comparison, names, metric_name, metric.lower_better, 'prompts' if by_prompt else 'file names')
+    write_csv(output / 'compare.csv', comparison.pairs[COLUMNS])
+    paired = scored[scored['key'].isin(comparison.pairs['key'])]
+    note = size_note((images for _, images in paired.groupby('key')['path']), metric_name)
+    unit, scale = 'prompts' if by_prompt else 'file names', scale_of(metric)
+    report = Report(comparison, names, metric_name, metric.lower_better, unit, scale, [note] if note else [])
     write_comparison(output / 'compare.html', report)
     _show(report, output)
     return len(table) - len(scored)
@@ -100,7 +105,7 @@ def _score(metric: Any, items: Sequence[Item], facts: dict[str, Any], path: Path
     keys = [(content_of(item.path), (item.prompt or '') if needs_prompt else '') for item in items]
     output = ScoreFile(path, facts)
     try:
-        for result in score_missing(metric, items, keys, output):
+        for result in score_missing(metric, items, keys, {'': output}):
             say(result)
     finally:
         output.close()
@@ -118,9 +123,9 @@ def _show(report: Report, output: Path) -> None:
     for name in ('', 'value', '95 %', 'p'):
         table.add_column(name, overflow='fold')
     for row in report.figures():
-        table.add_row(*row)
+        table.add_row(*map(plain, row))
     screen = console()
     screen.print(table)
-    for line in [report.sentence(), *report.left_out()]:
-        screen.print(line, soft_wrap=True)
-    screen.print(f'{output / "compare.html"}, compare.csv and the scores beside it', soft_wrap=True)
+    for line in [report.sentence(), *report.notes, *report.left_out()]:
+        screen.print(plain(line), soft_wrap=True)
+    screen.print(plain(f'{output / "compare.html"}, compare.csv and the scores beside it'), soft_wrap=True)

@@ -1,5 +1,6 @@
 """A comparison in words, numbers and pictures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..pages import svg, thumbnail, write_page
+from ..scoring.scale import Scale
 from .compare import FEWEST, Comparison
 
 SHOWN = 8  # pairs each way
@@ -25,6 +27,8 @@ class Report:
         metric: its name.
         lower_better: whether its lower scores are better.
         unit: what pairs: 'prompts' or 'file names'.
+        scale: of the metric, for MOS in raters' units; None where it has none.
+        notes: what else is to be known, such as that images differ in size.
     """
 
     comparison: Comparison
@@ -32,6 +36,8 @@ class Report:
     metric: str
     lower_better: bool
     unit: str
+    scale: Scale | None = None
+    notes: Sequence[str] = ()
 
     def sentence(self) -> str:
         """The outcome."""
@@ -40,7 +46,8 @@ class Report:
         start = f'{one} wins {found.win_rate:.0%} of {len(found.pairs)} {self.unit}'.replace('%', ' %')
         start += f' (95 %: {100 * low:.0f} to {100 * high:.0f}), Wilcoxon p {_p(found.p_difference)}'
         if found.too_few:
-            return f'{start}: fewer than {FEWEST} {self.unit} pair, too few to tell.'
+            what = 'pair' if len(found.pairs) < FEWEST else 'differ'
+            return f'{start}: fewer than {FEWEST} {self.unit} {what}, too few to tell.'
         if found.better is None:
             return f'{start}: the data cannot tell them apart.'
         return f'{start}: {self.names[found.better]} is the better one, as {self.metric} sees it.'
@@ -52,8 +59,8 @@ class Report:
         least, most = found.difference_interval
         difference = f'mean difference ({"lower" if self.lower_better else "higher"} scores are better)'
         return [
-            (f'mean score of {one}', f'{found.pairs["one"].mean():.4f}', '', ''),
-            (f'mean score of {other}', f'{found.pairs["other"].mean():.4f}', '', ''),
+            (f'mean score of {one}', self._mean('one'), '', ''),
+            (f'mean score of {other}', self._mean('other'), '', ''),
             (difference, f'{found.difference:+.4f}', f'{least:+.4f} to {most:+.4f}', _p(found.p_difference)),
             (
                 f'{one} wins',
@@ -62,6 +69,12 @@ class Report:
                 _p(found.p_wins),
             ),
         ]
+
+    def _mean(self, side: str) -> str:
+        """A side's mean score, with the MOS that it stands for."""
+        mean = self.comparison.pairs[side].mean()
+        mos = self.scale.of(mean)['mos'] if self.scale else None
+        return f'{mean:.4f}' if mos is None else f'{mean:.4f} (MOS {mos:.2f})'
 
     def left_out(self) -> list[str]:
         """A sentence for each side that has what the other has not."""

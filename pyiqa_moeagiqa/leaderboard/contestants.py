@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from ..console import plain
 from ..scoring.sources import SourceError
 from .baselines import BASELINES
 
@@ -35,7 +36,8 @@ def parse(text: str) -> Contestant:
         raise SourceError(
             f'--metrics {metric}: pyiqa has no such no-reference metric ("pyiqa -ls" lists them), and the baselines are {known}.'
         )
-    return Contestant(label or (f'{metric} {_stem(weights)}' if weights else metric), metric, weights or None)
+    label = label or (f'{metric} {_stem(weights)}' if weights else metric)
+    return Contestant(plain(label), metric, weights or None)
 
 
 def _stem(weights: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from .run import Entry
+from .entry import Entry
 
 COUNT = 12
 

@@ -17,7 +17,7 @@ from pyiqa.metrics.correlation_coefficient import (
     fit_curve,
 )
 from scipy.optimize import OptimizeWarning
-from scipy.stats import norm, rankdata
+from scipy.stats import ConstantInputWarning, NearConstantInputWarning, norm, rankdata
 
 DIFFERENT = 0.06  # of the MOS range, as 0.3 of 5: pairs closer than that are not told apart by raters either
 RESAMPLES = 1000
@@ -39,14 +39,17 @@ def agreement(table: pd.DataFrame) -> dict[str, float]:
     score, mos = table['score'].to_numpy(float), table['mos'].to_numpy(float)
     if not np.ptp(score) or not np.ptp(mos):
         return dict.fromkeys(('srcc', 'plcc', 'krcc', 'main', 'plcc_fit', 'rmse_fit'), float('nan'))
-    srcc, plcc = calculate_srcc(score, mos), calculate_plcc(score, mos)
     curve = fitted(score, mos)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', ConstantInputWarning)  # of a fit that is flat: its figure is NaN
+        warnings.simplefilter('ignore', NearConstantInputWarning)  # of scores that hardly differ
+        srcc, plcc, plcc_fit = calculate_srcc(score, mos), calculate_plcc(score, mos), calculate_plcc(curve, mos)
     return {
         'srcc': float(srcc),
         'plcc': float(plcc),
         'krcc': float(calculate_krcc(score, mos)),
         'main': float(srcc + plcc) / 2,
-        'plcc_fit': float(calculate_plcc(curve, mos)),
+        'plcc_fit': float(plcc_fit),
         'rmse_fit': float(calculate_rmse(curve, mos)),
     }
 
@@ -74,8 +77,9 @@ def srcc(table: pd.DataFrame) -> float:
 
 def within(table: pd.DataFrame, group: str = 'generator') -> float:
     """Mean over groups of SRCC within each; pooled SRCC flatters, as generators differ more than their pictures do."""
-    each = [srcc(part) for _, part in table.groupby(group) if part['mos'].nunique() > 1 and len(part) > 2]
-    return float(np.nanmean(each)) if each else float('nan')
+    each = [srcc(part) for _, part in table.groupby(group) if len(part) > 2]
+    each = [value for value in each if not np.isnan(value)]
+    return float(np.mean(each)) if each else float('nan')
 
 
 def pair_accuracy(table: pd.DataFrame, different: float) -> float:

@@ -1,4 +1,4 @@
-"""The leaderboard's figures, as matplotlib figures that touch no global state."""
+"""The leaderboard's figures, as matplotlib figures that touch no global state. A ``$`` in a name is no formula."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..console import plain
+from .entry import Entry
 from .figures import fitted
-from .run import Entry
 
 DOT, LINE = '#0b5cad', '#c2410c'
+LONGEST_NAME = 36  # characters
+MOST_GROUPS = 40  # columns of a figure; the table has all
+
+
+def named(text: str) -> str:
+    """A name as it fits a figure: in one line, and cut where it is long."""
+    text = plain(text)
+    return text if len(text) <= LONGEST_NAME else f'{text[: LONGEST_NAME - 1]}…'
 
 
 def scatter(entries: Sequence[Entry]) -> Figure:
@@ -28,12 +37,15 @@ def scatter(entries: Sequence[Entry]) -> Figure:
 
 
 def _scatter(axis: Axes, entry: Entry) -> None:
+    """The scores are the metric's own, with their sign."""
     table = entry.table.sort_values('score')
-    axis.scatter(table['score'], table['mos'], s=7, alpha=0.45, color=DOT, linewidths=0, rasterized=True)
+    sign = -1 if entry.lower_better else 1
+    axis.scatter(sign * table['score'], table['mos'], s=7, alpha=0.45, color=DOT, linewidths=0, rasterized=True)
     curve = fitted(table['score'].to_numpy(float), table['mos'].to_numpy(float))
     if np.isfinite(curve).all():
-        axis.plot(table['score'], curve, color=LINE, linewidth=2)
-    axis.set(title=entry.metric, xlabel='score (higher is better)', ylabel='MOS')
+        axis.plot(sign * table['score'], curve, color=LINE, linewidth=2)
+    axis.set_title(named(entry.metric), parse_math=False)
+    axis.set(xlabel=f'score ({"lower" if entry.lower_better else "higher"} is better)', ylabel='MOS')
 
 
 def intervals(rows: pd.DataFrame) -> Figure:
@@ -42,21 +54,24 @@ def intervals(rows: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(8, 0.9 + 0.42 * len(rows)), layout='constrained')
     axis = figure.subplots()
     errors = [rows['srcc'] - rows['srcc_low'], rows['srcc_high'] - rows['srcc']]
-    axis.errorbar(rows['srcc'], rows['metric'], xerr=np.clip(errors, 0, None), fmt='o', color=DOT, capsize=3)
+    axis.errorbar(rows['srcc'], range(len(rows)), xerr=np.clip(errors, 0, None), fmt='o', color=DOT, capsize=3)
+    axis.set_yticks(range(len(rows)), map(named, rows['metric']), parse_math=False)
     axis.set(xlabel='SRCC, 95 % interval (prompts resampled)', ylim=(-0.6, len(rows) - 0.4))
     axis.grid(axis='x', alpha=0.3)
     return figure
 
 
 def heat_map(table: pd.DataFrame) -> Figure:
-    """SRCC: one row for each metric (the index), one column for each group."""
+    """SRCC: one row for each metric (the index), one column for each group, the first of them where they are many."""
+    table = table.iloc[:, :MOST_GROUPS]
     lines, columns = table.shape
     figure = Figure(figsize=(2.5 + 0.75 * columns, 1.6 + 0.42 * lines), layout='constrained')
     axis = figure.subplots()
     colours = matplotlib.colormaps['RdYlBu']
     axis.imshow(table.to_numpy(float), cmap=colours, vmin=-1, vmax=1, aspect='auto')
-    axis.set_xticks(range(columns), table.columns, rotation=35, ha='right', rotation_mode='anchor')
-    axis.set_yticks(range(lines), table.index)
+    slanted = {'rotation': 35, 'ha': 'right', 'rotation_mode': 'anchor'}
+    axis.set_xticks(range(columns), map(named, table.columns), parse_math=False, **slanted)
+    axis.set_yticks(range(lines), map(named, table.index), parse_math=False)
     for (line, column), value in np.ndenumerate(table.to_numpy(float)):
         if np.isfinite(value):
             dark = abs(value) > 0.75

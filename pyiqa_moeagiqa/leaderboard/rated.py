@@ -10,6 +10,7 @@ import pandas as pd
 from ..data.info import dataset_info
 from ..data.table import TableError, read_mos_table, read_table
 from ..scoring.by_content import content_of
+from .targets import Asked
 
 GROUPS = ('generator', 'style')
 FEWEST = 3  # images that can be correlated
@@ -21,7 +22,7 @@ class Rated(NamedTuple):
     Attributes:
         table: columns path, prompt, perhaps generator and style, and one of MOS for each of ``targets``.
         content: a hash of each image's file.
-        targets: what there are MOS of.
+        targets: what there are MOS of, and what they are compared with.
         mos_range: the data set's, or the lowest and highest MOS there.
         training: the same columns of the rows that the split has for training; none without a split.
         split: the column of the split, or ''.
@@ -29,42 +30,73 @@ class Rated(NamedTuple):
 
     table: pd.DataFrame
     content: list[str]
-    targets: list[str]
+    targets: list[Asked]
     mos_range: tuple[float, float]
     training: pd.DataFrame
     split: str = ''
 
 
-def read_rated(path: Path, targets: Sequence[str], split: str | None = None) -> Rated:
+def read_rated(path: Path, targets: Sequence[Asked], split: str | None = None) -> Rated:
     """Read a data set.
 
     Args:
-        path: CSV, JSON lines or Parquet with columns path, prompt and at least one of the targets. A data set of this package
+        path: CSV, JSON lines or Parquet with columns path, prompt and at least one of MOS. A data set of this package
             is known by the file's name, and its MOS are checked against its range.
-        targets: MOS columns.
+        targets: MOS columns, and what they are compared with.
         split: ``COLUMN=VALUE`` for some of the rows, as in ``prompt_0=test``; those of ``COLUMN=train`` are for baselines.
 
     Raises:
         TableError: for a table that cannot be used.
     """
-    columns = read_table(path, ['path', 'prompt']).columns
-    there = [target for target in targets if target in columns]
-    if not there:
-        raise TableError(f'{path}: column {targets[0]!r} is missing; there are {", ".join(map(repr, columns))}.')
+    there = _there(path, targets)
+    columns = list(dict.fromkeys(asked.column for asked in there))
     known = dataset_info().get(path.stem, {}).get('mos_range')
-    table = read_mos_table(path, None, there, known or (-math.inf, math.inf))
-    chosen, training, column = table, table[:0], ''
+    table = read_mos_table(path, None, columns, known or (-math.inf, math.inf))
+    chosen, training, split_column = table, table[:0], ''
     if split is not None:
-        column, _, value = split.partition('=')
-        if column not in table.columns or not value:
+        split_column, _, value = split.partition('=')
+        if split_column not in table.columns or not value:
             raise TableError(f'{path}: --split {split} must be COLUMN=VALUE with a column of the table.')
-        rows = table[column].astype(str)
+        rows = table[split_column].astype(str)
         chosen, training = table[rows == value], table[(rows == 'train') & (value != 'train')]
-    if len(chosen) < FEWEST or chosen[there].nunique().min() < 2:
-        raise TableError(
-            f'{path}: {len(chosen)} images are left, too few to correlate; give at least three that differ.'
-        )
+    _require_different(path, chosen, columns)
     kept = [name for name in ('path', 'prompt', *GROUPS) if name in table]
-    chosen, training = (rows[[*kept, *there]].reset_index(drop=True) for rows in (chosen, training))
-    low, high = known or (chosen[there].min().min(), chosen[there].max().max())
-    return Rated(chosen, [content_of(image) for image in chosen['path']], there, (low, high), training, column)
+    chosen, training = (_named(rows[[*kept, *columns]].reset_index(drop=True)) for rows in (chosen, training))
+    low, high = known or (chosen[columns].min().min(), chosen[columns].max().max())
+    return Rated(chosen, [content_of(image) for image in chosen['path']], there, (low, high), training, split_column)
+
+
+def _there(path: Path, targets: Sequence[Asked]) -> list[Asked]:
+    """Those of the targets that the table has a column for."""
+    read_table(path, ['path', 'prompt'])  # whatever else is wrong is said
+    there, missing = [], []
+    for asked in targets:
+        try:
+            read_table(path, ['path', 'prompt', asked.column])
+        except TableError as error:
+            missing.append(error)
+        else:
+            there.append(asked)
+    if not there:
+        raise missing[0]
+    return there
+
+
+def _require_different(path: Path, rows: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise a TableError for fewer rows than can be correlated, or MOS that are all the same."""
+    if len(rows) < FEWEST:
+        raise TableError(
+            f'{path}: {len(rows)} images are left, too few to correlate; give at least three that differ in MOS.'
+        )
+    for column in columns:
+        if rows[column].nunique() < 2:
+            raise TableError(
+                f'{path}: all {len(rows)} images have {rows[column].iloc[0]:g} in column {column!r}, and nothing correlates '
+                'with that; give images that differ in MOS.'
+            )
+
+
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with generators and styles as text, as Parquet may hold numbers; what is missing is ''."""
+    names = {group: ['' if pd.isna(cell) else str(cell) for cell in table[group]] for group in GROUPS if group in table}
+    return table.assign(**names)

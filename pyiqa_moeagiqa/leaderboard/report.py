@@ -1,6 +1,7 @@
 """The leaderboard for people: one HTML page, Markdown, LaTeX, and the figures."""
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,10 @@ from matplotlib.figure import Figure
 
 from ..pages import svg, thumbnail, write_page
 from ..whole_file import whole_file
+from . import escaped
 from .disputed import disputed
+from .entry import Entry
 from .plots import heat_map, intervals, scatter
-from .run import Entry
 from .table import Board, across, by_group, groups_there, missing, published, rounded, shown
 
 COLUMNS_SAY = {
@@ -99,14 +101,16 @@ def write_figures(folder: Path, sections: Sequence[Section]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for section in sections:
         for name, (_, figure) in section.figures.items():
-            with whole_file(folder / f'{section.data}-{section.target}-{name}.png') as part:
+            file = re.sub(r'[\\/:*?"<>|\x00-\x1f]', '_', f'{section.data}-{section.target}-{name}.png')
+            with whole_file(folder / file) as part, warnings.catch_warnings():
+                warnings.filterwarnings('ignore', 'Glyph', UserWarning)  # the font has no Chinese and no emoji
                 figure.savefig(part, format='png', dpi=150)
 
 
 def markdown(board: Board, with_published: bool) -> str:
     """For a README or an appendix."""
     parts = [
-        '\n'.join([f'### {data}, {target}', '', _markdown(shown(rows)), *_missing(rows)])
+        '\n'.join([f'### {escaped.markdown(f"{data}, {target}")}', '', _markdown(shown(rows)), *_missing(rows)])
         for (data, target), rows in board.rows.groupby(['data', 'target'], sort=False)
     ]
     for title, table in _others(board, with_published):
@@ -115,7 +119,7 @@ def markdown(board: Board, with_published: bool) -> str:
 
 
 def _missing(rows: pd.DataFrame) -> list[str]:
-    without = [f'- {metric}: {reason}' for metric, reason in missing(rows)]
+    without = [f'- {escaped.markdown(f"{metric}: {reason}")}' for metric, reason in missing(rows)]
     return ['', 'Without figures:', '', *without] if without else []
 
 
@@ -127,8 +131,9 @@ def _others(board: Board, with_published: bool) -> list[tuple[str, pd.DataFrame]
 
 
 def _markdown(table: pd.DataFrame) -> str:
-    lines = [table.columns, ['---'] * len(table.columns), *table.itertuples(index=False)]
-    return '\n'.join('| ' + ' | '.join(cell.replace('|', '/') for cell in line) + ' |' for line in lines)
+    head, *rows = [map(escaped.markdown, line) for line in (table.columns, *table.itertuples(index=False))]
+    lines = [head, ['---'] * len(table.columns), *rows]
+    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
 
 
 def latex(board: Board, with_published: bool) -> str:
@@ -137,11 +142,9 @@ def latex(board: Board, with_published: bool) -> str:
         (f'{data}, {target}', shown(rows))
         for (data, target), rows in board.rows.groupby(['data', 'target'], sort=False)
     ]
-    return '\n'.join(
-        table.to_latex(index=False, escape=True, caption=_escaped(title))
-        for title, table in [*tables, *_others(board, with_published)]
-    )
+    return '\n'.join(_latex(title, table) for title, table in [*tables, *_others(board, with_published)])
 
 
-def _escaped(text: str) -> str:
-    return re.sub(r'([&%$#_{}])', r'\\\1', text)
+def _latex(title: str, table: pd.DataFrame) -> str:
+    table = table.map(escaped.latex).rename(columns=escaped.latex)
+    return table.to_latex(index=False, escape=False, caption=escaped.latex(title))

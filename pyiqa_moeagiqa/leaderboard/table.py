@@ -1,7 +1,7 @@
 """The leaderboard as tables: one row for each metric, data set and target, best first, ties said."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import resources
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import yaml
 
+from .entry import Entry
 from .figures import (
     DIFFERENT,
     RESAMPLES,
@@ -22,12 +23,12 @@ from .figures import (
     srcc,
     within,
 )
-from .rated import GROUPS
-from .run import Entry
+from .rated import GROUPS, Rated
 
 LEVEL = 0.05
 FIGURES = ('srcc', 'srcc_low', 'srcc_high', 'plcc', 'plcc_fit', 'krcc', 'rmse_fit', 'main', 'within', 'pairs', 'regret')
-COLUMNS = ('data', 'target', 'metric', 'how', *FIGURES, 'against_best', 'seconds', 'parameters', 'reason')
+NAMES = ('data', 'target', 'metric')
+COLUMNS = (*NAMES, 'how', *FIGURES, 'against_best', 'seconds', 'parameters', 'reason')
 
 
 class Board(NamedTuple):
@@ -110,7 +111,7 @@ def by_group(entries: Sequence[Entry], group: str) -> pd.DataFrame:
     Groups of fewer than three images are left out.
     """
     rows = [
-        {'data': entry.data, 'target': entry.target, 'metric': entry.metric, **_of_groups(entry.table, group, srcc)}
+        {name: getattr(entry, name) for name in NAMES} | _of_groups(entry.table, group, srcc)
         for entry in entries
         if entry.table is not None and group in entry.table
     ]
@@ -118,12 +119,13 @@ def by_group(entries: Sequence[Entry], group: str) -> pd.DataFrame:
 
 
 def _of_groups(table: pd.DataFrame, group: str, figure: Callable[[pd.DataFrame], float]) -> dict[str, float]:
-    return {name or f'no {group}': figure(part) for name, part in table.groupby(group) if len(part) > 2}
+    parts = {name or f'no {group}': part for name, part in table.groupby(group) if len(part) > 2}
+    return {f'{group} {name}' if name in NAMES else name: figure(part) for name, part in parts.items()}
 
 
 def groups_there(entries: Sequence[Entry]) -> list[str]:
-    """By which of ``GROUPS`` there are figures."""
-    return [group for group in GROUPS if by_group(entries, group).shape[1] > len(('data', 'target', 'metric'))]
+    """By which of ``GROUPS`` there are figures of at least two groups."""
+    return [group for group in GROUPS if by_group(entries, group).shape[1] > len(NAMES) + 1]
 
 
 def across(rows: pd.DataFrame, figure: str = 'srcc') -> pd.DataFrame:
@@ -159,17 +161,17 @@ def shown(rows: pd.DataFrame) -> pd.DataFrame:
             'SRCC': text['srcc'],
             '95 %': [f'{low} to {high}' if low else '' for low, high in low_high],
             'best?': rows['against_best'].tolist(),
-            'how': rows['how'].tolist(),
+            'within': text['within'],
+            'pairs': text['pairs'],
+            'regret': text['regret'],
             'PLCC': text['plcc'],
             'PLCC fit': text['plcc_fit'],
             'KRCC': text['krcc'],
             'RMSE fit': text['rmse_fit'],
             'main': text['main'],
-            'within': text['within'],
-            'pairs': text['pairs'],
-            'regret': text['regret'],
             'ms': ['' if math.isnan(value) else f'{1000 * value:.0f}' for value in rows['seconds']],
             'M par.': [f'{value / 1e6:.1f}' if value else '' for value in rows['parameters']],
+            'how': rows['how'].tolist(),
         }
     )
 
@@ -182,6 +184,30 @@ def missing(rows: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _rounded(value: float) -> str:
     return '' if pd.isna(value) else f'{value:.3f}'
+
+
+def scores(entries: Sequence[Entry], data: Mapping[str, Rated]) -> pd.DataFrame:
+    """One row for each image: data, path, prompt, generator and style where they are known, MOS of each target, and the scores
+    of each metric and target as the metric gave them, with its own sign; what is missing is NaN.
+    """
+    tables = []
+    for name, rated in data.items():
+        mos = {asked.column: f'MOS {asked.column}' for asked in rated.targets}
+        table = rated.table.rename(columns=mos)
+        table.insert(0, 'data', name)
+        there = {(entry.metric, entry.own_name): entry.own for entry in entries if entry.data == name}
+        for (_, column), own in there.items():
+            if own is not None:
+                table[_unused(column, table.columns)] = own
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _unused(name: str, names: Collection[str]) -> str:
+    """The name, or where one may call a metric 'path', another."""
+    while name in names:
+        name = f'score {name}'
+    return name
 
 
 def rounded(table: pd.DataFrame) -> pd.DataFrame:

@@ -5,25 +5,21 @@
 
 import base64
 import io
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from torchvision.transforms.v2.functional import to_dtype, to_pil_image
 
 from ..archs.images import read_image, shrunk
+from ..console import plain
 from ..image_files import ImageError
 from ..whole_file import whole_file
 
 LONGEST_SIDE = 256  # pixels of a picture on a page
-# in the place of a picture that cannot be read: it does not cost the page
-UNREADABLE = 'data:image/svg+xml,' + quote(
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 256 256"><rect width="256" height="256" fill="#999"/>'
-    '<text x="128" y="134" font-size="18" text-anchor="middle">cannot be read</text></svg>'
-)
 
 
 @cache
@@ -32,9 +28,15 @@ def _templates() -> Environment:
         loader=PackageLoader(__name__, ''),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _shown(value: Any) -> Any:
+    """A value as the page shows it: no control character of a name or prompt does anything there."""
+    return plain(value) if type(value) is str else value  # what is markup already is not str but a class of it
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
@@ -47,12 +49,13 @@ def write_page(path: Path, template: str, **values: Any) -> None:
 def thumbnail(image: Path | str) -> str:
     """An image file as a ``data:`` address of a small JPEG, as it is scored: upright, on white where it is transparent.
 
-    One that cannot be read, though scores of it may be known, has ``UNREADABLE`` in its place.
+    '' for one that cannot be read: its score may be known from before it was damaged or moved.
     """
     try:
-        pixels = shrunk(to_dtype(read_image(image), torch.uint8, scale=True), LONGEST_SIDE)
+        image = read_image(image)
     except ImageError:
-        return UNREADABLE
+        return ''
+    pixels = shrunk(to_dtype(image, torch.uint8, scale=True), LONGEST_SIDE)
     file = io.BytesIO()
     to_pil_image(pixels).save(file, 'JPEG', quality=85)
     return 'data:image/jpeg;base64,' + base64.b64encode(file.getvalue()).decode()
@@ -61,5 +64,9 @@ def thumbnail(image: Path | str) -> str:
 def svg(figure: Any) -> str:
     """A matplotlib figure as a ``data:`` address of an SVG."""
     file = io.BytesIO()
-    figure.savefig(file, format='svg', bbox_inches='tight', transparent=True, metadata={'Date': None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            'ignore', 'Glyph', UserWarning
+        )  # the font has no Chinese and no emoji: boxes stand there
+        figure.savefig(file, format='svg', bbox_inches='tight', transparent=True, metadata={'Date': None})
     return 'data:image/svg+xml;base64,' + base64.b64encode(file.getvalue()).decode()

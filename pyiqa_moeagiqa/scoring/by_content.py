@@ -1,12 +1,14 @@
 """Scores kept by what is in an image's file: a renamed image has its score already, and a new one under an old name has none."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from ..checkpoints.file import file_hash
+from ..console import plain
 from .output import ScoreFile
 from .run import Result, score_items
 from .sources import Item
@@ -28,22 +30,29 @@ def known_scores(output: ScoreFile) -> dict[Key, float]:
 
 
 def score_missing(
-    metric: Any, items: Sequence[Item], keys: Sequence[Key], output: ScoreFile, title: str | None = None
+    metric: Any,
+    items: Sequence[Item],
+    keys: Sequence[Key],
+    outputs: Mapping[str, ScoreFile],
+    title: str | None = None,
 ) -> Iterator[Result]:
-    """Score the items whose key is not in the file yet, each key once; yields their results, and scores are in the file then.
+    """Score the items whose key one of the files lacks, each key once; yields their results, and scores are in the files then.
 
     Args:
         metric: from ``pyiqa.create_metric``.
         items: what to score.
         keys: content and prompt of each.
-        output: where scores are kept.
+        outputs: where the scores of each target are kept, by its name; '' for the metric's own, which may be its only one.
         title: what the progress line says.
     """
-    done = known_scores(output)
-    todo = {key: item for key, item in zip(keys, items, strict=True) if key not in done}
-    results = score_items(metric, todo.values())
-    shown = tqdm(results, total=len(todo), desc=title, unit='image', disable=None if todo else True)
-    for key, result in zip(todo, shown, strict=True):
-        if result.score is not None:
-            output.add(*key, result.score)
+    done = {target: known_scores(output) for target, output in outputs.items()}
+    lacking = {key: item for key, item in zip(keys, items, strict=True) if any(key not in has for has in done.values())}
+    results = score_items(metric, lacking.values())
+    title = None if title is None else plain(title)
+    shown = tqdm(results, total=len(lacking), desc=title, unit='image', disable=None if lacking else True)
+    for key, result in zip(lacking, shown, strict=True):
+        for target, output in outputs.items():
+            score = result.scores.get(target) if target else result.score
+            if key not in done[target] and score is not None and math.isfinite(score):
+                output.add(*key, score)
         yield result

@@ -15,6 +15,7 @@ from matplotlib.patheffects import withStroke
 from torchvision.transforms.v2.functional import to_dtype
 
 from ..archs.images import shrunk
+from ..console import plain
 from ..whole_file import whole_file
 from .explain import LONGEST_SIDE, Explanation, ExplanationError
 
@@ -49,7 +50,9 @@ def draw(explanation: Explanation) -> Figure:
     pictures = min(max(panel * height / width, 1.6), 5.5)
     crops = len(explanation.names)
     rows = [pictures] * (2 if wide else 1) + [2.1] * bool(explanation.words) + [max(1.5, 0.24 * crops + 0.4)]
-    head = textwrap.wrap(f'“{explanation.prompt}”', 105, max_lines=4, placeholder=' …') or ['“”']
+    head = textwrap.wrap(plain(f'“{" ".join(explanation.prompt.split())}”'), 105, max_lines=4, placeholder=' …') or [
+        '“”'
+    ]
     lines = _scores_said(explanation)
     top = 0.35 + 0.24 * (len(head) + len(lines))
     figure = Figure(figsize=(WIDTH, sum(rows) + 0.5 * len(rows) + top), facecolor='white', layout='constrained')
@@ -69,13 +72,14 @@ def draw(explanation: Explanation) -> Figure:
 def _head(figure: Figure, prompt: list[str], lines: list[str]) -> None:
     inches = figure.get_figheight()
     figure.text(0.02, 1 - 0.15 / inches, '\n'.join(prompt), size=13, weight='bold', va='top', parse_math=False)
-    figure.text(0.02, 1 - (0.22 + 0.24 * len(prompt)) / inches, '\n'.join(lines), size=11, va='top', color=QUIET)
+    place = 1 - (0.22 + 0.24 * len(prompt)) / inches
+    figure.text(0.02, place, '\n'.join(lines), size=11, va='top', color=QUIET, parse_math=False)
 
 
 def _scores_said(explanation: Explanation) -> list[str]:
     said = []
     for name, score in explanation.details.scores.items():
-        text = f'{name} {score.item():.3f}'
+        text = f'{plain(name)} {score.item():.3f}'
         if name in explanation.details.interval:
             low, high = explanation.details.interval[name][0].tolist()
             text += f': 80 % of images with such a score have a MOS of {low:.2f} to {high:.2f}'
@@ -150,7 +154,8 @@ def _words(axes: Axes, explanation: Explanation) -> None:
     axes.axhline(0, color='black', lw=0.8)
     most = max(1, *map(abs, shares))  # shares of next to nothing are to look so
     axes.set_ylim(-1.1 * most, 1.1 * most)
-    labels = [word if len(word) <= LONGEST_WORD else word[: LONGEST_WORD - 1] + '…' for word in explanation.words]
+    words = map(plain, explanation.words)
+    labels = [word if len(word) <= LONGEST_WORD else word[: LONGEST_WORD - 1] + '…' for word in words]
     slanted = {'rotation': 40, 'ha': 'right', 'rotation_mode': 'anchor'} if len(shares) > 10 else {}
     axes.set_xticks(range(len(shares)), labels, parse_math=False, **slanted)
     axes.set_xlim(-0.6, max(len(shares), 6) - 0.4)
@@ -169,9 +174,8 @@ def _scores(axes: Axes, explanation: Explanation) -> None:
     labels = [f'{name}  {score:.3f}' for name, score in zip(explanation.names, scores, strict=True)]
     axes.set_yticks(range(len(scores)), labels)
     axes.invert_yaxis()
-    axes.set_title(
-        f'Scores per crop; the line is their mean, {explanation.target} {explanation.score:.3f}', size=10, loc='left'
-    )
+    title = f'Scores per crop; the line is their mean, {plain(explanation.target)} {explanation.score:.3f}'
+    axes.set_title(title, size=10, loc='left', parse_math=False)
     axes.spines[['top', 'right']].set_visible(False)
 
 

@@ -1,5 +1,7 @@
 """Two generators compared: the figures against hand-made cases, and the command on small pictures."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,8 +10,9 @@ from scipy.stats import binomtest, wilcoxon
 from typer.testing import CliRunner
 
 from pyiqa_moeagiqa.cli import app
-from pyiqa_moeagiqa.leaderboard.compare import compare, sign_test, signed_ranks, wilson
-from pyiqa_moeagiqa.leaderboard.compare_report import Report
+from pyiqa_moeagiqa.leaderboard.compare import FEWEST, LEVEL, compare, sign_test, signed_ranks, wilson
+from pyiqa_moeagiqa.leaderboard.compare_report import Report, write_comparison
+from pyiqa_moeagiqa.scoring.scale import Scale
 
 
 def side(scores: dict[str, list[float]]) -> pd.DataFrame:
@@ -85,10 +88,32 @@ def test_the_outcome_in_a_sentence():
         return Report(found, ('A', 'B'), 'moeagiqa', False, 'prompts').sentence()
 
     assert said([0.1, -0.1, 0.2]) == (
-        'A wins 67 % of 3 prompts (95 %: 21 to 94), Wilcoxon p = 0.75: fewer than 5 prompts pair, too few to tell.'
+        'A wins 67 % of 3 prompts (95 %: 21 to 94), Wilcoxon p = 0.75: fewer than 6 prompts pair, too few to tell.'
     )
     assert said([0.1, -0.1] * 10).endswith(': the data cannot tell them apart.')
     assert said([-0.1 - n / 100 for n in range(10)]).endswith('B is the better one, as moeagiqa sees it.')
+
+
+def test_fewest_is_where_an_outcome_can_be_below_the_level():
+    outcome = np.arange(1.0, FEWEST + 1)
+    for test in (sign_test, lambda difference: signed_ranks(difference)[0]):
+        assert test(outcome) < LEVEL <= test(outcome[1:])
+
+
+def test_ties_do_not_make_few_pairs_enough():
+    one = side({str(n): [0.5 + 0.1 * (n < FEWEST - 1)] for n in range(20)})
+    found = compare([one, one.assign(score=0.5)])
+    assert found.too_few
+    assert found.better is None
+    assert 'fewer than 6 prompts differ, too few to tell' in Report(found, ('A', 'B'), 'x', False, 'prompts').sentence()
+
+
+def test_scores_stand_beside_their_mos():
+    found = compare([side({'a': [0.5]}), side({'a': [0.25]})])
+    values = [row[1] for row in Report(found, ('A', 'B'), 'x', False, 'prompts', Scale((0, 5), None, None)).figures()]
+    assert values[:2] == ['0.5000 (MOS 2.50)', '0.2500 (MOS 1.25)']
+    values = [row[1] for row in Report(found, ('A', 'B'), 'x', False, 'prompts', Scale(None, None, None)).figures()]
+    assert values[:2] == ['0.5000', '0.2500']
 
 
 @pytest.fixture
@@ -197,3 +222,58 @@ def test_misuse_is_one_sentence(folders):
         (line,) = result.stderr.splitlines()
         assert said in line
     assert not (folders / 'compare').exists()
+
+
+def test_sizes_that_differ_are_said(folders):
+    assert 'differ in size' not in run('sharp', 'soft', '--prompts', 'prompts.csv', '--metric', 'entropy').stdout
+    for number in range(6):
+        Image.open(f'sharp/{number}.png').resize((192, 192)).save(f'sharp/{number}.png')
+    result = run('sharp', 'soft', '--prompts', 'prompts.csv', '--metric', 'entropy')
+    sentence = 'The images differ in size (96 x 96 to 192 x 192 pixels)'
+    assert sentence in result.stdout
+    assert sentence in (folders / 'compare/compare.html').read_text()
+
+
+def test_options_reach_the_metric(folders, tiny_checkpoint):
+    both = ('sharp', 'soft', '--prompts', 'prompts.csv', '--weights', tiny_checkpoint)
+    assert run(*both, '--crops', '1', '--device', 'cpu', '--dtype', 'bfloat16', '--output', 'one').exit_code == 0
+    assert 'bfloat16' in (folders / 'one/scores.parquet.run.json').read_text()
+    assert run(*both, '--fast', '--target', 'alignment', '--output', 'fast').exit_code == 0
+    assert 'alignment' in (folders / 'fast/scores.parquet.run.json').read_text()
+    for options, said in (
+        (('--device', 'abacus'), '--device abacus'),
+        (('--dtype', 'float7'), "dtype is 'float7'"),
+        (('--metric', 'entropy', '--weights', 'x', '--fast'), 'takes no --fast'),
+    ):
+        result = run('sharp', 'soft', '--prompts', 'prompts.csv', *options, '--output', 'none')
+        assert result.exit_code == 2, options
+        (line,) = result.stderr.splitlines()
+        assert said in line
+
+
+def test_hostile_names_of_folders_and_prompts(folders):
+    (folders / 'sharp').rename(folders / '$s_{$ <b>\x1b[31m')
+    (folders / 'soft').rename(folders / '=cmd')
+    prompts = ['=1+1', 'a | b', '<script>alert(1)</script>', 'c\nd', '$x_{$', '\x1b[2J']
+    rows = [
+        (path, prompts[number])
+        for number in range(6)
+        for path in (f'$s_{{$ <b>\x1b[31m/{number}.png', f'=cmd/{number}_a.png')
+    ]
+    pd.DataFrame(rows, columns=['path', 'prompt']).to_csv('prompts.csv', index=False)
+    Image.new('RGB', (8, 8)).save(os.fsencode(folders / '=cmd') + b'/\xff.png')
+    result = run('$s_{$ <b>\x1b[31m', '=cmd', '--prompts', 'prompts.csv', '--metric', 'entropy')
+    assert result.exit_code == 1, result.output  # for the name that is no Unicode
+    assert '\x1b' not in result.output
+    assert len(result.stderr.splitlines()) <= 16
+    page = (folders / 'compare/compare.html').read_text(encoding='utf-8')
+    assert '<script>alert' not in page
+    assert '\x1b' not in page
+    keys = pd.read_csv('compare/compare.csv')['key'].tolist()
+    assert "'=1+1" in keys
+
+
+def test_a_picture_that_is_gone_since_it_was_scored_leaves_the_page_without_it(tmp_path):
+    found = compare([side({str(n): [n] for n in range(6)}), side({str(n): [0] for n in range(6)})])
+    write_comparison(tmp_path / 'a.html', Report(found, ('A', 'B'), 'x', False, 'prompts'))
+    assert 'image/jpeg' not in (tmp_path / 'a.html').read_text()

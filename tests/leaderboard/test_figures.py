@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from pyiqa_moeagiqa.leaderboard.entry import Entry
 from pyiqa_moeagiqa.leaderboard.figures import (
     agreement,
     holm,
@@ -16,7 +17,6 @@ from pyiqa_moeagiqa.leaderboard.figures import (
     srcc,
     within,
 )
-from pyiqa_moeagiqa.leaderboard.run import Entry
 from pyiqa_moeagiqa.leaderboard.table import leaderboard
 
 

@@ -13,13 +13,15 @@ from PIL import Image, ImageFilter
 from typer.testing import CliRunner
 
 from pyiqa_moeagiqa.cli import app
+from pyiqa_moeagiqa.leaderboard import hub
 from pyiqa_moeagiqa.leaderboard import run as leaderboard_run
 from pyiqa_moeagiqa.leaderboard.contestants import parse
 from pyiqa_moeagiqa.leaderboard.figures import srcc
 from pyiqa_moeagiqa.leaderboard.rated import Rated
-from pyiqa_moeagiqa.leaderboard.run import _how
+from pyiqa_moeagiqa.leaderboard.scored import _how, _parameters
 from pyiqa_moeagiqa.scoring import by_content
 from pyiqa_moeagiqa.scoring.command import make_metric
+from pyiqa_moeagiqa.scoring.run import Result
 
 
 @pytest.fixture
@@ -84,9 +86,6 @@ def test_our_metric_is_given_prompts_and_says_what_it_was_trained_on(data, tiny_
     ]
     own = pd.DataFrame({'score': scores, 'mos': rows['quality']})
     assert float(board('other').loc['moeagiqa', 'srcc']) == pytest.approx(srcc(own))
-    data.write_text(data.read_text().replace('alignment', 'beauty'))
-    assert run('--metrics', 'moeagiqa', '--data', data, '--target', 'beauty').exit_code == 1
-    assert "target is 'beauty'" in board().loc['moeagiqa', 'reason']
 
 
 def test_imagereward_is_a_row_with_its_prompts_and_no_target(data, image_reward_file):
@@ -150,7 +149,7 @@ def test_a_column_of_the_tables_own_called_mos_is_not_taken_for_the_target(data)
 def test_without_a_way_to_the_hub_nobody_waits_for_it(monkeypatch):
     monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', False)
     monkeypatch.setattr(constants, 'ENDPOINT', 'http://127.0.0.1:1')
-    with leaderboard_run._no_waiting_for_the_hub():
+    with hub.no_waiting_for_the_hub():
         assert constants.HF_HUB_OFFLINE
     assert not constants.HF_HUB_OFFLINE
 
@@ -158,7 +157,7 @@ def test_without_a_way_to_the_hub_nobody_waits_for_it(monkeypatch):
 def test_parameters_that_pyiqa_hides_count():
     network = torch.nn.Linear(2, 3)
     network.clip_model = [torch.nn.Linear(4, 5)]
-    assert leaderboard_run._parameters(network) == 9 + 25
+    assert _parameters(network) == 9 + 25
 
 
 def test_only_a_split_and_several_sets(data):
@@ -208,6 +207,7 @@ def test_what_trained_on_these_images_is_said(tiny_checkpoint):
 def test_a_baseline_is_fitted_to_the_training_rows(data):
     table = pd.read_csv(data)
     table['part'] = ['train', 'train', 'test'] * 4
+    table['quality'] += table['generator'] == 'a'
     table.to_csv(data, index=False)
     result = run('--metrics', 'generator-mean,entropy', '--data', data, '--split', 'part=test')
     assert result.exit_code == 0, result.output
@@ -326,3 +326,52 @@ def test_the_table_fits_80_columns(data, monkeypatch):
     assert len(lines) == 3
     assert '…' not in result.output
     assert re.search(r'piqe +-?\d\.\d{3} +-?\d\.\d{3} to -?\d\.\d{3} ', result.output)
+
+
+@pytest.mark.filterwarnings('error::RuntimeWarning')
+def test_scores_that_are_all_the_same_are_said_and_are_no_best(data, monkeypatch):
+    def constant(metric, items):
+        return [Result(str(item.path), item.prompt, 0.5) for item in items]
+
+    score_items = by_content.score_items
+    monkeypatch.setattr(by_content, 'score_items', constant)
+    assert run('--metrics', 'piqe', '--data', data).exit_code == 1
+    assert board().loc['piqe', 'reason'] == 'all images score 0.5, and nothing correlates with that'
+    assert board().loc['piqe', 'against_best'] == ''
+    page = (data.parent / 'leaderboard/leaderboard.html').read_text()  # of no figures at all
+    assert 'nan' not in re.sub(r'data:[^"]*', '', page.lower())
+    monkeypatch.setattr(by_content, 'score_items', score_items)
+    assert run('--metrics', 'piqe,entropy', '--data', data).exit_code == 1
+    assert board().loc['entropy', 'against_best'] == 'best'
+
+
+@pytest.mark.filterwarnings('error::RuntimeWarning')
+def test_what_cannot_be_decided_is_an_empty_cell_or_a_sentence(data):
+    table = pd.read_csv(data)
+    table.head(3).assign(generator=['a', 'b', 'c']).to_csv('three.csv', index=False)
+    result = run('--metrics', 'entropy,piqe', '--data', 'three.csv')
+    assert result.exit_code == 0, result.output
+    assert 'nan' not in result.output
+    assert 'nan' not in (data.parent / 'leaderboard/leaderboard.md').read_text()
+    for rows, said in (
+        (table.head(2), '2 images are left, too few to correlate'),
+        (table.assign(quality=3), "all 12 images have 3 in column 'quality'"),
+    ):
+        rows.to_csv('none.csv', index=False)
+        result = run('--metrics', 'entropy', '--data', 'none.csv')
+        assert result.exit_code == 2
+        (line,) = result.stderr.splitlines()
+        assert said in line
+
+
+def test_one_column_shows_pairs_and_regret_before_what_is_seldom_read(data):
+    assert run('--metrics', 'entropy', '--data', data).exit_code == 0
+    page = (data.parent / 'leaderboard/leaderboard.html').read_text()
+    columns = re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', page)
+    assert columns[:7] == ['metric', 'SRCC', '95 %', 'best?', 'within', 'pairs', 'regret']
+    assert columns[14] == 'how'
+
+
+def test_the_embedded_page_shrinks_its_figures(data):
+    assert run('--metrics', 'entropy', '--data', data).exit_code == 0
+    assert 'figure img { max-width: 100%; height: auto' in (data.parent / 'leaderboard/leaderboard.html').read_text()

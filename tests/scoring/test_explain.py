@@ -214,3 +214,12 @@ def test_a_graph_cannot_be_explained(metrics, monkeypatch):
     monkeypatch.setattr(metrics['bert'], 'network', torch.nn.Identity())  # in the place of ONNX Runtime's
     with pytest.raises(ExplanationError, match='an ONNX graph cannot be explained; give the checkpoint'):
         explain(metrics['bert'], 'a.png', PROMPT)
+
+
+@pytest.mark.parametrize('prompt', [r'$\frac{ <b>x</b> $_{', 'a\x1b[31m cat\n$y_{$', '雪中的猫 🐱', '$' * 500])
+def test_a_prompt_is_no_formula(metrics, pictures, tmp_path, prompt):
+    explanation = explain(metrics['bert'], str(pictures / 'a.png'), prompt)
+    explanation.target, explanation.details.scores['$t_{$'] = '$t_{$', explanation.details.scores['quality']
+    explanation.details.scores.pop('alignment')
+    write_figure(explanation, tmp_path / 'e.svg')
+    assert '\x1b' not in (tmp_path / 'e.svg').read_text()
