@@ -6,10 +6,10 @@ Imports nothing of this package, so that the metric and the commands may both as
 from pathlib import Path
 from typing import NamedTuple
 
-from .metadata import metadata_prompt, prompt_in_image
+from .metadata import metadata_prompt, prompt_candidates, prompt_in_image
 from .sidecars import SidecarError, sidecar_prompt
 
-__all__ = ['Found', 'SidecarError', 'find_prompt', 'metadata_prompt', 'prompt_in_image', 'sidecar_prompt']
+__all__ = ['Found', 'SidecarError', 'find_prompt', 'metadata_prompt', 'prompt_candidates', 'prompt_in_image', 'sidecar_prompt']
 
 
 class Found(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from . import comfyui_nodes as facts
-from .comfyui_drawn import as_run
+from .comfyui_drawn import as_run, shown_texts
 from .comfyui_words import NOTHING, Graph, Reader, Words, is_link, side_inputs
 
 MOST, MOST_MAKERS = 20_000, 300  # nodes of a graph, and of those that make a picture
@@ -30,7 +30,30 @@ def graph_prompt(graph: Any) -> str | None:
 
 def workflow_prompt(workflow: Any) -> str | None:
     """The text of a graph as it was drawn; None where none is found, or where it is not certain which."""
-    return read_graph(as_run(workflow)).prompt
+    return read_drawing(workflow).prompt
+
+
+def read_drawing(workflow: Any) -> Reading:
+    """What a graph as it was drawn says."""
+    return read_graph(as_run(workflow))
+
+
+def read_run(graph: Any, workflow: Any = None) -> Reading:
+    """What a graph as it was run says; its drawing is asked for nothing but what its nodes showed when it had run."""
+    found = read_graph(graph)
+    shown = shown_texts(workflow) if found.prompt is None else {}
+    if not shown.keys() & graph.keys():
+        return found
+    return read_graph({number: _with_shown(node, shown.get(number)) for number, node in graph.items()})
+
+
+def _with_shown(node: Any, text: str | None) -> Any:
+    return node if text is None or not is_node(node) else node | {'inputs': node['inputs'] | {'text_0': text}}
+
+
+def is_node(node: Any) -> bool:
+    """Whether an object is a node of a graph as it was run."""
+    return isinstance(node, dict) and isinstance(node.get('inputs'), dict)
 
 
 def is_graph(values: Any) -> bool:
@@ -43,7 +66,7 @@ def read_graph(graph: Any) -> Reading:
     nodes = {
         str(number): node
         for number, node in (graph.items() if isinstance(graph, dict) else ())
-        if isinstance(node, dict) and isinstance(node.get('inputs'), dict)
+        if is_node(node)
     }
     if not 0 < len(nodes) <= MOST:
         return Reading()

@@ -39,6 +39,21 @@ def as_run(workflow: Any) -> Graph:
     return graph
 
 
+def shown_texts(workflow: Any) -> dict[str, str]:
+    """What nodes that show texts have kept of them, by the nodes' numbers: ComfyUI writes it into the drawing when they have run."""
+    nodes = _list(workflow.get('nodes')) if isinstance(workflow, dict) else []
+    found = {}
+    for node in nodes:
+        if isinstance(node, dict) and facts.SHOWS.search(str(node.get('type'))):
+            texts = [value for value in _flat(node.get('widgets_values')) if isinstance(value, str) and value.strip()]
+            found |= {str(node.get('id')): texts[0]} if len(texts) == 1 else {}
+    return found
+
+
+def _flat(values: Any) -> list[Any]:
+    return [one for value in _list(values) for one in (value if isinstance(value, list) else [value])]
+
+
 class _Sheet:
     """One level of a drawing: the whole, or a subgraph behind one of its nodes."""
 
