@@ -21,7 +21,7 @@ _OTHER_PART = re.compile(r'<(?:video|videoswap|refiner)(?:\[[^\[\]<>]*\])?>.*?(?
 _TAG = re.compile(r'<(?:base|trigger|video|lorablock|clear)>')
 _EMBEDDING = re.compile(rf'\bembedding:[^\s,()\[\]:<>]+(?:\s?:{_NUMBER})?')
 _COMMENT = re.compile(r'/\*.*?\*/|^[ \t]*(?:#(?!\w)|//)[^\n]*$', re.DOTALL | re.MULTILINE)
-_LUMINA = re.compile(r'\A.*<Prompt Start>|\A\s*You are an assistant (?:who|that|designed to)[^.\n]*\.', re.DOTALL)
+_LUMINA = re.compile(r'\A.*<Prompt Start>|\A(?:\s*You are an? (?:\w+ ){0,3}assistant\b[^.\n]*\.)+', re.DOTALL)
 _FACE = re.compile(r'(?<![^\s,])>?[:;=]-?[()](?=[\s,]|\Z)')
 _WEIGHT = re.compile(rf':\s?{_NUMBER}\s?(?=[)\]])')
 _OPERATOR_WEIGHT = re.compile(rf'\s:{_NUMBER}\s{{0,3}}(?=AND\b|$)')

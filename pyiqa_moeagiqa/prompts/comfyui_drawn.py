@@ -228,8 +228,13 @@ def _named_values(node: dict[str, Any]) -> dict[str, Any]:
 
 def _guessed(node: dict[str, Any], values: list[Any]) -> dict[str, Any]:
     """The one text among the values of a node that is not known; of two, the first where the outputs name both sides."""
-    texts = [value for value in values if isinstance(value, str) and value.strip() and not facts.INSTRUCTION.search(value)]
-    said = [text for text in texts if len(text.split()) > 2 and '://' not in text] or (texts if len(texts) == 1 else [])
+    texts = [value for value in values if isinstance(value, str) and value.strip() and not facts.INSTRUCTION.search(value[:400])]
+    slots = _slots(node, 'inputs')
+    if any(slot.get('link') is not None and facts.TEXT.fullmatch(slot['name']) for slot in slots):
+        return {}  # the text comes by link, and what is typed are options
+    said = [text for text in texts if len(text.split()) > 2 and '://' not in text and ';\n' not in text]
+    if len(texts) == len(values) == 1 and not any(slot.get('type') == 'CONDITIONING' for slot in slots):
+        said = texts
     outputs = ' '.join(f'{slot["name"]} {slot.get("type")}'.lower() for slot in _slots(node, 'outputs'))
     both_sides = 'positive' in outputs and 'negative' in outputs
     if len(said) == 1 and not both_sides:

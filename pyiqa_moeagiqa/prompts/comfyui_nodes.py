@@ -45,7 +45,7 @@ SILENT = {'ConditioningZeroOut'}
 # Numbers, formulas and finders of things, whose texts are no prompt
 NO_PROMPT = re.compile(
     r'math|formula|expression|calculat|number|integer|(?:^|[^a-z])(?:int|float)(?:[^a-z]|$)|Primitive(?:Int|Float|Boolean)|DataMonitor'
-    r'|dino|(?<![a-z])sam(?:\d|$|[^a-z])|SAM[23A-Z]|segment|clipseg|yolo|detect|ultralytics|inpaint.?anything|rembg|background|tts|voice|speech|audio|music',
+    r'|dino|(?<![a-z])sam(?:\d|$|[^a-z])|SAM[23A-Z]|segment|clipseg|yolo|detect|ultralytics|inpaint.?anything|rembg|background|shader|glsl|script|python|draw|overlay|watermark|font|tts|voice|speech|audio|music',
     re.IGNORECASE,
 )
 SAVERS = re.compile(r'save|metadata', re.IGNORECASE)
@@ -56,11 +56,16 @@ LANGUAGE_MODEL = re.compile(
     r'|describe|(?:prompt|text).?(?:enhanc|expan|upsampl|rewrit|refin|generat)|magic.?prompt|superprompt|one.?button|ask.?(?:ai|llm)',
     re.IGNORECASE,
 )
-# What a language model is told to do, which no picture shows
+# What a language model is told to do, which no picture shows: plainly so, and by words that a prompt may have as well
 INSTRUCTION = re.compile(
-    r'\b(?:you are (?:an?|the|my)\b|you (?:rewrite|will|must)|your (?:task|role|job|goal)|act as|assistant|prompts?\b|describe|caption|'
-    r'rewrite|translate|summari[sz]e|analy[sz]e|output only|respond|instructions?|the user|step by step|(?:this|the) image)'
-    r'|SYSTEM_PROMPT|\u63d0\u793a\u8bcd|\u4f60\u662f|\u63cf\u8ff0',
+    r'\b(?:you are (?:an?|the|my|now)\b|you (?:rewrite|will|must)\b|your (?:task|role|job|goal)\b|act as\b|i want you to\b|output only\b'
+    r'|(?:write|create|generate|give me|make) (?:me )?(?:an? |the )?(?:\w+ ){0,3}(?:prompts?|captions?|descriptions?)\b'
+    r'|(?:user|input|original|image|following|this) prompts?\b)|SYSTEM_PROMPT|\u63d0\u793a\u8bcd|\u4f60\u662f',
+    re.IGNORECASE,
+)
+MAYBE_INSTRUCTION = re.compile(
+    r'\b(?:assistant|prompts?|describe|caption|rewrite|rephrase|translate|summari[sz]e|analy[sz]e|respond|instructions?|the user|step by step|what is|(?:this|the) image)\b'
+    r'|\u63cf\u8ff0',
     re.IGNORECASE,
 )
 # Nodes that show a text and keep what they last showed: pysssss, rgthree, easy-use, ComfyUI's PreviewAny

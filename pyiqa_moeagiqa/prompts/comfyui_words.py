@@ -14,6 +14,8 @@ Graph = dict[str, dict[str, Any]]
 Inputs = dict[str, Any]
 
 DEEPEST = 120  # nodes one behind the other
+LONGEST_SENTENCE = 400  # characters: where an instruction says what it is
+_INSTRUCTS = re.compile(r'system|instruct|role|template', re.IGNORECASE)
 _NO_WORDS = re.compile(
     r'(?:true|false|none|null|undefined|unknown|enabled?|disabled?)?|[\d\s.,:;|+*/-]*|\S+\.(?:safetensors|ckpt|pth?|bin|gguf|sft|png|jpe?g|webp|gif|mp4|json|txt|ya?ml)',
     re.IGNORECASE,
@@ -106,10 +108,13 @@ class Reader:
         return together([before, self.of_inputs(number, ways, side)])
 
     def _of_two_guides(self, number: str, inputs: Inputs) -> Words:
-        """The second may repeat the negative with a reference picture (OmniGen 2, InstructPix2Pix)."""
-        negative = self.of_input(number, 'negative', 'negative').texts
-        found = self.of_inputs(number, [name for name in ('cond1', 'cond2') if name in inputs], 'positive')
-        return found._replace(texts=tuple(text for text in found.texts if text not in negative))
+        """The second of two guides may be the negative, or repeat it with a reference picture (OmniGen 2, HiDream E1)."""
+        first, second = self.of_input(number, 'cond1'), NOTHING
+        if is_link(link := inputs.get('cond2')) and _side_of_output(self.nodes.get(str(link[0]), {}), link[1], 'positive') == 'positive':
+            negative = self.of_input(number, 'negative', 'negative').texts
+            texts = tuple(text for text in self.of_input(number, 'cond2').texts if text not in negative)
+            second = Words(texts)
+        return together([first, second])
 
     def _shown(self, number: str, inputs: Inputs, side: str) -> Words:
         """What a node passes on, or, where that is open, what it showed."""
@@ -164,13 +169,13 @@ class Reader:
 
     def _behind_a_language_model(self, number: str, inputs: Inputs) -> Words:
         """A person's own words for the picture, where a language model was given them; its instruction is none."""
-        own = {**inputs, **{name: None for name in inputs if name.lower().startswith(('system', 'instruct'))}}
-        names = [name for name, value in own.items() if facts.TEXT.fullmatch(name) and is_link(value)]
-        is_instructed = 'TextGenerate' in _kind(self.nodes[number]) or any(typed(inputs[name]).texts for name in inputs if name not in names and own[name] is None)
-        leaves = [leaf for name in names for leaf in self._leaves(own[name], set())]
-        if is_instructed:
-            leaves += [(text, True) for name, value in own.items() if facts.TEXT.fullmatch(name) for text in typed(value).texts]
-        said = [(text, alone) for text, alone in leaves if not facts.INSTRUCTION.search(text)]
+        told = [name for name, value in inputs.items() if _INSTRUCTS.match(name) and (is_link(value) or typed(value).texts)]
+        names = [name for name in inputs if facts.TEXT.fullmatch(name) and name not in told]
+        leaves = [leaf for name in names if is_link(inputs[name]) for leaf in self._leaves(inputs[name], set())]
+        if told or 'TextGenerate' in _kind(self.nodes[number]):  # what is typed here is not the instruction
+            leaves += [(text, True) for name in names for text in typed(inputs[name]).texts]
+        leaves = [(text, alone) for text, alone in leaves if not facts.INSTRUCTION.search(text[:LONGEST_SENTENCE])]
+        said = [leaf for leaf in leaves if not facts.MAYBE_INSTRUCTION.search(leaf[0])] or leaves * bool(told)
         chosen = [text for text, alone in said if alone] or [text for text, _ in said]
         return Words(tuple(dict.fromkeys(chosen)), is_open=not chosen)
 
@@ -238,11 +243,7 @@ def _joined(parts: list[Words], inputs: Inputs) -> Words:
 def _operated(inputs: Inputs, reader: Reader, number: str, side: str) -> Words | None:
     """What is left of a text when one part was replaced, or a template filled; None for other nodes (nodes_string.py)."""
     if isinstance(inputs.get('f_string'), str):
-        text = inputs['f_string']
-        for name in [name for name in inputs if name.startswith('values.')]:
-            given = reader.of_input(number, name, side).texts
-            text = text.replace(f'{{{name[7:]}}}', given[0] if given else str(inputs[name]) if not is_link(inputs[name]) else '')
-        return typed(text)
+        return _filled(inputs, reader, number, side)
     name = next((name for name in ('string', 'text') if name in inputs), None)
     find, replace = inputs.get('find'), inputs.get('replace')
     if name is None or not isinstance(find, str) or not find or replace is None:
@@ -251,3 +252,18 @@ def _operated(inputs: Inputs, reader: Reader, number: str, side: str) -> Words |
     with_ = replace if isinstance(replace, str) else ', '.join(by.texts)
     found = reader.of_input(number, name, side)
     return together([typed(text.replace(find, with_)[:LONGEST_PROMPT]) for text in found.texts] + [Words((), found.is_open or by.is_open)])
+
+
+def _filled(inputs: Inputs, reader: Reader, number: str, side: str) -> Words:
+    """A template of Python with its values; open where one of them is."""
+    values = {}
+    for name in [name for name in inputs if name.startswith('values.')]:
+        given = reader.of_input(number, name, side)
+        if is_link(inputs[name]) and not given.texts:
+            return OPEN
+        values[name[7:]] = given.texts[0] if given.texts else str(inputs[name])
+    kept = {'{{': '{', '}}': '}'}
+    return typed(_PLACE.sub(lambda place: kept.get(place[0]) or values.get(place[1], ''), inputs['f_string'])[: LONGEST_PROMPT + 1])
+
+
+_PLACE = re.compile(r'\{\{|\}\}|\{(\w*)[^{}]{0,20}\}')
