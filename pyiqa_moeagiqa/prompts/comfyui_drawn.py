@@ -232,15 +232,16 @@ def _guessed(node: dict[str, Any], values: list[Any]) -> dict[str, Any]:
     slots = _slots(node, 'inputs')
     if any(slot.get('link') is not None and facts.TEXT.fullmatch(slot['name']) for slot in slots):
         return {}  # the text comes by link, and what is typed are options
-    said = [text for text in texts if len(text.split()) > 2 and '://' not in text and ';\n' not in text]
+    said = [text for text in texts if (len(text.split()) > 3 or ', ' in text) and '://' not in text and ';\n' not in text]
     if len(texts) == len(values) == 1 and not any(slot.get('type') == 'CONDITIONING' for slot in slots):
         said = texts
     outputs = ' '.join(f'{slot["name"]} {slot.get("type")}'.lower() for slot in _slots(node, 'outputs'))
     both_sides = 'positive' in outputs and 'negative' in outputs
+    makes_pictures = 'image' in outputs or 'video' in outputs
     if len(said) == 1 and not both_sides:
-        return {'prompt' if 'image' in outputs else 'text': said[0]}
+        return {'prompt' if makes_pictures else 'text': said[0]}
     if both_sides and len(said) in (1, 2):
         return {'positive': said[0], 'negative': said[1] if len(said) == 2 else ''}
-    if 'image' in outputs and said:  # an image service's prompt comes before what it is not to show
+    if makes_pictures and said:  # a service's prompt comes before what it is not to show
         return {'prompt': said[0]}
     return {}

@@ -79,12 +79,12 @@ class Reader:
 
     def _asked(self, number: str, node: dict[str, Any], side: str) -> Words:
         kind, inputs = _kind(node), side_inputs(node['inputs'], side)
-        encodes = 'encode' in kind.lower()
+        speaks = 'encode' not in kind.lower() and not any(is_conditioning(name, inputs) or facts.POSITIVE.search(name) for name in inputs)
         if kind in facts.SILENT:
             return NOTHING
-        if not encodes and facts.NO_PROMPT.search(kind):
+        if speaks and facts.NO_PROMPT.search(kind):
             return OPEN
-        if not encodes and facts.LANGUAGE_MODEL.search(kind):
+        if speaks and facts.LANGUAGE_MODEL.search(kind):
             return self._behind_a_language_model(number, inputs)
         if facts.SHOWS.search(kind):
             return self._shown(number, inputs, side)
@@ -94,7 +94,7 @@ class Reader:
 
     def _of_texts(self, number: str, inputs: Inputs, side: str) -> Words:
         """The words of a node that has some, and of the conditioning it adds them to; else of whatever leads to it."""
-        if 'DualCFGGuider' in _kind(self.nodes[number]):
+        if {'cond1', 'cond2', 'negative'} <= self.nodes[number]['inputs'].keys():
             return self._of_two_guides(number, inputs)
         if typed(inputs.get('populated_text')).texts:  # what a wildcard became
             return typed(inputs['populated_text'])
@@ -174,8 +174,9 @@ class Reader:
         leaves = [leaf for name in names if is_link(inputs[name]) for leaf in self._leaves(inputs[name], set())]
         if told or 'TextGenerate' in _kind(self.nodes[number]):  # what is typed here is not the instruction
             leaves += [(text, True) for name in names for text in typed(inputs[name]).texts]
-        leaves = [(text, alone) for text, alone in leaves if not facts.INSTRUCTION.search(text[:LONGEST_SENTENCE])]
-        said = [leaf for leaf in leaves if not facts.MAYBE_INSTRUCTION.search(leaf[0])] or leaves * bool(told)
+        left = [(text, alone) for text, alone in leaves if not facts.INSTRUCTION.search(text[:LONGEST_SENTENCE])]
+        is_told = bool(told) or len(left) < len(leaves)  # the instruction was found: the rest is none
+        said = [leaf for leaf in left if not facts.MAYBE_INSTRUCTION.search(leaf[0])] or left * is_told
         chosen = [text for text, alone in said if alone] or [text for text, _ in said]
         return Words(tuple(dict.fromkeys(chosen)), is_open=not chosen)
 
