@@ -18,7 +18,7 @@ NEGATIVE = re.compile(r'negative|(?:^|_)neg(?:_|\d|$)|uncond', re.IGNORECASE)
 
 TEXT = re.compile(
     r'(?:(?:user|main|secondary|positive|pos|base|full|input|in|opt|pre|app|append|prepend|wildcard|multiline|scene|subject|style)_)?'
-    r'(?:text|string|str|prompt|value|positive|caption|content)(?:_?(?:\w|\d+|in|input|left|right|positive|pos|prompt))?'
+    r'(?:text|string|str|prompt|value|positive|caption|content)(?:_?(?:\w|\d+|in|input|left|right|positive|pos|prompt|text))?'
     r'(?:_[gl])?'
     r'|clip_?[lgh]|t5(?:xxl)?|mt5xl|bert|llama|qwen\w*_\d+b|gemma\w*'  # encoders of SDXL, SD3, Flux, HiDream, Hunyuan-DiT, Kandinsky 5
     r'|prepend|body|append|prefix|suffix|pos|tags|choice',  # TextPlusPlus, CustomCombo

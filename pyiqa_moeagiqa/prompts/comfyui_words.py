@@ -5,6 +5,7 @@ multiply do not. What cannot be followed (a language model's answer, a switch th
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from . import comfyui_nodes as facts
@@ -16,8 +17,10 @@ Inputs = dict[str, Any]
 DEEPEST = 120  # nodes one behind the other
 LONGEST_SENTENCE = 400  # characters: where an instruction says what it is
 _INSTRUCTS = re.compile(r'system|instruct|role|template', re.IGNORECASE)
+_SCALAR = re.compile(r'-?\d{1,9}|true|false|on|off', re.IGNORECASE)
+_TEMPLATE = re.compile(r'\{[^{}]*\|[^{}]*\}|__[\w/*-]+__|\|\|\w+\|\||%\w+%')  # dynamic prompts, before chance has chosen
 _NO_WORDS = re.compile(
-    r'(?:true|false|none|null|undefined|unknown|enabled?|disabled?)?|[\d\s.,:;|+*/-]*|\S+\.(?:safetensors|ckpt|pth?|bin|gguf|sft|png|jpe?g|webp|gif|mp4|json|txt|ya?ml)',
+    r'(?:true|false|yes|no|none|null|undefined|unknown|enabled?|disabled?)?|[\d\s.,:;|+*/-]*|\S+\.(?:safetensors|ckpt|pth?|bin|gguf|sft|png|jpe?g|webp|gif|mp4|json|txt|ya?ml)',
     re.IGNORECASE,
 )
 
@@ -53,6 +56,7 @@ class Reader:
 
     def __init__(self, nodes: Graph):
         self.nodes, self.doubtful = nodes, {}
+        self._shown_beside = dict(_shown_links(nodes))
         self._answers: dict[tuple, Words] = {}
         self._depth = 0
 
@@ -73,7 +77,10 @@ class Reader:
         if key not in self._answers:
             self._answers[key] = NOTHING  # for who asks again from behind: a circle
             self._depth += 1
-            self._answers[key] = self._asked(number, node, _side_of_output(node, key[1], side))
+            words = self._asked(number, node, _side_of_output(node, key[1], side))
+            if key[:2] in self._shown_beside and (words == OPEN or any(_TEMPLATE.search(text) for text in words.texts)):
+                words = Words((self._shown_beside[key[:2]],))
+            self._answers[key] = words
             self._depth -= 1
         return self._answers[key]
 
@@ -127,7 +134,8 @@ class Reader:
     def _switch(self, node: dict[str, Any]) -> list[str] | None:
         """The inputs that a switch may hand on (one, where it is known which); None where the node is no switch."""
         inputs, kind = node['inputs'], _kind(node)
-        if present := [name for name in inputs if facts.FIRST.fullmatch(name)]:
+        present = sorted((name for name in inputs if facts.FIRST.fullmatch(name) and self._is_there(inputs[name])), key=_number)
+        if present:
             return present[-1:] if 'Merge' in kind else present[:1]
         on, off = ([name for name in inputs if way.fullmatch(name)] for way in (facts.ON, facts.OFF))
         if on or off:
@@ -137,7 +145,7 @@ class Reader:
         numbered = [name for name in inputs if facts.NUMBERED.fullmatch(name) and name != selector]
         if selector is not None and len(numbered) > 0 and (facts.SWITCH.search(kind) or selector in ('select', 'index')):
             value = self._scalar(inputs[selector])
-            return numbered if value is None else [name for name in numbered if int(facts.NUMBERED.fullmatch(name)[2]) == value]
+            return numbered if value is None else [name for name in numbered if _number(name) == value]
         lettered = [name for name in inputs if name.endswith(('_a', '_b'))]
         if selector is not None and facts.SWITCH.search(kind) and len(lettered) == 2:  # WAS: true hands on the first
             value = self._scalar(inputs[selector])
@@ -153,18 +161,24 @@ class Reader:
         self.doubtful |= dict.fromkeys(text for one in found for text in one.texts)
         return OPEN
 
+    def _is_there(self, value: Any) -> bool:
+        return is_link(value) and str(value[0]) in self.nodes
+
     def _scalar(self, value: Any, depth: int = 20) -> int | None:
         """A number or truth value, followed to where it was typed; None where it is worked out."""
-        while depth and is_link(value):
-            inputs = self.nodes.get(str(value[0]), {}).get('inputs', {})
-            values = [inputs[name] for name in ('value', 'boolean', 'Boolean', 'bool', 'int', 'number', 'Number', 'int_value') if name in inputs]
-            ways = values or [one for one in inputs.values() if is_link(one)]
-            if len(ways) != 1 or facts.NO_PROMPT.search(_kind(self.nodes[str(value[0])]).replace('Primitive', '')) and not values:
+        while is_link(value):
+            node = self.nodes.get(str(value[0]), {'inputs': {}})
+            values = list(node['inputs'].values())
+            literals = [one for one in values if isinstance(one, int) or isinstance(one, str) and _SCALAR.fullmatch(one)]
+            links = [one for one in values if is_link(one)]
+            ways = literals if not links else links
+            if len(ways) != 1 or depth == 0 or 'expression' in node['inputs']:
                 return None
             value, depth = ways[0], depth - 1
         words = {'true': 1, 'on': 1, 'false': 0, 'off': 0}
         if isinstance(value, str):
-            return words.get(value.lower(), int(value) if re.fullmatch(r'-?\d{1,6}', value) else None)
+            known = _SCALAR.fullmatch(value)
+            return known and (words[value.lower()] if value.lower() in words else int(value))
         return int(value) if isinstance(value, bool | int) else None
 
     def _behind_a_language_model(self, number: str, inputs: Inputs) -> Words:
@@ -230,7 +244,22 @@ def _side_of_output(node: dict[str, Any], output: int, side: str) -> str:
 
 def _is_selector(inputs: Inputs, name: str) -> bool:
     value = inputs.get(name)
-    return is_link(value) or isinstance(value, int) or isinstance(value, str) and bool(re.fullmatch(r'\d{1,3}|true|false|on|off', value, re.I))
+    return is_link(value) or isinstance(value, int) or isinstance(value, str) and _SCALAR.fullmatch(value) is not None
+
+
+def _number(name: str) -> int:
+    return int(facts.NUMBERED.fullmatch(name)[2][:9])
+
+
+def _shown_links(nodes: Graph) -> Iterator[tuple[tuple[str, int], str]]:
+    """Outputs that a node beside shows, with the text that it showed."""
+    for node in nodes.values():
+        inputs = node['inputs']
+        links = [value for value in inputs.values() if is_link(value)]
+        if len(links) == 1 and isinstance(links[0][1], int) and facts.SHOWS.search(_kind(node)):
+            texts = [text for name, value in inputs.items() if facts.SHOWN.fullmatch(name) for text in typed(value).texts]
+            if len(texts) == 1:
+                yield (str(links[0][0]), links[0][1]), texts[0]
 
 
 def _joined(parts: list[Words], inputs: Inputs) -> Words:
@@ -247,9 +276,11 @@ def _operated(inputs: Inputs, reader: Reader, number: str, side: str) -> Words |
         return _filled(inputs, reader, number, side)
     name = next((name for name in ('string', 'text') if name in inputs), None)
     find, replace = inputs.get('find'), inputs.get('replace')
+    if inputs.get('action') == 'replace' and isinstance(inputs.get('text_b'), str):  # pysssss' StringFunction
+        name, find, replace = 'text_a', inputs['text_b'] or '\0', inputs.get('text_c', '')
     if name is None or not isinstance(find, str) or not find or replace is None:
         return None
-    by = reader.of_input(number, 'replace', side)
+    by = NOTHING if isinstance(replace, str) else reader.of_input(number, 'replace', side)
     with_ = replace if isinstance(replace, str) else ', '.join(by.texts)
     found = reader.of_input(number, name, side)
     return together([typed(text.replace(find, with_)[:LONGEST_PROMPT]) for text in found.texts] + [Words((), found.is_open or by.is_open)])
