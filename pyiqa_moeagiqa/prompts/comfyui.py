@@ -5,6 +5,7 @@ output]) and as it was drawn (``workflow``); the first is what was computed. Of 
 first counts: later ones refine its picture. Where pictures of several prompts are saved, nothing tells whose this one is.
 """
 
+import re
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -96,15 +97,21 @@ def _askers(nodes: Graph) -> dict[str, list[str]]:
         kind = str(node.get('class_type'))
         if _is_saver(node) or number in negative or facts.LANGUAGE_MODEL.search(kind) or facts.NO_PROMPT.search(kind):
             continue
-        if asks := _asks(node, facts.ASKS_ALONE):
+        if asks := [name for name in _asks(node, facts.ASKS_ALONE) if not facts.PIPES.fullmatch(name)]:
             found[number] = asks
     return found
 
 
 def _asks(node: dict[str, Any], names: Any) -> list[str]:
-    """The inputs of a maker that words are looked for behind: those of its positive side, a guider before all."""
-    asks = [name for name, value in side_inputs(node['inputs'], 'positive').items() if names.fullmatch(name) and (is_link(value) or isinstance(value, str))]
-    return ['guider'] if 'guider' in asks else asks
+    """The inputs of a maker that words are looked for behind: its guider, else its positive side, else its pipe."""
+    inputs = {name: value for name, value in side_inputs(node['inputs'], 'positive').items() if is_link(value) or isinstance(value, str)}
+    for wanted in (_GUIDER, names, facts.PIPES):
+        if asks := [name for name in inputs if wanted.fullmatch(name)]:
+            return asks
+    return []
+
+
+_GUIDER = re.compile('guider')
 
 
 def _is_saver(node: dict[str, Any]) -> bool:

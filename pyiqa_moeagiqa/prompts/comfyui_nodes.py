@@ -10,6 +10,8 @@ import re
 SAMPLER_SETTINGS = {'latent_image', 'sampler_name', 'sampler', 'steps', 'seed', 'noise_seed', 'num_inference_steps'}
 # How samplers call what says what is to be seen: KSampler, SamplerCustomAdvanced, x-flux, WanVideoWrapper, KwaiKolors ...
 ASKS = re.compile(r'guider|positive(?:_?\w+)?|pos|conditioning|cond\d?|cond_pos|(?:text|prompt|positive|kolors|hyvid)_embeds')
+# Bundles that samplers of extensions take instead: Impact Pack's basic pipe, easy-use's pipe, rgthree's context, Efficiency's tuple
+PIPES = re.compile(r'(?:\w+_)?pipe(?:_\w+)?|(?:base_)?ctx|context|sdxl_tuple|base_sampler', re.IGNORECASE)
 # Loaders that encode, samplers that take a pipe, and image services, which have no such settings
 ASKS_ALONE = re.compile(r'(?:main_|positive_|user_|image_|text_)?prompt|guider|positive(?:_?\w+)?|pos|(?:text|prompt)_embeds')
 
@@ -18,7 +20,7 @@ NEGATIVE = re.compile(r'negative|(?:^|_)neg(?:_|\d|$)|uncond', re.IGNORECASE)
 
 TEXT = re.compile(
     r'(?:(?:user|main|secondary|positive|pos|base|full|input|in|opt|pre|app|append|prepend|wildcard|multiline|scene|subject|style)_)?'
-    r'(?:text|string|str|prompt|value|positive|caption|content)(?:_?(?:\w|\d+|in|input|left|right|positive|pos|prompt|text))?'
+    r'(?:text|string|str|prompt|value|positive|caption|content|part)(?:_?(?:\w|\d+|in|input|left|right|positive|pos|prompt|text))?'
     r'(?:_[gl])?'
     r'|clip_?[lgh]|t5(?:xxl)?|mt5xl|bert|llama|qwen\w*_\d+b|gemma\w*'  # encoders of SDXL, SD3, Flux, HiDream, Hunyuan-DiT, Kandinsky 5
     r'|prepend|body|append|prefix|suffix|pos|tags|choice',  # TextPlusPlus, CustomCombo

@@ -16,11 +16,12 @@ Inputs = dict[str, Any]
 
 DEEPEST = 120  # nodes one behind the other
 LONGEST_SENTENCE = 400  # characters: where an instruction says what it is
+_CODE = re.compile(r'://|^\s*[{\[]|;\s*\n')
 _INSTRUCTS = re.compile(r'system|instruct|role|template', re.IGNORECASE)
 _SCALAR = re.compile(r'-?\d{1,9}|true|false|on|off', re.IGNORECASE)
 _TEMPLATE = re.compile(r'\{[^{}]*\|[^{}]*\}|__[\w/*-]+__|\|\|\w+\|\||%\w+%')  # dynamic prompts, before chance has chosen
 _NO_WORDS = re.compile(
-    r'(?:true|false|yes|no|none|null|undefined|unknown|enabled?|disabled?)?|[\d\s.,:;|+*/-]*|\S+\.(?:safetensors|ckpt|pth?|bin|gguf|sft|png|jpe?g|webp|gif|mp4|json|txt|ya?ml)',
+    r'(?:true|false|yes|no|none|null|undefined|unknown|enabled?|disabled?|Select the .*)?|[\d\s.,:;|+*/-]*|\S+\.(?:safetensors|ckpt|pth?|bin|gguf|sft|png|jpe?g|webp|gif|mp4|json|txt|ya?ml)',
     re.IGNORECASE,
 )
 
@@ -112,7 +113,7 @@ class Reader:
         if before.texts or texts.texts or names:
             return together([before, texts])
         ways = [name for name, value in inputs.items() if is_link(value) and not facts.NO_WAY.fullmatch(name)]
-        return together([before, self.of_inputs(number, ways, side)])
+        return together([before, self.of_inputs(number, ways, side)]) if ways else _only_text(inputs)
 
     def _of_two_guides(self, number: str, inputs: Inputs) -> Words:
         """The second of two guides may be the negative, or repeat it with a reference picture (OmniGen 2, HiDream E1)."""
@@ -270,8 +271,20 @@ def _joined(parts: list[Words], inputs: Inputs) -> Words:
     return found._replace(texts=((between if isinstance(between, str) else ', ').join(found.texts),))
 
 
+def _only_text(inputs: Inputs) -> Words:
+    """The one sentence that was typed into a node without links, whatever its input is called."""
+    if any(is_link(value) for value in inputs.values()):
+        return NOTHING
+    said = [typed(value) for name, value in inputs.items() if not _INSTRUCTS.search(name)]
+    said = [one for one in said if one.texts and len(one.texts[0].split()) > 2 and not _CODE.search(one.texts[0])]
+    return said[0] if len(said) == 1 else Words(is_open=not said and bool(inputs) or len(said) > 1)
+
+
 def _operated(inputs: Inputs, reader: Reader, number: str, side: str) -> Words | None:
     """What is left of a text when one part was replaced, or a template filled; None for other nodes (nodes_string.py)."""
+    if isinstance(inputs.get('strings'), str) and isinstance(inputs.get('select'), int):  # Impact Pack's selector
+        lines = inputs['strings'].split('\n')
+        return typed(lines[inputs['select'] % len(lines)])
     if isinstance(inputs.get('f_string'), str):
         return _filled(inputs, reader, number, side)
     name = next((name for name in ('string', 'text') if name in inputs), None)
