@@ -82,11 +82,12 @@ def read_graph(graph: Any) -> Reading:
 
 def _samplers(nodes: Graph) -> dict[str, list[str]]:
     """Nodes that make a picture step by step, with the inputs that say what is to be seen."""
-    return {
-        number: asks
-        for number, node in nodes.items()
-        if facts.SAMPLER_SETTINGS & node['inputs'].keys() and not _is_saver(node) and (asks := _asks(node, facts.ASKS))
-    }
+    found = {}
+    for number, node in nodes.items():
+        samples = facts.SAMPLER_SETTINGS & node['inputs'].keys() or facts.SAMPLER.search(str(node.get('class_type')))
+        if samples and not _is_saver(node) and (asks := _asks(node, facts.ASKS)):
+            found[number] = asks
+    return found
 
 
 def _askers(nodes: Graph) -> dict[str, list[str]]:
