@@ -9,7 +9,15 @@ from typing import NamedTuple
 from .metadata import metadata_prompt, prompt_candidates, prompt_in_image
 from .sidecars import SidecarError, sidecar_prompt
 
-__all__ = ['Found', 'SidecarError', 'find_prompt', 'metadata_prompt', 'prompt_candidates', 'prompt_in_image', 'sidecar_prompt']
+__all__ = [
+    'Found',
+    'SidecarError',
+    'find_prompt',
+    'metadata_prompt',
+    'prompt_candidates',
+    'prompt_in_image',
+    'sidecar_prompt',
+]
 
 
 class Found(NamedTuple):

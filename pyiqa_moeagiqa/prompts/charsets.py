@@ -26,7 +26,11 @@ def comment_text(value: Any) -> str:
     if not isinstance(value, bytes):
         return ''
     found = _CODE.match(value[:8])
-    code = value[:8].rstrip(b'\0').lower() if found and len(value) >= 8 and (found.end() == 8 or len(found[0]) == 8) else b''
+    code = (
+        value[:8].rstrip(b'\0').lower()
+        if found and len(value) >= 8 and (found.end() == 8 or len(found[0]) == 8)
+        else b''
+    )
     text = value[8:] if code or value[:8] == bytes(8) else value
     return _CHARSET.sub('', _decoded(code, text)).strip('\0')
 

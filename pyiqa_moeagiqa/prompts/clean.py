@@ -15,7 +15,9 @@ LONGEST_PROMPT = 20_000  # characters: what is longer is no prompt, and no patte
 # No pattern begins with a repetition, and digits are bounded: none of them takes more than a moment on any text.
 _NUMBER = r'-?(?:\d{1,4}(?:\.\d{0,6})?|\.\d{1,6})'
 _COMMAND = re.compile(r'<(?:\w{1,40}|//)(?:\[[^\[\]<>]*\])?:[^<>]*>')
-_KEPT_COMMAND = re.compile(r'<(?:setvar|alternate|alt|fromto)(?:\[[^\[\]<>]*\])?:([^<>]*)>')  # SwarmUI: these leave words
+_KEPT_COMMAND = re.compile(
+    r'<(?:setvar|alternate|alt|fromto)(?:\[[^\[\]<>]*\])?:([^<>]*)>'
+)  # SwarmUI: these leave words
 _BREAK = re.compile(r'<break>')
 _OTHER_PART = re.compile(r'<(?:video|videoswap|refiner)(?:\[[^\[\]<>]*\])?>.*?(?:<base>|\Z)', re.DOTALL)
 _TAG = re.compile(r'<(?:base|trigger|video|lorablock|clear)>')
@@ -28,7 +30,7 @@ _OPERATOR_WEIGHT = re.compile(rf'\s:{_NUMBER}\s{{0,3}}(?=AND\b|$)')
 _OPERATOR = re.compile(r'\b(?:BREAK|AND)\b')
 _INNERMOST = re.compile(r'\[([^\[\]]*)\]')
 _ESCAPED = {r'\(': '\ue000', r'\)': '\ue001', r'\[': '\ue002', r'\]': '\ue003'}
-_NOVELAI_NEGATIVE = re.compile(rf'(?<![\d.])-(?:\d{{1,4}}(?:\.\d{{0,6}})?|\.\d{{1,6}})::(?:[^:]|:(?!:))*(?:::|\Z)')
+_NOVELAI_NEGATIVE = re.compile(r'(?<![\d.])-(?:\d{1,4}(?:\.\d{0,6})?|\.\d{1,6})::(?:[^:]|:(?!:))*(?:::|\Z)')
 _NOVELAI_WEIGHT = re.compile(rf'(?:{_NUMBER})?::')
 _INVOKEAI_WEIGHT = re.compile(rf'(?<=\)){_NUMBER}|(?<=[\w)])[+-]{{1,9}}(?=[\s,)]|$)')
 _INVOKEAI_NEGATIVE = re.compile(r'\[[^\[\]]*\]')

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from . import comfyui_nodes as facts
 from .comfyui_drawn import as_run, shown_texts
-from .comfyui_words import NOTHING, Graph, Reader, Words, is_link, side_inputs
+from .comfyui_values import NOTHING, Graph, Words, is_link
+from .comfyui_words import Reader, side_inputs
 
 MOST, MOST_MAKERS = 20_000, 300  # nodes of a graph, and of those that make a picture
 
@@ -64,11 +65,7 @@ def is_graph(values: Any) -> bool:
 
 def read_graph(graph: Any) -> Reading:
     """What a graph as it was run says."""
-    nodes = {
-        str(number): node
-        for number, node in (graph.items() if isinstance(graph, dict) else ())
-        if is_node(node)
-    }
+    nodes = {str(number): node for number, node in (graph.items() if isinstance(graph, dict) else ()) if is_node(node)}
     if not 0 < len(nodes) <= MOST:
         return Reading()
     reader = Reader(nodes)
@@ -105,7 +102,11 @@ def _askers(nodes: Graph) -> dict[str, list[str]]:
 
 def _asks(node: dict[str, Any], names: Any) -> list[str]:
     """The inputs of a maker that words are looked for behind: its guider, else its positive side, else its pipe."""
-    inputs = {name: value for name, value in side_inputs(node['inputs'], 'positive').items() if is_link(value) or isinstance(value, str)}
+    inputs = {
+        name: value
+        for name, value in side_inputs(node['inputs'], 'positive').items()
+        if is_link(value) or isinstance(value, str)
+    }
     for wanted in (_GUIDER, names, facts.PIPES):
         if asks := [name for name in inputs if wanted.fullmatch(name)]:
             return asks

@@ -57,7 +57,9 @@ def _flat(values: Any) -> list[Any]:
 class _Sheet:
     """One level of a drawing: the whole, or a subgraph behind one of its nodes."""
 
-    def __init__(self, drawing: dict[str, Any], known: dict[str, Any], above: '_Sheet | None' = None, holder: Any = None):
+    def __init__(
+        self, drawing: dict[str, Any], known: dict[str, Any], above: '_Sheet | None' = None, holder: Any = None
+    ):
         self.drawing, self.known, self.above, self.holder = drawing, known, above, holder
         self.prefix = f'{above.prefix}{holder["id"]}:' if above else ''
         self.level = above.level + 1 if above else 0
@@ -67,7 +69,11 @@ class _Sheet:
         self.inside: dict[str, _Sheet] = {}
         if self.level < 8:
             for number, node in self.nodes.items():
-                if isinstance(node.get('type'), str) and node['type'] in known and node.get('mode') not in MUTED + BYPASSED:
+                if (
+                    isinstance(node.get('type'), str)
+                    and node['type'] in known
+                    and node.get('mode') not in MUTED + BYPASSED
+                ):
                     self.inside[number] = _Sheet(known[node['type']], known, self, node)
 
     def write(self, graph: Graph) -> None:
@@ -202,7 +208,9 @@ def _passed(node: dict[str, Any], output: int) -> Any:
     outputs, inputs = _slots(node, 'outputs'), _slots(node, 'inputs')
     kind = outputs[output].get('type') if 0 <= output < len(outputs) else None
     same = inputs[output : output + 1] + inputs if 0 <= output < len(inputs) else inputs
-    return next((slot['link'] for slot in same if slot.get('link') is not None and kind in (None, slot.get('type'))), None)
+    return next(
+        (slot['link'] for slot in same if slot.get('link') is not None and kind in (None, slot.get('type'))), None
+    )
 
 
 def _is_widget(node: dict[str, Any], name: str) -> bool:
@@ -217,7 +225,9 @@ def _named_values(node: dict[str, Any]) -> dict[str, Any]:
     if isinstance(values, dict):
         return {name: value for name, value in values.items() if isinstance(name, str)}
     values = _list(values)
-    kept = [value for place, value in enumerate(values) if not (place and isinstance(value, str) and value in _CONTROLS)]
+    kept = [
+        value for place, value in enumerate(values) if not (place and isinstance(value, str) and value in _CONTROLS)
+    ]
     named = [slot['widget'].get('name') for slot in _slots(node, 'inputs') if isinstance(slot.get('widget'), dict)]
     if named and len(named) == len(kept) and all(isinstance(name, str) for name in named):
         return dict(zip(named, kept, strict=True))
@@ -228,11 +238,17 @@ def _named_values(node: dict[str, Any]) -> dict[str, Any]:
 
 def _guessed(node: dict[str, Any], values: list[Any]) -> dict[str, Any]:
     """The one text among the values of a node that is not known; of two, the first where the outputs name both sides."""
-    texts = [value for value in values if isinstance(value, str) and value.strip() and not facts.INSTRUCTION.search(value[:400])]
+    texts = [
+        value
+        for value in values
+        if isinstance(value, str) and value.strip() and not facts.INSTRUCTION.search(value[:400])
+    ]
     slots = _slots(node, 'inputs')
     if any(slot.get('link') is not None and facts.TEXT.fullmatch(slot['name']) for slot in slots):
         return {}  # the text comes by link, and what is typed are options
-    said = [text for text in texts if (len(text.split()) > 3 or ', ' in text) and '://' not in text and ';\n' not in text]
+    said = [
+        text for text in texts if (len(text.split()) > 3 or ', ' in text) and '://' not in text and ';\n' not in text
+    ]
     if len(texts) == len(values) == 1 and not any(slot.get('type') == 'CONDITIONING' for slot in slots):
         said = texts
     outputs = ' '.join(f'{slot["name"]} {slot.get("type")}'.lower() for slot in _slots(node, 'outputs'))

@@ -10,11 +10,15 @@ import re
 SAMPLER_SETTINGS = {'latent_image', 'sampler_name', 'sampler', 'steps', 'seed', 'noise_seed', 'num_inference_steps'}
 SAMPLER = re.compile(r'sampler', re.IGNORECASE)
 # How samplers call what says what is to be seen: KSampler, SamplerCustomAdvanced, x-flux, WanVideoWrapper, KwaiKolors ...
-ASKS = re.compile(r'guider|positive(?:_?\w+)?|pos|conditioning|cond\d?|cond_pos|(?:text|prompt|positive|kolors|hyvid)_embeds')
+ASKS = re.compile(
+    r'guider|positive(?:_?\w+)?|pos|conditioning|cond\d?|cond_pos|(?:text|prompt|positive|kolors|hyvid)_embeds'
+)
 # Bundles that samplers of extensions take instead: Impact Pack's basic pipe, easy-use's pipe, rgthree's context, Efficiency's tuple
 PIPES = re.compile(r'(?:\w+_)?pipe(?:_\w+)?|(?:base_)?ctx|context|sdxl_tuple|base_sampler', re.IGNORECASE)
 # Loaders that encode, samplers that take a pipe, and image services, which have no such settings
-ASKS_ALONE = re.compile(r'(?:main_|positive_|user_|image_|text_)?prompt|guider|positive(?:_?\w+)?|pos|(?:text|prompt)_embeds')
+ASKS_ALONE = re.compile(
+    r'(?:main_|positive_|user_|image_|text_)?prompt|guider|positive(?:_?\w+)?|pos|(?:text|prompt)_embeds'
+)
 
 POSITIVE = re.compile(r'positive|(?:^|_)pos(?:_|\d|$)', re.IGNORECASE)
 NEGATIVE = re.compile(r'negative|(?:^|_)neg(?:_|\d|$)|uncond', re.IGNORECASE)
@@ -72,13 +76,15 @@ MAYBE_INSTRUCTION = re.compile(
     re.IGNORECASE,
 )
 # Nodes that show a text and keep what they last showed: pysssss, rgthree, easy-use, ComfyUI's PreviewAny
-SHOWS = re.compile(r'(?:show|display|preview).{0,6}(?:text|any|string)|^(?:text|any).{0,4}(?:show|display|preview)', re.IGNORECASE)
+SHOWS = re.compile(
+    r'(?:show|display|preview).{0,6}(?:text|any|string)|^(?:text|any).{0,4}(?:show|display|preview)', re.IGNORECASE
+)
 SHOWN = re.compile(r'text_?\d*|string_?\d*|output|preview\w*|value|displayed_\w+|result', re.IGNORECASE)
 
 # How switches are told which side is on: ComfyUI, Crystools, Comfyroll, Impact Pack, easy-use, WAS, KJ, LayerStyle
 SELECTORS = (
-    'switch', 'boolean', 'bool', 'boolean_number', 'condition', 'cond', 'select', 'index', 'Input', 'input', 'selection',
-    'selection_in', 'selected', 'choose', 'which', 'switch_condition', 'Value', 'enabled', 'on', 'mode',
+    'switch', 'boolean', 'bool', 'boolean_number', 'condition', 'cond', 'select', 'index', 'input', 'selection',
+    'selection_in', 'selected', 'choose', 'which', 'switch_condition', 'value', 'enabled', 'on', 'mode',
 )  # fmt: skip
 ON = re.compile(r'(?:\w+_)?(?:on|if)?_?(?:true|tt|then)(?:_\w+)?', re.IGNORECASE)
 OFF = re.compile(r'(?:\w+_)?(?:on|if)?_?(?:false|ff|else)(?:_\w+)?', re.IGNORECASE)
@@ -96,7 +102,7 @@ TWO_SIDED = frozenset(
     StableZero123_Conditioning_Batched SV3D_Conditioning LTXVConditioning LTXVAddGuide LTXVCropGuides LTXVImgToVideo
     WanImageToVideo WanVaceToVideo WanFirstLastFrameToVideo WanFunControlToVideo WanFunInpaintToVideo ReferenceMultiLatent
     TextEncodeQwenImage21 TextEncodeFibo2 TextEncodeBooguEdit TextEncodeMageFlowEdit HunyuanRefinerLatent
-    """.split()
+    """.split()  # noqa: SIM905
 )
 
 # The widgets of classes, in the order in which the front end writes their values. A value that the front end adds after a seed

@@ -37,7 +37,11 @@ def _of_workflow(workflow: Any) -> Graph:
         data = node.get('data')
         inputs = data.get('inputs') if isinstance(data, dict) else None
         if isinstance(inputs, dict) and isinstance(node.get('id'), str):
-            typed = {name: one['value'] for name, one in inputs.items() if isinstance(one, dict) and isinstance(one.get('value'), str)}
+            typed = {
+                name: one['value']
+                for name, one in inputs.items()
+                if isinstance(one, dict) and isinstance(one.get('value'), str)
+            }
             found[node['id']] = {'class_type': data.get('type'), 'inputs': typed}
     for edge in _dicts(workflow.get('edges')) if found else ():
         _link(found, edge.get('source'), edge.get('target'), edge.get('targetHandle'))

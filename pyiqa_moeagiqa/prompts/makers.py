@@ -57,7 +57,9 @@ def automatic1111(fields: Fields) -> str | None:
         positive = clean.positive_part(text)
         has_settings = positive != text
     else:  # a camera's comment, too, is a UserComment
-        places = (fields.get(name, '') for name in ('UserComment', 'comment', 'exif:ImageDescription', 'exif:UserComment'))
+        places = (
+            fields.get(name, '') for name in ('UserComment', 'comment', 'exif:ImageDescription', 'exif:UserComment')
+        )
         text = next((text for text in places if clean.positive_part(text) != text), '')
         positive, has_settings = clean.positive_part(text), True
     if _PLACEHOLDER.fullmatch(positive) or (text.lstrip().startswith(('{', '[')) and not has_settings):
@@ -109,7 +111,11 @@ def old_invokeai(fields: Fields) -> str | None:
 
 def novelai(fields: Fields) -> str | None:
     whole = json_object(fields.get('UserComment'))  # of a WebP: what are chunks in a PNG
-    fields = fields | {name: text for name, text in whole.items() if name in ('Comment', 'Description', 'Software') and isinstance(text, str)}
+    fields = fields | {
+        name: text
+        for name, text in whole.items()
+        if name in ('Comment', 'Description', 'Software') and isinstance(text, str)
+    }
     comment = json_object(fields.get('Comment'))
     if 'NovelAI' not in fields.get('Software', '') and 'uc' not in comment:
         return None
@@ -153,7 +159,11 @@ def settings_as_json(fields: Fields) -> str | None:
         if name == 'workflow' or '"prompt' not in text.lower() or len(text) > 1 << 18:
             continue
         values = json_object(text)
-        for one in (values, values.get('prompt'), json_object(values.get('extraMetadata') if isinstance(values.get('extraMetadata'), str) else None)):
+        for one in (
+            values,
+            values.get('prompt'),
+            json_object(values.get('extraMetadata') if isinstance(values.get('extraMetadata'), str) else None),
+        ):
             if prompt := _among_settings(one):
                 return prompt
     return None
