@@ -22,7 +22,7 @@ _BREAK = re.compile(r'<break>')
 _OTHER_PART = re.compile(r'<(?:video|videoswap|refiner)(?:\[[^\[\]<>]*\])?>.*?(?:<base>|\Z)', re.DOTALL)
 _TAG = re.compile(r'<(?:base|trigger|video|lorablock|clear)>')
 _EMBEDDING = re.compile(rf'\bembedding:[^\s,()\[\]:<>]+(?:\s?:{_NUMBER})?')
-_COMMENT = re.compile(r'/\*.*?\*/|^[ \t]*(?:#(?!\w)|//)[^\n]*$', re.DOTALL | re.MULTILINE)
+_COMMENT = re.compile(r'^[ \t]*(?:#(?!\w)|//)[^\n]*$', re.MULTILINE)
 _LUMINA = re.compile(r'\A.*<Prompt Start>|\A(?:\s*You are an? (?:\w+ ){0,3}assistant\b[^.\n]*\.)+', re.DOTALL)
 _FACE = re.compile(r'(?<![^\s,])>?[:;=]-?[()](?=[\s,]|\Z)')
 _WEIGHT = re.compile(rf':\s?{_NUMBER}\s?(?=[)\]])')
@@ -47,6 +47,15 @@ def positive_part(text: str) -> str:
     return text if end is None else '\n'.join(lines[:end])
 
 
+def without_blocks(text: str) -> str:
+    """A text without comments between ``/*`` and ``*/``. No pattern: it would look for every end again and again."""
+    kept, here = [], 0
+    while (start := text.find('/*', here)) >= 0 and (end := text.find('*/', start + 2)) >= 0:
+        kept.append(text[here:start])
+        here = end + 2
+    return ''.join((*kept, text[here:]))
+
+
 def stable_diffusion(text: str) -> str:
     """A prompt for AUTOMATIC1111, ComfyUI and what shares their notation, as plain words."""
     text = _without_left_ins(text)
@@ -65,7 +74,7 @@ def stable_diffusion(text: str) -> str:
 
 def _without_left_ins(text: str) -> str:
     """The text without what makers of images put there for themselves."""
-    text = _LUMINA.sub('', _COMMENT.sub('', text))
+    text = _LUMINA.sub('', _COMMENT.sub('', without_blocks(text)))
     for _ in range(3):  # tags in tags
         text = _COMMAND.sub(' ', _KEPT_COMMAND.sub(r'\1', text))
     text = _TAG.sub(' ', _OTHER_PART.sub(' ', _BREAK.sub(',', text)))

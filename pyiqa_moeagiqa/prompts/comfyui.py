@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from . import comfyui_nodes as facts
 from .comfyui_drawn import as_run, shown_texts
-from .comfyui_values import NOTHING, Graph, Words, is_link
+from .comfyui_values import LONGEST_NAME, NOTHING, Graph, Words, is_link, kind_of
 from .comfyui_words import Reader, side_inputs
 
 MOST, MOST_MAKERS = 20_000, 300  # nodes of a graph, and of those that make a picture
@@ -65,7 +65,8 @@ def is_graph(values: Any) -> bool:
 
 def read_graph(graph: Any) -> Reading:
     """What a graph as it was run says."""
-    nodes = {str(number): node for number, node in (graph.items() if isinstance(graph, dict) else ()) if is_node(node)}
+    found = graph.items() if isinstance(graph, dict) else ()
+    nodes = {str(number): _tidy(node) for number, node in found if is_node(node)}
     if not 0 < len(nodes) <= MOST:
         return Reading()
     reader = Reader(nodes)
@@ -77,11 +78,16 @@ def read_graph(graph: Any) -> Reading:
     return Reading(None, tuple(dict.fromkeys(prompts) | reader.doubtful))
 
 
+def _tidy(node: dict[str, Any]) -> dict[str, Any]:
+    """A node without inputs whose names are none."""
+    return node | {'inputs': {name: value for name, value in node['inputs'].items() if len(name) <= LONGEST_NAME}}
+
+
 def _samplers(nodes: Graph) -> dict[str, list[str]]:
     """Nodes that make a picture step by step, with the inputs that say what is to be seen."""
     found = {}
     for number, node in nodes.items():
-        samples = facts.SAMPLER_SETTINGS & node['inputs'].keys() or facts.SAMPLER.search(str(node.get('class_type')))
+        samples = facts.SAMPLER_SETTINGS & node['inputs'].keys() or facts.SAMPLER.search(kind_of(node))
         if samples and not _is_saver(node) and (asks := _asks(node, facts.ASKS)):
             found[number] = asks
     return found
@@ -92,7 +98,7 @@ def _askers(nodes: Graph) -> dict[str, list[str]]:
     found = {}
     negative = _only_negative(nodes)
     for number, node in nodes.items():
-        kind = str(node.get('class_type'))
+        kind = kind_of(node)
         if _is_saver(node) or number in negative or facts.LANGUAGE_MODEL.search(kind) or facts.NO_PROMPT.search(kind):
             continue
         if asks := [name for name in _asks(node, facts.ASKS_ALONE) if not facts.PIPES.fullmatch(name)]:
@@ -117,7 +123,7 @@ _GUIDER = re.compile('guider')
 
 
 def _is_saver(node: dict[str, Any]) -> bool:
-    return bool(facts.SAVERS.search(str(node.get('class_type'))))
+    return bool(facts.SAVERS.search(kind_of(node)))
 
 
 def _only_negative(nodes: Graph) -> set[str]:

@@ -8,17 +8,20 @@ a typed text counts where it is plainly the only one.
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from . import comfyui_nodes as facts
+from .clean import without_blocks
+from .comfyui_values import LONGEST_NAME
 
 Graph = dict[str, dict[str, Any]]
 
 MUTED, BYPASSED = (2, 'never'), (4,)  # modes of LiteGraph
 INWARDS, OUTWARDS = -10, -20  # the two ends of a subgraph, which are numbered like nodes
-DEEPEST, MOST = 60, 20_000
+DEEPEST, MOST, MOST_SHEETS = 60, 20_000, 200
 _CONTROLS = {'fixed', 'randomize', 'increment', 'decrement'}  # added by the front end after a seed
-_COMMENT = re.compile(r'/\*[\s\S]*?\*/|(?<!:)//.*')  # the front end takes them out before it sends a text
+_COMMENT = re.compile(r'(?<!:)//.*')  # the front end takes them out before it sends a text
 
 
 class Typed(NamedTuple):
@@ -60,21 +63,61 @@ class _Sheet:
     def __init__(
         self, drawing: dict[str, Any], known: dict[str, Any], above: '_Sheet | None' = None, holder: Any = None
     ):
-        self.drawing, self.known, self.above, self.holder = drawing, known, above, holder
+        self.drawing, self.above, self.holder = drawing, above, holder
         self.prefix = f'{above.prefix}{holder["id"]}:' if above else ''
-        self.level = above.level + 1 if above else 0
+        self.sheets = above.sheets if above else [self]  # all that were unfolded
         nodes = [node for node in _list(drawing.get('nodes')) if isinstance(node, dict)]
         self.nodes = {str(node.get('id')): node for node in nodes if isinstance(node.get('id'), str | int)}
         self.links = dict(_links(drawing.get('links')))
         self.inside: dict[str, _Sheet] = {}
-        if self.level < 8:
-            for number, node in self.nodes.items():
-                if (
-                    isinstance(node.get('type'), str)
-                    and node['type'] in known
-                    and node.get('mode') not in MUTED + BYPASSED
-                ):
-                    self.inside[number] = _Sheet(known[node['type']], known, self, node)
+        for number, node in self.nodes.items():
+            kind, runs = node.get('type'), node.get('mode') not in MUTED + BYPASSED
+            if runs and isinstance(kind, str) and kind in known and self.level() < 8 and len(self.sheets) < MOST_SHEETS:
+                self.sheets.append(self)
+                self.inside[number] = _Sheet(known[kind], known, self, node)
+
+    def level(self) -> int:
+        """How many subgraphs this one is in."""
+        return self.above.level() + 1 if self.above else 0
+
+    @cached_property
+    def ends(self) -> dict[tuple[str, int], Any]:
+        """The link that leads to each output of this subgraph."""
+        return {end: name for name, end in _ends(self.drawing.get('links'))}
+
+    @cached_property
+    def entries(self) -> dict[int, tuple[dict[str, Any], str]]:
+        """The node and input that each input of this subgraph leads to first."""
+        slots = {name: slot for name, (number, slot) in self.links.items() if number == str(INWARDS)}
+        found: dict[int, tuple[dict[str, Any], str]] = {}
+        for node in self.nodes.values():
+            for one in _slots(node, 'inputs'):
+                if isinstance(one.get('link'), str | int) and one['link'] in slots:
+                    found.setdefault(slots[one['link']], (node, one['name']))
+        return found
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The names of this subgraph's inputs."""
+        return [str(end.get('name')) for end in _list(self.drawing.get('inputs')) if isinstance(end, dict)]
+
+    @cached_property
+    def given(self) -> dict[str, Any]:
+        """The values typed into the node that holds this subgraph, by the names of its inputs."""
+        values = self.holder.get('widgets_values')
+        if isinstance(values, dict):
+            return values
+        ways = [
+            name for slot, name in enumerate(self.names) if slot in self.entries and _is_widget(*self.entries[slot])
+        ]
+        values = _list(values)
+        return dict(zip(ways, values, strict=True)) if len(values) == len(ways) else {}
+
+    @cached_property
+    def setters(self) -> dict[str, dict[str, Any]]:
+        """The Set nodes of this level by what they set."""
+        setters = (node for node in self.nodes.values() if node.get('type') == 'SetNode')
+        return {str(_list(node.get('widgets_values'))[:1]): node for node in setters}
 
     def write(self, graph: Graph) -> None:
         """Puts this level's nodes, and those of the levels below, into ``graph``."""
@@ -97,7 +140,10 @@ class _Sheet:
     def typed(self, number: str) -> dict[str, Any]:
         """A node's typed values by name, without the comments that were typed into them."""
         values = _named_values(self.nodes[number])
-        return {name: _COMMENT.sub('', value) if isinstance(value, str) else value for name, value in values.items()}
+        return {
+            name: _COMMENT.sub('', without_blocks(value)) if isinstance(value, str) else value
+            for name, value in values.items()
+        }
 
     def origin(self, link: Any, depth: int = 0) -> 'list | Typed | None':
         """Where a link comes from: a node that runs and its output, a typed value, or nowhere."""
@@ -126,52 +172,26 @@ class _Sheet:
 
     def result(self, slot: int, depth: int) -> 'list | Typed | None':
         """What a subgraph hands on through one of its outputs."""
-        ends = [name for name, end in _ends(self.drawing.get('links')) if end == (str(OUTWARDS), slot)]
-        return self.origin(ends[0], depth) if ends else None
+        return self.origin(self.ends.get((str(OUTWARDS), slot)), depth)
 
     def _from_above(self, slot: int, depth: int) -> 'list | Typed | None':
         """What a subgraph is given through one of its inputs: by link, or as a value typed into the node that holds it."""
-        names = [end.get('name') for end in _list(self.drawing.get('inputs')) if isinstance(end, dict)]
-        if self.above is None or not 0 <= slot < len(names):
+        if self.above is None or not 0 <= slot < len(self.names):
             return None
         for given in _slots(self.holder, 'inputs'):
-            if given['name'] == names[slot] and given.get('link') is not None:
+            if given['name'] == self.names[slot] and given.get('link') is not None:
                 return self.above.origin(given['link'], depth + 1)
-        values = self._values_given(names)
-        return Typed(values[names[slot]]) if names[slot] in values else self._own_value(slot)
-
-    def _values_given(self, names: list[Any]) -> dict[str, Any]:
-        """The values typed into the node that holds this subgraph, by the names of its inputs."""
-        values = self.holder.get('widgets_values')
-        if isinstance(values, dict):
-            return values
-        ways = [name for slot, name in enumerate(names) if (end := self._end(slot)) and _is_widget(*end)]
-        values = _list(values)
-        return dict(zip(ways, values, strict=True)) if len(values) == len(ways) else {}
-
-    def _own_value(self, slot: int) -> Typed | None:
-        """The value that stands in the widget which an input of this subgraph leads to."""
-        if (end := self._end(slot)) is None:
-            return None
-        node, name = end
+        if self.names[slot] in self.given:
+            return Typed(self.given[self.names[slot]])
+        node, name = self.entries.get(slot, ({}, ''))  # the value stands in the widget that the input leads to
         values = _named_values(node)
         return Typed(values[name]) if name in values else None
-
-    def _end(self, slot: int) -> tuple[dict[str, Any], str] | None:
-        """The node and input that an input of this subgraph leads to first."""
-        inner = [name for name, origin in self.links.items() if origin == (str(INWARDS), slot)]
-        for node in self.nodes.values():
-            for one in _slots(node, 'inputs'):
-                if one.get('link') in inner:
-                    return node, one['name']
-        return None
 
     def _set_node(self, names: list[Any]) -> 'tuple[_Sheet, dict[str, Any]] | None':
         sheet: _Sheet | None = self
         while names and sheet:
-            for node in sheet.nodes.values():
-                if node.get('type') == 'SetNode' and _list(node.get('widgets_values'))[:1] == names:
-                    return sheet, node
+            if str(names) in sheet.setters:
+                return sheet, sheet.setters[str(names)]
             sheet = sheet.above
         return None
 
@@ -181,7 +201,8 @@ def _list(value: Any) -> list:
 
 
 def _slots(node: dict[str, Any], way: str) -> list[dict[str, Any]]:
-    return [slot for slot in _list(node.get(way)) if isinstance(slot, dict) and isinstance(slot.get('name'), str)]
+    slots = (slot for slot in _list(node.get(way)) if isinstance(slot, dict) and isinstance(slot.get('name'), str))
+    return [slot for slot in slots if len(slot['name']) <= LONGEST_NAME]
 
 
 def _links(links: Any) -> Iterator[tuple[Any, tuple[str, int]]]:
