@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 _CODE = re.compile(rb'(?i:unicode|ascii|jis|utf-?8|utf-?16)\0{0,6}')
-_CHARSET = re.compile(r'\Acharset=(?:"\w{1,12}"|\w{1,12})\s')
+_CHARSET = re.compile(r'\Acharset=(?:"[\w-]{1,12}"|[\w-]{1,12})\s')
 
 
 def comment_text(value: Any) -> str:

@@ -19,7 +19,7 @@ Graph = dict[str, dict[str, Any]]
 
 MUTED, BYPASSED = (2, 'never'), (4,)  # modes of LiteGraph
 INWARDS, OUTWARDS = -10, -20  # the two ends of a subgraph, which are numbered like nodes
-DEEPEST, MOST, MOST_SHEETS = 60, 20_000, 200
+DEEPEST, MOST, MOST_SHEETS = 60, 5000, 100
 _CONTROLS = {'fixed', 'randomize', 'increment', 'decrement'}  # added by the front end after a seed
 _COMMENT = re.compile(r'(?<!:)//.*')  # the front end takes them out before it sends a text
 

@@ -81,9 +81,9 @@ class Reader:
             return typed(inputs['populated_text'])
         before = self.of_inputs(number, [name for name in inputs if is_conditioning(name, inputs)], side)
         names = [name for name in inputs if facts.TEXT.fullmatch(name) and not is_conditioning(name, inputs)]
-        texts = worked_on(inputs, lambda name: self.of_input(number, name, side))
-        if texts is None:
-            texts = self._counted(joined([self.of_input(number, name, side) for name in names], inputs))
+        if (made := worked_on(inputs, lambda name: self.of_input(number, name, side))) is not None:
+            return together(before, made)
+        texts = self._counted(joined([self.of_input(number, name, side) for name in names], inputs))
         if before.texts or texts.texts or names:
             return together(before, texts)
         ways = [name for name, value in inputs.items() if is_link(value) and not facts.NO_WAY.fullmatch(name)]

@@ -95,7 +95,7 @@ def _fields(name: bytes, data: bytes) -> dict[str, str]:
         return {}
     if name == SIGNATURES[0]:
         data = zlib.decompressobj(31).decompress(data, LONGEST)
-    text = data.decode('utf-8', 'replace')
+    text = data.decode()
     try:
         values = json.loads(text)
     except ValueError:
