@@ -6,10 +6,18 @@ Imports nothing of this package but how image files are opened, so that the metr
 from pathlib import Path
 from typing import NamedTuple
 
-from .metadata import metadata_prompt, prompt_in_image
+from .metadata import metadata_prompt, prompt_candidates, prompt_in_image
 from .sidecars import SidecarError, sidecar_prompt
 
-__all__ = ['Found', 'SidecarError', 'find_prompt', 'metadata_prompt', 'prompt_in_image', 'sidecar_prompt']
+__all__ = [
+    'Found',
+    'SidecarError',
+    'find_prompt',
+    'metadata_prompt',
+    'prompt_candidates',
+    'prompt_in_image',
+    'sidecar_prompt',
+]
 
 
 class Found(NamedTuple):

@@ -3,6 +3,9 @@
 Left out are: names of networks and other commands in angle brackets (``<lora:film:0.8>``), weights (``(word:1.2)``, ``((word))``
 and ``[word]`` are ``word``), the operators BREAK and AND (a comma is left between what they part), and line ends. Of prompts
 that change while an image is made (``[cat:dog:0.5]``, ``[cat|dog]``) all words stay. Brackets after a backslash are brackets.
+
+Left out as well are what makers of images put there for themselves: embeddings by name, comments, SwarmUI's tags
+(``<setmacro[c]:red>``, and what follows ``<video>``), and the instruction that stands before the prompt of a Lumina 2 model.
 """
 
 import re
@@ -11,12 +14,23 @@ LONGEST_PROMPT = 20_000  # characters: what is longer is no prompt, and no patte
 
 # No pattern begins with a repetition, and digits are bounded: none of them takes more than a moment on any text.
 _NUMBER = r'-?(?:\d{1,4}(?:\.\d{0,6})?|\.\d{1,6})'
-_COMMAND = re.compile(r'<\w+:[^<>]*>')
+_COMMAND = re.compile(r'<(?:\w{1,40}|//)(?:\[[^\[\]<>]*\])?:[^<>]*>')
+_KEPT_COMMAND = re.compile(
+    r'<(?:setvar|alternate|alt|fromto)(?:\[[^\[\]<>]*\])?:([^<>]*)>'
+)  # SwarmUI: these leave words
+_BREAK = re.compile(r'<break>')
+_OTHER_PART = re.compile(r'<(?:video|videoswap|refiner)(?:\[[^\[\]<>]*\])?>.*?(?:<base>|\Z)', re.DOTALL)
+_TAG = re.compile(r'<(?:base|trigger|video|lorablock|clear)>')
+_EMBEDDING = re.compile(rf'\bembedding:[^\s,()\[\]:<>]+(?:\s?:{_NUMBER})?')
+_COMMENT = re.compile(r'^[ \t]*(?:#(?!\w)|//)[^\n]*$', re.MULTILINE)
+_LUMINA = re.compile(r'\A.*<Prompt Start>|\A(?:\s*You are an? (?:\w+ ){0,3}assistant\b[^.\n]*\.)+', re.DOTALL)
+_FACE = re.compile(r'(?<![^\s,])>?[:;=]-?[()](?=[\s,]|\Z)')
 _WEIGHT = re.compile(rf':\s?{_NUMBER}\s?(?=[)\]])')
 _OPERATOR_WEIGHT = re.compile(rf'\s:{_NUMBER}\s{{0,3}}(?=AND\b|$)')
 _OPERATOR = re.compile(r'\b(?:BREAK|AND)\b')
 _INNERMOST = re.compile(r'\[([^\[\]]*)\]')
 _ESCAPED = {r'\(': '\ue000', r'\)': '\ue001', r'\[': '\ue002', r'\]': '\ue003'}
+_NOVELAI_NEGATIVE = re.compile(r'(?<![\d.])-(?:\d{1,4}(?:\.\d{0,6})?|\.\d{1,6})::(?:[^:]|:(?!:))*(?:::|\Z)')
 _NOVELAI_WEIGHT = re.compile(rf'(?:{_NUMBER})?::')
 _INVOKEAI_WEIGHT = re.compile(rf'(?<=\)){_NUMBER}|(?<=[\w)])[+-]{{1,9}}(?=[\s,)]|$)')
 _INVOKEAI_NEGATIVE = re.compile(r'\[[^\[\]]*\]')
@@ -33,11 +47,22 @@ def positive_part(text: str) -> str:
     return text if end is None else '\n'.join(lines[:end])
 
 
+def without_blocks(text: str) -> str:
+    """A text without comments between ``/*`` and ``*/``. No pattern: it would look for every end again and again."""
+    kept, here = [], 0
+    while (start := text.find('/*', here)) >= 0 and (end := text.find('*/', start + 2)) >= 0:
+        kept.append(text[here:start])
+        here = end + 2
+    return ''.join((*kept, text[here:]))
+
+
 def stable_diffusion(text: str) -> str:
     """A prompt for AUTOMATIC1111, ComfyUI and what shares their notation, as plain words."""
-    text = _OPERATOR.sub(',', _OPERATOR_WEIGHT.sub(' ', _COMMAND.sub(' ', text)))
+    text = _without_left_ins(text)
+    text = _OPERATOR.sub(',', _OPERATOR_WEIGHT.sub(' ', text))
     for escaped, kept in _ESCAPED.items():
         text = text.replace(escaped, kept)
+    text = _FACE.sub(_kept_face, text)
     text = _WEIGHT.sub('', text)
     for _ in range(5):  # brackets in brackets
         text = _INNERMOST.sub(lambda found: re.sub('[|:]+', ', ', found[1].strip('|:')), text)
@@ -47,9 +72,26 @@ def stable_diffusion(text: str) -> str:
     return spaced(text)
 
 
+def _without_left_ins(text: str) -> str:
+    """The text without what makers of images put there for themselves."""
+    text = _LUMINA.sub('', _COMMENT.sub('', without_blocks(text)))
+    for _ in range(3):  # tags in tags
+        text = _COMMAND.sub(' ', _KEPT_COMMAND.sub(r'\1', text))
+    text = _TAG.sub(' ', _OTHER_PART.sub(' ', _BREAK.sub(',', text)))
+    return _EMBEDDING.sub('', text)
+
+
+def _kept_face(found: re.Match[str]) -> str:
+    """A smile as it is, where its bracket closes none; the text may have one thousand brackets, and no more are counted."""
+    before = found.string[max(0, found.start() - 1000) : found.start()]
+    if found[0].endswith(')') and before.count('(') > before.count(')'):
+        return found[0]
+    return found[0].replace(')', _ESCAPED[r'\)']).replace('(', _ESCAPED[r'\('])
+
+
 def novelai(text: str) -> str:
-    """A prompt for NovelAI as plain words: braces and brackets weigh there, and so does ``1.3::word::``."""
-    return spaced(re.sub(r'[{}\[\]]', '', _NOVELAI_WEIGHT.sub(' ', text)))
+    """A prompt for NovelAI as plain words: braces, brackets and ``1.3::word::`` weigh; a weight below zero takes away."""
+    return spaced(re.sub(r'[{}\[\]]', '', _NOVELAI_WEIGHT.sub(' ', _NOVELAI_NEGATIVE.sub(' ', text))))
 
 
 def invokeai(text: str) -> str:

@@ -1,128 +1,212 @@
 """ComfyUI's graph of nodes -> the text that its sampler was given as positive conditioning.
 
 A file holds the graph as it was run (``prompt``: node number -> class and inputs, an input being a value or a link [node,
-output]) and as it was drawn (``workflow``); the first is what was computed. Of several samplers the one furthest from the
-saved image counts: later ones refine its image. Names of inputs decide, not classes: nodes of extensions are without number.
+output]) and as it was drawn (``workflow``); the first is what was computed. Of several samplers one behind the other the
+first counts: later ones refine its picture. Where pictures of several prompts are saved, nothing tells whose this one is.
 """
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-Graph = dict[str, dict[str, Any]]
+from . import comfyui_nodes as facts
+from .comfyui_drawn import as_run, shown_texts
+from .comfyui_values import LONGEST_NAME, NOTHING, Graph, Words, is_link, kind_of
+from .comfyui_words import Reader, side_inputs
 
-_TEXT_INPUT = re.compile(
-    r'(?:text|string|str|prompt|value|positive)(?:_?(?:\w|\d+|positive|prompt))?|populated_text|clip_[lgh]|t5xxl|llama'
-)
-_NO_WAY = re.compile(
-    r'.*negative|clip|vae|model|control_net|image|mask|latent|samples|noise|sampler|sigmas|style|pixels|unet'
-)
-_SAMPLER_INPUTS = {'latent_image', 'sampler_name', 'sampler', 'steps', 'seed', 'noise_seed'}
-_FIRST_INPUTS = ('guider', 'positive')
-_NO_WORDS = {'ConditioningZeroOut'}
+MOST, MOST_MAKERS = 20_000, 300  # nodes of a graph, and of those that make a picture
+
+
+class Reading(NamedTuple):
+    """The prompt of a graph, or, where it is not certain, the texts that it may be."""
+
+    prompt: str | None = None
+    candidates: tuple[str, ...] = ()
 
 
 def graph_prompt(graph: Any) -> str | None:
-    """The text of a graph as it was run; None where none is found."""
-    nodes = {
-        str(number): node
-        for number, node in (graph.items() if isinstance(graph, dict) else ())
-        if isinstance(node, dict) and isinstance(node.get('inputs'), dict)
-    }
-    texts = _Texts(nodes)
-    for number, name in _starts(nodes):
-        if words := ', '.join(dict.fromkeys(texts.of_input(number, name))):
-            return words
-    return None
+    """The text of a graph as it was run; None where none is found, or where it is not certain which."""
+    return read_graph(graph).prompt
 
 
 def workflow_prompt(workflow: Any) -> str | None:
-    """The text of a graph as it was drawn. What was typed into a node has no name there: only its first text counts."""
-    if not isinstance(workflow, dict):
-        return None
-    origins = {link[0]: [str(link[1]), link[2]] for link in workflow.get('links', ()) if isinstance(link, list)}
-    graph = {}
-    for node in workflow.get('nodes', ()):
-        typed = node.get('widgets_values')
-        texts = [value for value in typed if isinstance(value, str)] if isinstance(typed, list) else []
-        inputs = {'text': texts[0]} if texts else {}
-        slots = {slot['name']: origins.get(slot.get('link')) for slot in node.get('inputs') or ()}
-        inputs |= {name: origin for name, origin in slots.items() if origin}
-        graph[str(node['id'])] = {'class_type': node.get('type'), 'inputs': inputs}
-    return graph_prompt(graph)
+    """The text of a graph as it was drawn; None where none is found, or where it is not certain which."""
+    return read_drawing(workflow).prompt
 
 
-def _starts(nodes: Graph) -> Iterator[tuple[str, str]]:
-    """Nodes and their input where the search for words begins, the likeliest first."""
-    order = _upstream(nodes)
-    for is_sampler in (True, False):
-        for number in reversed(order):
-            inputs = nodes[number]['inputs']
-            if is_sampler and not _SAMPLER_INPUTS & inputs.keys():
-                continue
-            yield from ((number, name) for name in _FIRST_INPUTS if name in inputs)
-    for number in order:  # nodes that ask a service for an image
-        if isinstance(nodes[number]['inputs'].get('prompt'), str | list):
-            yield number, 'prompt'
+def read_drawing(workflow: Any) -> Reading:
+    """What a graph as it was drawn says."""
+    return read_graph(as_run(workflow))
 
 
-def _upstream(nodes: Graph) -> list[str]:
-    """Nodes in the order in which they are met from the ends of the graph (what is saved) backwards."""
-    asked = {link for node in nodes.values() for link in _links(node['inputs'])}
-    order = [number for number in nodes if number not in asked] or list(nodes)
-    met = set(order)
-    for number in order:  # grows as it is walked
-        new = [link for link in _links(nodes[number]['inputs']) if link in nodes and link not in met]
-        order += dict.fromkeys(new)
-        met.update(new)
-    return order
+def read_run(graph: Any, workflow: Any = None) -> Reading:
+    """What a graph as it was run says; its drawing is asked for nothing but what its nodes showed when it had run."""
+    found = read_graph(graph)
+    shown = shown_texts(workflow) if found.prompt is None else {}
+    if not shown.keys() & graph.keys():
+        return found
+    return read_graph({number: _with_shown(node, shown.get(number)) for number, node in graph.items()})
 
 
-def _links(inputs: dict[str, Any]) -> list[str]:
-    return [str(value[0]) for value in inputs.values() if _is_link(value)]
+def _with_shown(node: Any, text: str | None) -> Any:
+    return node if text is None or not is_node(node) else node | {'inputs': node['inputs'] | {'text_0': text}}
 
 
-def _is_link(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str | int)
+def is_node(node: Any) -> bool:
+    """Whether an object is a node of a graph as it was run."""
+    return isinstance(node, dict) and isinstance(node.get('inputs'), dict)
 
 
-class _Texts:
-    """Texts met on the way from an input backwards. Every node is walked once, so a circle ends, and no text comes twice."""
-
-    def __init__(self, nodes: Graph):
-        self.nodes, self.walked = nodes, set()
-
-    def of_input(self, number: str, name: str) -> list[str]:
-        value = self.nodes[number]['inputs'][name]
-        if isinstance(value, str):
-            return [value.strip()] if value.strip() else []
-        return self._of_node(str(value[0]), value[1]) if _is_link(value) else []
-
-    def _of_node(self, number: str, output: Any) -> list[str]:
-        node = self.nodes.get(number)
-        if node is None or number in self.walked or node.get('class_type') in _NO_WORDS:
-            return []
-        self.walked.add(number)
-        inputs = node['inputs']
-        if {'positive', 'negative'} <= inputs.keys() and output == 1:  # the second output hands the second input on
-            return self.of_input(number, 'negative')
-        if 'populated_text' in inputs:  # what a wildcard became
-            return self.of_input(number, 'populated_text')
-        texts = [text for name in inputs if _TEXT_INPUT.fullmatch(name) for text in self.of_input(number, name)]
-        if texts:
-            return [_joined(texts, inputs)]
-        return [text for name in _ways(inputs) for text in self.of_input(number, name)]
+def is_graph(values: Any) -> bool:
+    """Whether an object is a graph as it was run."""
+    return isinstance(values, dict) and any(isinstance(node, dict) and 'class_type' in node for node in values.values())
 
 
-def _ways(inputs: dict[str, Any]) -> list[str]:
-    """The inputs that words may come by; of a switch, the one that is on."""
-    chosen = f'input{inputs.get("select")}'
-    if chosen in inputs:
-        return [chosen]
-    ways = [name for name, value in inputs.items() if _is_link(value) and not _NO_WAY.match(name)]
-    return ways[:1] if ways and all(name.startswith('any_') for name in ways) else ways
+def read_graph(graph: Any) -> Reading:
+    """What a graph as it was run says."""
+    found = graph.items() if isinstance(graph, dict) else ()
+    nodes = {str(number): _tidy(node) for number, node in found if is_node(node)}
+    if not 0 < len(nodes) <= MOST:
+        return Reading()
+    reader = Reader(nodes)
+    makers = _samplers(nodes) or _askers(nodes)
+    said = _Passes(nodes, reader, makers).said() if len(makers) <= MOST_MAKERS else []
+    prompts = list(dict.fromkeys(', '.join(words.texts) for words in said if words.texts))
+    if len(prompts) == 1:
+        return Reading(prompts[0])
+    return Reading(None, tuple(dict.fromkeys(prompts) | reader.doubtful))
 
 
-def _joined(texts: list[str], inputs: dict[str, Any]) -> str:
-    between = next((inputs[name] for name in ('delimiter', 'separator', 'delim') if name in inputs), ', ')
-    return (between if isinstance(between, str) else ', ').join(dict.fromkeys(texts))
+def _tidy(node: dict[str, Any]) -> dict[str, Any]:
+    """A node without inputs whose names are none."""
+    return node | {'inputs': {name: value for name, value in node['inputs'].items() if len(name) <= LONGEST_NAME}}
+
+
+def _samplers(nodes: Graph) -> dict[str, list[str]]:
+    """Nodes that make a picture step by step, with the inputs that say what is to be seen."""
+    found = {}
+    for number, node in nodes.items():
+        samples = facts.SAMPLER_SETTINGS & node['inputs'].keys() or facts.SAMPLER.search(kind_of(node))
+        if samples and not _is_saver(node) and (asks := _asks(node, facts.ASKS)):
+            found[number] = asks
+    return found
+
+
+def _askers(nodes: Graph) -> dict[str, list[str]]:
+    """Other nodes that are told what is to be seen: loaders that encode, and nodes that ask a service for a picture."""
+    found = {}
+    negative = _only_negative(nodes)
+    for number, node in nodes.items():
+        kind = kind_of(node)
+        if _is_saver(node) or number in negative or facts.LANGUAGE_MODEL.search(kind) or facts.NO_PROMPT.search(kind):
+            continue
+        if asks := [name for name in _asks(node, facts.ASKS_ALONE) if not facts.PIPES.fullmatch(name)]:
+            found[number] = asks
+    return found
+
+
+def _asks(node: dict[str, Any], names: Any) -> list[str]:
+    """The inputs of a maker that words are looked for behind: its guider, else its positive side, else its pipe."""
+    inputs = {
+        name: value
+        for name, value in side_inputs(node['inputs'], 'positive').items()
+        if is_link(value) or isinstance(value, str)
+    }
+    for wanted in (_GUIDER, names, facts.PIPES):
+        if asks := [name for name in inputs if wanted.fullmatch(name)]:
+            return asks
+    return []
+
+
+_GUIDER = re.compile('guider')
+
+
+def _is_saver(node: dict[str, Any]) -> bool:
+    return bool(facts.SAVERS.search(kind_of(node)))
+
+
+def _only_negative(nodes: Graph) -> set[str]:
+    """Nodes that are asked by inputs named negative, and by no other."""
+    asked: dict[str, set[bool]] = {}
+    for node in nodes.values():
+        for name, value in node['inputs'].items():
+            if is_link(value):
+                asked.setdefault(str(value[0]), set()).add(bool(facts.NEGATIVE.search(name)))
+    return {number for number, sides in asked.items() if sides == {True}}
+
+
+class _Passes:
+    """Makers one behind the other, from the pictures that are saved back to where they began."""
+
+    def __init__(self, nodes: Graph, reader: Reader, makers: dict[str, list[str]]):
+        self.nodes, self.reader, self.makers = nodes, reader, makers
+        self._nearest: dict[str, list[str]] = {}
+
+    def said(self) -> list[Words]:
+        """What each picture that is saved was made from; open where that could not be followed."""
+        lasts = self._of_pictures()
+        behind = {number for last in lasts for number in self._all_behind(last)}
+        return [self._first(last) for last in lasts if last not in behind or last in self._all_behind(last)]
+
+    def _of_pictures(self) -> list[str]:
+        """The makers nearest to what is saved; to what is only shown, where nothing is; all, where the way is not known."""
+        asked = {str(value[0]) for node in self.nodes.values() for value in node['inputs'].values() if is_link(value)}
+        ends = [number for number in self.nodes if number not in asked]
+        saved = [number for number, node in self.nodes.items() if _is_saver(node)]
+        for starts in (saved, ends):
+            if found := list(dict.fromkeys(maker for start in starts for maker in self._behind(start, itself=True))):
+                return found
+        return list(self.makers)
+
+    def _behind(self, number: str, itself: bool = False) -> list[str]:
+        """The nearest makers of the pictures or latents that a node is given."""
+        if itself and number in self.makers:
+            return [number]
+        if number not in self._nearest:
+            self._nearest[number] = self._search(number)
+        return self._nearest[number]
+
+    def _search(self, number: str) -> list[str]:
+        found, met, waiting = [], {number}, deque([number])
+        while waiting:
+            for link in _pictures(self.nodes[waiting.popleft()]['inputs']):
+                if link in met or link not in self.nodes:
+                    continue
+                met.add(link)
+                (found if link in self.makers else waiting).append(link)
+        return found
+
+    def _all_behind(self, number: str) -> set[str]:
+        met, waiting = set(), [number]
+        while waiting:
+            new = [maker for maker in self._behind(waiting.pop()) if maker not in met]
+            met.update(new)
+            waiting += new
+        return met
+
+    def _first(self, last: str) -> Words:
+        """What the first pass was told. Where several pictures were put together, the pass behind them counts."""
+        passes, words = {last}, self._words(last)
+        while len(before := [maker for maker in self._telling(last) if maker not in passes]) == 1:
+            last = before[0]
+            passes.add(last)
+            words = self._words(last)
+        return words
+
+    def _telling(self, number: str) -> list[str]:
+        """The makers next behind one that were told something: those told nothing are passed."""
+        found, met, waiting = [], {number}, [number]
+        while waiting:
+            for maker in self._behind(waiting.pop()):
+                if maker not in met:
+                    met.add(maker)
+                    (waiting if self._words(maker) == NOTHING else found).append(maker)
+        return found
+
+    def _words(self, number: str) -> Words:
+        return self.reader.of_inputs(number, self.makers[number], 'positive')
+
+
+def _pictures(inputs: dict[str, Any]) -> Iterable[str]:
+    return [str(value[0]) for name, value in inputs.items() if is_link(value) and not facts.NO_PICTURE.fullmatch(name)]

@@ -1,4 +1,4 @@
-"""The texts in an image file, by name: PNG's text chunks, EXIF's UserComment and its like, XMP's descriptions."""
+"""The texts in an image file, by name: PNG's text chunks, EXIF's UserComment and its like, XMP's descriptions, comments."""
 
 import os
 from typing import Any, BinaryIO
@@ -7,11 +7,14 @@ from xml.etree import ElementTree
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import iTXt
 
+from .charsets import comment_text
+
 LONGEST = 4 << 20  # characters: of workflows; Pillow itself reads at most 1 MiB of a compressed chunk
 XMP_NAMES = {
     '{http://purl.org/dc/elements/1.1/}description': 'dc:description',
     '{http://ns.adobe.com/exif/1.0/}UserComment': 'exif:UserComment',
     '{http://ns.adobe.com/xap/1.0/}CreatorTool': 'xmp:CreatorTool',
+    '{https://github.com/leejet/stable-diffusion.cpp/ns/1.0/}parameters': 'sdcpp:parameters',
 }
 
 
@@ -22,6 +25,10 @@ def text_fields(image: Image.Image) -> dict[str, str]:
         Exception: whatever Pillow and the XML parser have for damaged metadata.
     """
     fields = {name: _right_text(value) for name, value in image.info.items() if isinstance(value, str)}
+    if isinstance(comment := image.info.get('comment'), bytes):  # of JPEG and GIF
+        fields['comment'] = comment_text(comment)
+    if (caption := _caption(image.info.get('photoshop'))) is not None:
+        fields['Caption'] = caption
     if 'exif' in image.info:  # Pillow would look behind a PNG's pixels where it is not
         fields |= _exif_texts(image.getexif())
     xmp = image.info.get('xmp') or image.info.get('XML:com.adobe.xmp')
@@ -68,23 +75,25 @@ def _exif_texts(exif: Image.Exif) -> dict[str, str]:
     # Fooocus writes UserComment where it does not belong, and without the eight bytes that name its code
     comment = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment) or exif.get(ExifTags.Base.UserComment)
     if comment:
-        fields['UserComment'] = _comment(comment)
-    for tag in (ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model):
-        name, _, text = str(exif.get(tag, '')).partition(':')
+        fields['UserComment'] = comment_text(comment)
+    for tag in (ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.Software):
+        value = _right_text(str(exif.get(tag, ''))).strip('\0')
+        name, _, text = value.partition(':')
         if name.lower() in ('prompt', 'workflow'):  # ComfyUI's WebP
             fields[name.lower()] = text
+        elif value:
+            fields[f'exif:{tag.name}'] = value
     return fields
 
 
-def _comment(value: Any) -> str:
-    """UserComment's text: its first eight bytes name the code, and UTF-16 comes in both orders of bytes."""
-    if isinstance(value, str):
-        return value
-    code, text = value[:8], value[8:]
-    if code == b'UNICODE\0':
-        is_big = text[0::2].count(0) >= text[1::2].count(0)
-        return text.decode('utf-16-be' if is_big else 'utf-16-le', 'replace').lstrip('\ufeff')
-    return (text if code in (b'ASCII\0\0\0', bytes(8)) else value).decode('utf-8', 'replace').rstrip('\0')
+def _caption(resources: Any) -> str | None:
+    """IPTC's caption (record 2, data set 120) in the resources that a JPEG keeps for Photoshop."""
+    data = resources.get(0x0404) if isinstance(resources, dict) else None
+    start = data.find(b'\x1c\x02\x78') if isinstance(data, bytes) else -1
+    if start < 0:
+        return None
+    length = int.from_bytes(data[start + 3 : start + 5], 'big')
+    return data[start + 5 : start + 5 + length].decode('utf-8', 'replace')
 
 
 def _xmp_texts(xmp: str | bytes) -> dict[str, str]:
@@ -94,8 +103,16 @@ def _xmp_texts(xmp: str | bytes) -> dict[str, str]:
     root, fields = ElementTree.fromstring(xmp.strip(b'\0')), {}
     for element in root.iter():
         if element.tag in XMP_NAMES:
-            fields[XMP_NAMES[element.tag]] = ''.join(element.itertext()).strip()
+            fields[XMP_NAMES[element.tag]] = _own_text(element)
         for name, value in element.attrib.items():  # RDF's short form
             if name in XMP_NAMES:
                 fields[XMP_NAMES[name]] = value
     return fields
+
+
+def _own_text(element: ElementTree.Element) -> str:
+    """An element's text: its own, or its list's first item's. No further down: texts in texts would be read again and again."""
+    for one in (element, *(item for group in element[:1] for item in group[:1])):
+        if one.text and one.text.strip():
+            return one.text.strip()
+    return ''

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ..console import console
+from ..prompts import prompt_candidates
 from .explain import explain
 from .explain_figure import check_figure_ending, write_figure
 from .metric import make_metric
-from .sources import PromptChoice, SourceError, find_items, require_prompt
+from .sources import Item, PromptChoice, SourceError, find_items, require_prompt
+
+LONGEST_SHOWN = 300  # characters of a text that may be the prompt
 
 
 def show(image: str, prompts: PromptChoice, output: Path, options: Mapping[str, Any], as_json: bool) -> None:
@@ -28,7 +31,7 @@ def show(image: str, prompts: PromptChoice, output: Path, options: Mapping[str, 
     items = list(find_items([image], *prompts))
     if len(items) > 1:
         raise SourceError(f'{image}: it matches {len(items)} images, and one at a time is explained; name an image.')
-    items = list(require_prompt(items))
+    items = list(_require_prompt(items))
     metric = make_metric('moeagiqa', options)
     explanation = explain(metric, str(items[0].path), items[0].prompt)
     write_figure(explanation, output)
@@ -36,3 +39,15 @@ def show(image: str, prompts: PromptChoice, output: Path, options: Mapping[str, 
         print(json.dumps(explanation.as_dict(), ensure_ascii=False))
     else:
         console().print(f'{explanation.target} {explanation.score:.4f}, explained in {output}', soft_wrap=True)
+
+
+def _require_prompt(items: list[Item]) -> list[Item]:
+    """The items, as ``require_prompt``; where metadata do not tell which of several texts is the prompt, these are named."""
+    try:
+        return list(require_prompt(items))
+    except SourceError as error:
+        candidates = prompt_candidates(items[0].path) if items else ()
+        if not candidates:
+            raise
+        texts = '; '.join(json.dumps(text[:LONGEST_SHOWN], ensure_ascii=False) for text in candidates)
+        raise SourceError(f'{error} Its metadata do not tell which of these it was made from: {texts}.') from None

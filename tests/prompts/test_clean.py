@@ -27,7 +27,7 @@ def test_stable_diffusion(typed, words):
 
 
 def test_other_notations():
-    assert clean.novelai('{{a cat}}, [snow], 1.5::rain ::, -1::fog::') == 'a cat, snow, rain, fog'
+    assert clean.novelai('{{a cat}}, [snow], 1.5::rain ::, -1::fog::') == 'a cat, snow, rain'
     assert clean.invokeai('a (red)1.2 cat++ in snow-, well-known C++ (fog)--') == 'a red cat in snow, well-known C fog'
     assert clean.old_invokeai('a cat [dog, blurry] in snow') == 'a cat in snow'
     assert clean.midjourney('a cat::2 snow::-0.5 -- really --ar 2:1 --no dog --v 6') == 'a cat snow -- really'

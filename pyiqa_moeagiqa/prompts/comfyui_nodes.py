@@ -1,0 +1,178 @@
+"""Facts about ComfyUI's nodes: what names of inputs and classes mean.
+
+Names of inputs decide wherever they can, because nodes of extensions are without number. Classes are named only where a name
+does not tell. Sources: ComfyUI's nodes.py and comfy_extras, its documentation of nodes, and the extensions' node classes.
+"""
+
+import re
+
+# What a sampler is told beside its conditioning (nodes.py: common_ksampler; nodes_custom_sampler.py)
+SAMPLER_SETTINGS = {'latent_image', 'sampler_name', 'sampler', 'steps', 'seed', 'noise_seed', 'num_inference_steps'}
+SAMPLER = re.compile(r'sampler', re.IGNORECASE)
+# How samplers call what says what is to be seen: KSampler, SamplerCustomAdvanced, x-flux, WanVideoWrapper, KwaiKolors ...
+ASKS = re.compile(
+    r'guider|positive(?:_?\w+)?|pos|conditioning|cond\d?|cond_pos|(?:text|prompt|positive|kolors|hyvid)_embeds'
+)
+# Bundles that samplers of extensions take instead: Impact Pack's basic pipe, easy-use's pipe, rgthree's context, Efficiency's tuple
+PIPES = re.compile(r'(?:\w+_)?pipe(?:_\w+)?|(?:base_)?ctx|context|sdxl_tuple|base_sampler', re.IGNORECASE)
+# Loaders that encode, samplers that take a pipe, and image services, which have no such settings
+ASKS_ALONE = re.compile(
+    r'(?:main_|positive_|user_|image_|text_)?prompt|guider|positive(?:_?\w+)?|pos|(?:text|prompt)_embeds'
+)
+
+POSITIVE = re.compile(r'positive|(?:^|_)pos(?:_|\d|$)', re.IGNORECASE)
+NEGATIVE = re.compile(r'negative|(?:^|_)neg(?:_|\d|$)|uncond', re.IGNORECASE)
+
+TEXT = re.compile(
+    r'(?:(?:user|main|secondary|positive|pos|base|full|input|in|opt|pre|app|append|prepend|wildcard|multiline|scene|subject|style)_)?'
+    r'(?:text|string|str|prompt|value|positive|caption|content|part)(?:_?(?:\w|\d+|in|input|left|right|positive|pos|prompt|text))?'
+    r'(?:_[gl])?'
+    r'|clip_?[lgh]|t5(?:xxl)?|mt5xl|bert|llama|qwen\w*_\d+b|gemma\w*'  # encoders of SDXL, SD3, Flux, HiDream, Hunyuan-DiT, Kandinsky 5
+    r'|prepend|body|append|prefix|suffix|pos|tags|choice',  # TextPlusPlus, CustomCombo
+    re.IGNORECASE,
+)
+# A text that stays beside the conditioning that the node is given: GLIGEN's box
+CONDITIONING = re.compile(r'conditioning(?:_?\w+)?|cond(?:_?(?:\w|\d+|to|from|new))?|clip_regions', re.IGNORECASE)
+# Inputs that words do not come by
+NO_WAY = re.compile(
+    r'clip|clip\d|clip_vision.*|.*(?:vae|model|control_net|image|mask|latent|pixels|sigmas|unet|gligen|bbox|segm_|sam_|lora|'
+    r'audio|video|photomaker|insightface|ipadapter).*|samples|noise|sampler|style|guidance|find|replace|regex.*|system.*|'
+    r'(?:linebreak|delimiter|separator).*',
+    re.IGNORECASE,
+)
+# Inputs that a picture, or the latent it is made from, does not come by
+NO_PICTURE = re.compile(
+    r'(?:(?:refiner|base|opt|optional)_)?(?:positive|negative|pos|neg|conditioning|cond|guider|model|clip|vae)(?:_?\w*)?|.*(?:mask|embeds|prompt'
+    r'|control_net|clip_vision|ipadapter|style_model|reference|text|string).*|noise|sigmas|sampler|width|height|seed|steps|cfg|switch',
+    re.IGNORECASE,
+)
+
+# Classes that put nothing in words (nodes.py), or that take the words out of what is given to them
+SILENT = {'ConditioningZeroOut'}
+# Numbers, formulas and finders of things, whose texts are no prompt
+NO_PROMPT = re.compile(
+    r'math|formula|expression|calculat|number|integer|(?:^|[^a-z])(?:int|float)(?:[^a-z]|$)|Primitive(?:Int|Float|Boolean)|DataMonitor'
+    r'|dino|(?<![a-z])sam(?:\d|$|[^a-z])|SAM[23A-Z]|segment|clipseg|yolo|detect|ultralytics|inpaint.?anything|rembg|background|shader|glsl|script|python|draw|overlay|watermark|font|tts|voice|speech|audio|music',
+    re.IGNORECASE,
+)
+SAVERS = re.compile(r'save|metadata', re.IGNORECASE)
+# Nodes that answer in words: language models, and describers of pictures
+LANGUAGE_MODEL = re.compile(
+    r'TextGenerate|ollama|llm|vlm|gpt(?!.?image)|chat|claude|(?:gemini|openrouter|grok|deepseek|mistral|groq|bytedanceseed)(?:api)?(?:node)?(?:v\d)?$'
+    r'|llava|florence|joy.?caption|caption|blip|interrogat|tagger|wd14|moondream|minicpm|qwen\w*vl|vqa|img2txt|image.?(?:to|2).?(?:text|prompt)'
+    r'|describe|(?:prompt|text).?(?:enhanc|expan|upsampl|rewrit|refin|generat)|magic.?prompt|superprompt|one.?button|ask.?(?:ai|llm)',
+    re.IGNORECASE,
+)
+# What a language model is told to do, which no picture shows: plainly so, and by words that a prompt may have as well
+INSTRUCTION = re.compile(
+    r'\b(?:you are (?:an?|the|my|now)\b|you (?:rewrite|will|must)\b|your (?:task|role|job|goal)\b|act as\b|i want you to\b|output only\b'
+    r'|(?:write|create|generate|give me|make) (?:me )?(?:an? |the )?(?:\w+ ){0,3}(?:prompts?|captions?|descriptions?)\b'
+    r'|(?:user|input|original|image|following|this) prompts?\b)|SYSTEM_PROMPT|\u63d0\u793a\u8bcd|\u4f60\u662f',
+    re.IGNORECASE,
+)
+MAYBE_INSTRUCTION = re.compile(
+    r'\b(?:assistant|prompts?|describe|caption|rewrite|rephrase|translate|summari[sz]e|analy[sz]e|respond|instructions?|the user|step by step|what is|(?:this|the) image)\b'
+    r'|\u63cf\u8ff0',
+    re.IGNORECASE,
+)
+# Nodes that show a text and keep what they last showed: pysssss, rgthree, easy-use, ComfyUI's PreviewAny
+SHOWS = re.compile(
+    r'(?:show|display|preview).{0,6}(?:text|any|string)|^(?:text|any).{0,4}(?:show|display|preview)', re.IGNORECASE
+)
+SHOWN = re.compile(r'text_?\d*|string_?\d*|output|preview\w*|value|displayed_\w+|result', re.IGNORECASE)
+
+# How switches are told which side is on: ComfyUI, Crystools, Comfyroll, Impact Pack, easy-use, WAS, KJ, LayerStyle
+SELECTORS = (
+    'switch', 'boolean', 'bool', 'boolean_number', 'condition', 'cond', 'select', 'index', 'input', 'selection',
+    'selection_in', 'selected', 'choose', 'which', 'switch_condition', 'value', 'enabled', 'on', 'mode',
+)  # fmt: skip
+ON = re.compile(r'(?:\w+_)?(?:on|if)?_?(?:true|tt|then)(?:_\w+)?', re.IGNORECASE)
+OFF = re.compile(r'(?:\w+_)?(?:on|if)?_?(?:false|ff|else)(?:_\w+)?', re.IGNORECASE)
+SWITCH = re.compile(r'switch|select|branch|if.?else|conditional|choose|picker|mux|toggle|fallback|first', re.IGNORECASE)
+NUMBERED = re.compile(r'([a-z][a-z_ ]*?)_?(\d+)', re.IGNORECASE)
+# rgthree's switches hand on the first that is there
+FIRST = re.compile(r'(?:any|ctx)_\d+')
+
+# Classes whose first two outputs are positive and negative, so that links may cross them (ComfyUI's documentation of nodes)
+TWO_SIDED = frozenset(
+    """
+    ControlNetApplyAdvanced ControlNetApplySD3 ControlNetInpaintingAliMamaApply InpaintModelConditioning ACN_AdvancedControlNetApply
+    InstructPixToPixConditioning PairConditioningCombine PairConditioningSetDefaultCombine PairConditioningSetProperties
+    PairConditioningSetPropertiesAndCombine SD_4XUpscale_Conditioning SVD_img2vid_Conditioning StableZero123_Conditioning
+    StableZero123_Conditioning_Batched SV3D_Conditioning LTXVConditioning LTXVAddGuide LTXVCropGuides LTXVImgToVideo
+    WanImageToVideo WanVaceToVideo WanFirstLastFrameToVideo WanFunControlToVideo WanFunInpaintToVideo ReferenceMultiLatent
+    TextEncodeQwenImage21 TextEncodeFibo2 TextEncodeBooguEdit TextEncodeMageFlowEdit HunyuanRefinerLatent
+    """.split()  # noqa: SIM905
+)
+
+# The widgets of classes, in the order in which the front end writes their values. A value that the front end adds after a seed
+# (fixed, randomize ...) is left out before they are counted.
+WIDGETS = {
+    kind: tuple(names.split())
+    for kind, names in {
+        'CLIPTextEncode': 'text',
+        'CLIPTextEncodeSDXL': 'width height crop_w crop_h target_width target_height text_g text_l',
+        'CLIPTextEncodeSDXLRefiner': 'ascore width height text',
+        'CLIPTextEncodeFlux': 'clip_l t5xxl guidance',
+        'CLIPTextEncodeSD3': 'clip_l clip_g t5xxl empty_padding',
+        'CLIPTextEncodeHiDream': 'clip_l clip_g t5xxl llama',
+        'CLIPTextEncodeHunyuanDiT': 'bert mt5xl',
+        'CLIPTextEncodeKandinsky5': 'clip_l qwen25_7b',
+        'CLIPTextEncodeLumina2': 'system_prompt user_prompt',
+        'CLIPTextEncodePixArtAlpha': 'width height text',
+        'CLIPTextEncodeControlnet': 'text',
+        'TextEncodeQwenImageEdit': 'prompt',
+        'TextEncodeQwenImageEditPlus': 'prompt',
+        'TextEncodeQwenImage21': 'prompt negative_prompt resolution',
+        'TextEncodeMageFlowEdit': 'prompt negative_prompt width height batch_size',
+        'TextEncodeFibo2': 'prompt negative_prompt width height batch_size',
+        'TextEncodeBooguEdit': 'prompt negative_prompt',
+        'TextEncodeZImageOmni': 'prompt auto_resize_images',
+        'PhotoMakerEncode': 'text',
+        'GLIGENTextBoxApply': 'text width height x y',
+        'PrimitiveNode': 'value',
+        'PrimitiveString': 'value',
+        'PrimitiveStringMultiline': 'value',
+        'PrimitiveBoolean': 'value',
+        'PrimitiveInt': 'value',
+        'PrimitiveFloat': 'value',
+        'CustomCombo': 'choice',
+        'ComfySwitchNode': 'switch',
+        'StringConcatenate': 'string_a string_b delimiter',
+        'StringReplace': 'string find replace',
+        'StringTrim': 'string mode',
+        'StringSubstring': 'string start end',
+        'CaseConverter': 'string mode',
+        'RegexExtract': 'string regex_pattern mode case_insensitive multiline dotall group_index',
+        'RegexReplace': 'string regex_pattern replace case_insensitive multiline dotall count',
+        'JsonExtractString': 'json_string key',
+        'StringFormat': 'f_string',
+        'TextGenerate': 'prompt max_length sampling_mode',
+        'TextGenerateLTX2Prompt': 'prompt max_length sampling_mode',
+        'ImpactSwitch': 'select sel_mode',
+        'ImpactWildcardProcessor': 'wildcard_text populated_text mode seed Select',
+        'ImpactWildcardEncode': 'wildcard_text populated_text mode Select_LoRA Select_Wildcard seed',
+        'Efficient Loader': 'ckpt_name vae_name clip_skip lora_name lora_model_strength lora_clip_strength positive negative '
+        'token_normalization weight_interpretation empty_latent_width empty_latent_height batch_size',
+        'Eff. Loader SDXL': 'base_ckpt_name base_clip_skip refiner_ckpt_name refiner_clip_skip positive_ascore negative_ascore '
+        'vae_name positive negative token_normalization weight_interpretation empty_latent_width empty_latent_height batch_size',
+        'ShowText|pysssss': 'text_0',
+        'SDXLPromptStyler': 'text_positive text_negative style log_prompt',
+        'SDXLPromptStylerAdvanced': 'text_positive_g text_positive_l text_negative style negative_prompt_to log_prompt',
+        'WanVideoTextEncode': 'positive_prompt negative_prompt force_offload',
+        'Text Concatenate': 'delimiter clean_whitespace',
+        'Text Multiline': 'text',
+        'BNK_CLIPTextEncodeAdvanced': 'text token_normalization weight_interpretation',
+        'smZ CLIPTextEncode': 'text parser mean_normalization multi_conditioning use_old_emphasis_implementation with_SDXL '
+        'ascore width height crop_w crop_h target_width target_height text_g text_l smZ_steps',
+        'CR Text Input Switch': 'Input',
+        'CR Conditioning Input Switch': 'Input',
+        'String Literal': 'string',
+        'Switch any [Crystools]': 'boolean',
+        'DPRandomGenerator': 'text seed autorefresh',
+        'Power Prompt (rgthree)': 'prompt',
+        'Power Prompt - Simple (rgthree)': 'prompt',
+        'KlingImageGenerationNode': 'prompt negative_prompt',
+        'BriaImageEditNode': 'model prompt negative_prompt',
+    }.items()
+}
