@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from pyiqa_moeagiqa.checkpoints import find, read_header
-from pyiqa_moeagiqa.checkpoints.file import file_hash
+from pyiqa_moeagiqa.file_hash import file_hash
 from recipes.degradations import blur, jpeg, noise
 
 CARD = Path(__file__).parent.parent / 'MODEL_CARD.md'

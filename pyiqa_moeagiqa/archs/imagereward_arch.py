@@ -95,7 +95,7 @@ class ImageRewardMetric(SteadyModule):
     @property
     def made_by(self) -> dict[str, Any]:
         """What a score depends on besides image and prompt."""
-        from ..checkpoints.file import file_hash
+        from ..file_hash import file_hash
 
         dtype = str(self._wanted_dtype).removeprefix('torch.')
         return {'revision': REVISION, 'weights': file_hash(self.checkpoint), 'dtype': dtype}

@@ -132,7 +132,7 @@ class MoEAGIQAMetric(SteadyModule):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the checkpoint: what tells one set of weights from another."""
-        from ..checkpoints.file import file_hash
+        from ..file_hash import file_hash
 
         return file_hash(self.checkpoint)
 

@@ -4,7 +4,6 @@ Matrices may be stored as int8 with one scale per row (``name`` and ``name + '.s
 are float32 again after reading. Nothing in such a file can run.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -247,12 +246,3 @@ def holds_image_reward(path: Path | str) -> bool:
     with Path(path).open('rb') as file:
         front = file.read(FRONT)
     return b'mlp.layers.0.weight' in front and b'reward_model_state_dict' not in front
-
-
-def file_hash(path: Path | str) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with Path(path).open('rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

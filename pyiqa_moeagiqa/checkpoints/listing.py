@@ -9,9 +9,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ..file_hash import file_hash
 from ..options import RANGE
 from ..plugin import IMAGE_REWARD, METRICS
-from .file import CheckpointError, file_hash, read_header
+from .file import CheckpointError, read_header
 from .find import EMBEDDED, find
 from .image_reward import at_hand
 

@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
-from ..checkpoints.file import file_hash
 from ..data.info import is_of_set
+from ..file_hash import file_hash
 from ..options import OptionError
 from ..plugin import OURS
 from ..scoring.by_content import Key, known_scores, score_missing

@@ -63,7 +63,7 @@ def prompt_in_image(image: Image.Image) -> tuple[str, str] | None:
 def prompt_candidates(path: Path | str) -> tuple[str, ...]:
     """The texts in a file's graphs that may be its prompt where nothing tells which is; none where one is certain."""
     try:
-        with Image.open(path) as image:
+        with opened(path, str(path)) as image:
             for fields in _all_fields(image):
                 texts = [clean.stable_diffusion(text) for read in GRAPHS for text in read(fields).candidates]
                 if found := tuple(dict.fromkeys(filter(None, texts))):

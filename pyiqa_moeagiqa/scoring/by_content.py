@@ -7,10 +7,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..checkpoints.file import file_hash
 from ..console import plain
 from .output import ScoreFile
-from .run import Result, score_items
+from .result import Result
+from .result import content_of as file_content
+from .run import score_items
 from .sources import Item
 
 Key = tuple[str, str]  # content and prompt
@@ -18,10 +19,7 @@ Key = tuple[str, str]  # content and prompt
 
 def content_of(image: Path | str) -> str:
     """SHA-256 of an image's file; the path of one that cannot be read, as scoring says what is wrong with it."""
-    try:
-        return file_hash(image)
-    except OSError:
-        return str(image)
+    return file_content(image) or str(image)
 
 
 def known_scores(output: ScoreFile) -> dict[Key, float]:

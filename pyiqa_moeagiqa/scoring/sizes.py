@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from PIL import Image
+from ..image_files import ImageError, opened
 
 SIMILAR = 1.1  # times the pixels: as far apart are the forms of one size, such as 1024 x 1024 and 832 x 1216
 # The embedded checkpoint, on pictures of AGIQA-3K that were enlarged by bicubic interpolation.
@@ -43,11 +43,9 @@ def _size(image: Path | str) -> Size | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # what is wrong with an image is said when it is scored
-            if not Path(image).is_file():  # a pipe would wait for ever
-                return None
-            with Image.open(image) as opened:
-                return opened.size
-    except Exception:  # whatever a decoder raises for a damaged file
+            with opened(image, str(image)) as picture:
+                return picture.size
+    except ImageError:
         return None
 
 

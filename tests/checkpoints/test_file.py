@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from stand_ins import INFO, Attack, one_sentence
 
 from pyiqa_moeagiqa.checkpoints import CheckpointError, read, read_header, save
-from pyiqa_moeagiqa.checkpoints.file import file_hash
+from pyiqa_moeagiqa.file_hash import file_hash
 
 MATRIX = 'semantic.text.embeddings.word_embeddings.weight'
 

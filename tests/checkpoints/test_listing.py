@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from pyiqa_moeagiqa.checkpoints import find, install, save
-from pyiqa_moeagiqa.checkpoints.file import file_hash
 from pyiqa_moeagiqa.checkpoints.listing import figure_lines, table
+from pyiqa_moeagiqa.file_hash import file_hash
 
 
 def printed_words() -> str:
