@@ -5,7 +5,7 @@ and ``[word]`` are ``word``), the operators BREAK and AND (a comma is left betwe
 that change while an image is made (``[cat:dog:0.5]``, ``[cat|dog]``) all words stay. Brackets after a backslash are brackets.
 
 Left out as well are what makers of images put there for themselves: embeddings by name, comments, SwarmUI's tags
-(``<setmacro[c]:red>``, and what follows ``<video>``), and the instruction that stands before the prompt of a Lumina 2 model.
+(``<wildcard:cats>``, and what follows ``<video>``), and the instruction that stands before the prompt of a Lumina 2 model.
 """
 
 import re
@@ -15,9 +15,10 @@ LONGEST_PROMPT = 20_000  # characters: what is longer is no prompt, and no patte
 # No pattern begins with a repetition, and digits are bounded: none of them takes more than a moment on any text.
 _NUMBER = r'-?(?:\d{1,4}(?:\.\d{0,6})?|\.\d{1,6})'
 _COMMAND = re.compile(r'<(?:\w{1,40}|//)(?:\[[^\[\]<>]*\])?:[^<>]*>')
-_KEPT_COMMAND = re.compile(
-    r'<(?:setvar|alternate|alt|fromto)(?:\[[^\[\]<>]*\])?:([^<>]*)>'
-)  # SwarmUI: these leave words
+# SwarmUI: these leave words, and what is set may be called for further on (its docs: 'Advanced Prompt Syntax')
+_KEPT_COMMAND = re.compile(r'<(?:alternate|alt|fromto|repeat)(?:\[[^\[\]<>]*\])?:([^<>]*)>')
+_SET = re.compile(r'<set(?:var|macro)\[([^\[\]<>,]*)(,\s?false)?[^\[\]<>]*\]:([^<>]*)>')
+_CALL = re.compile(r'<(?:var|macro)(?::([^<>]*)|\[([^\[\]<>]*)\])>')
 _BREAK = re.compile(r'<break>')
 _OTHER_PART = re.compile(r'<(?:video|videoswap|refiner)(?:\[[^\[\]<>]*\])?>.*?(?:<base>|\Z)', re.DOTALL)
 _TAG = re.compile(r'<(?:base|trigger|video|lorablock|clear)>')
@@ -76,14 +77,23 @@ def _without_left_ins(text: str) -> str:
     """The text without what makers of images put there for themselves."""
     text = _LUMINA.sub('', _COMMENT.sub('', without_blocks(text)))
     for _ in range(3):  # tags in tags
-        text = _COMMAND.sub(' ', _KEPT_COMMAND.sub(r'\1', text))
+        text = _COMMAND.sub(' ', _KEPT_COMMAND.sub(r'\1', _with_variables(text)))
     text = _TAG.sub(' ', _OTHER_PART.sub(' ', _BREAK.sub(',', text)))
     return _EMBEDDING.sub('', text)
 
 
+def _with_variables(text: str) -> str:
+    """The text with what is set where it is set, unless it says ``false``, and where it is called for."""
+    values = {found[1].strip(): found[3] for found in _SET.finditer(text)}
+    text = _SET.sub(lambda found: ' ' if found[2] else found[3], text)
+    if not values:
+        return text
+    return _CALL.sub(lambda found: values.get((found[1] or found[2] or '').strip(), ' '), text)[:LONGEST_PROMPT]
+
+
 def _kept_face(found: re.Match[str]) -> str:
-    """A smile as it is, where its bracket closes none; the text may have one thousand brackets, and no more are counted."""
-    before = found.string[max(0, found.start() - 1000) : found.start()]
+    """A smile as it is, where its bracket closes none of those in the thousand characters before."""
+    before = _FACE.sub('', found.string[max(0, found.start() - 1000) : found.start()])
     if found[0].endswith(')') and before.count('(') > before.count(')'):
         return found[0]
     return found[0].replace(')', _ESCAPED[r'\)']).replace('(', _ESCAPED[r'\('])

@@ -20,6 +20,18 @@ from pyiqa_moeagiqa.prompts import clean
         ('clock at 10:30, ratio 3:2, 1 < 2, I <3 cats', 'clock at 10:30, ratio 3:2, 1 < 2, I <3 cats'),
         ('a cat,, , \n\n snow ,', 'a cat, snow'),
         ('a\0cat \ud800', 'a cat \ufffd'),
+        # SwarmUI's docs: 'Advanced Prompt Syntax'
+        ('a <setvar[c]:red> dog with <var:c> eyes', 'a red dog with red eyes'),
+        ('<setmacro[c,false]:red> a dog with <macro[c]> eyes', 'a dog with red eyes'),
+        ('<alternate:cat, dog> <fromto[0.5]:in snow, in rain> <random:a|b>', 'cat, dog in snow, in rain'),
+        ('a cat <comment:to do> <trigger> <//:later><refiner> sharp <base> in snow', 'a cat in snow'),
+        ('a cat <video> it runs', 'a cat'),
+        ('# a draft\na cat // not this\n// nor this\n/* nor\nthis */ in snow', 'a cat // not this in snow'),
+        ('#cat #snow', '#cat #snow'),
+        ('photo, embedding:my-style:1.2, (embedding:b.pt:0.5), cat', 'photo, cat'),
+        ('You are a helpful assistant. <Prompt Start> a cat', 'a cat'),
+        ('You are an assistant designed to generate images. a cat', 'a cat'),
+        ('smile, :), :(, >:), (a cat :)', 'smile, :), :(, >:), a cat :'),
     ],
 )
 def test_stable_diffusion(typed, words):
@@ -42,7 +54,36 @@ def test_positive_part():
 
 
 @pytest.mark.parametrize(
-    'part', ['<a:', '[', '(:1', ': 1 ', ' AND', '[[|:', '::', ' :1.', '++', ' --a', ',,  ', ' ', '1', ':1.', '-1', '\n']
+    'part',
+    [
+        '<a:',
+        '[',
+        '(:1',
+        ': 1 ',
+        ' AND',
+        '[[|:',
+        '::',
+        ' :1.',
+        '++',
+        ' --a',
+        ',,  ',
+        ' ',
+        '1',
+        ':1.',
+        '-1',
+        '\n',
+        '/*',
+        '<setvar[a]:',
+        '<var:a>',
+        '<a[',
+        ' :)',
+        '-1::',
+        'embedding:',
+        '<video>',
+        '#',
+        '//',
+        'You are an ',
+    ],
 )
 def test_no_text_takes_for_ever(part):
     text = ':' + part * (clean.LONGEST_PROMPT // len(part))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from tiny import TINY_BLIP, config
 from typer.testing import CliRunner
 
@@ -223,3 +224,24 @@ def test_a_prompt_is_no_formula(metrics, pictures, tmp_path, prompt):
     explanation.details.scores.pop('alignment')
     write_figure(explanation, tmp_path / 'e.svg')
     assert '\x1b' not in (tmp_path / 'e.svg').read_text()
+
+
+def test_texts_that_may_be_the_prompt_are_named(tmp_path):
+    def sampled(number, text):
+        sampler = {'seed': 1, 'steps': 9, 'positive': [f'{number}1', 0], 'latent_image': ['5', 0]}
+        parts = (
+            ('KSampler', sampler),
+            ('CLIPTextEncode', {'text': text}),
+            ('SaveImage', {'images': [f'{number}0', 0]}),
+        )
+        return {
+            f'{number}{place}': {'class_type': kind, 'inputs': inputs} for place, (kind, inputs) in enumerate(parts)
+        }
+
+    info = PngInfo()
+    info.add_text('prompt', json.dumps(sampled(1, 'a lighthouse') | sampled(2, 'a harbour')))
+    Image.new('RGB', (32, 32)).save(tmp_path / 'a.png', pnginfo=info)
+    result = run(tmp_path / 'a.png', '--output', tmp_path / 'a.svg')
+    assert result.exit_code != 0
+    assert 'do not tell which' in result.output
+    assert '"a lighthouse"; "a harbour"' in ' '.join(result.output.split())
