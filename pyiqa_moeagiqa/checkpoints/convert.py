@@ -42,7 +42,7 @@ def convert_released(
         CheckpointError: for a file that is missing or damaged, that could run code, or whose tensors do not make up
             the network: missing, extra and misshapen ones are listed.
     """
-    require_place(Path(output))
+    _require_output(Path(output))
     released = read_torch(finetuned, (REWARD, REGRESSOR))
     trained = from_released_regressor(tensors(released[REGRESSOR])) | from_image_reward(tensors(released[REWARD]))
     config = _configuration(config, trained, finetuned, prior)
@@ -62,6 +62,13 @@ def convert_released(
         'figures': {},
     }
     return save(Checkpoint(config, _join(parts, config), info), output)
+
+
+def _require_output(path: Path) -> None:
+    try:
+        require_place(path)
+    except OSError as error:
+        raise CheckpointError(f'{path}: it cannot be written ({error.strerror}); choose another place.') from None
 
 
 def _configuration(

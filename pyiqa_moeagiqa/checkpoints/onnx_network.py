@@ -58,7 +58,7 @@ class OnnxNetwork(nn.Module):
         """How many crops the graph takes, and the side of its view; all that it takes and gives is compared."""
         config, inputs = self.config, {one.name: one for one in self.session.get_inputs()}
         shapes = {name: list(one.shape[1:]) for name, one in inputs.items()}
-        n, side = shapes.get('crops', [0])[0], shapes.get('view', [0])[-1]
+        n, side = (shapes.get('crops') or [0])[0], (shapes.get('view') or [0])[-1]
         takes = {
             'crops': [n, 3, config.crop_size, config.crop_size],
             'view': [3, side, side],

@@ -30,10 +30,12 @@ def graph(path, inputs=INPUTS, outputs=OUTPUTS, external=None):
     first = next(iter(inputs))
     kinds = {name: TensorProto.INT64 if name in ('ids', 'mask') else TensorProto.FLOAT for name in inputs}
     made = helper.make_graph(
-        [helper.make_node('Identity', [first], [name]) for name in outputs],
+        [helper.make_node('Identity', [first], [name]) for name in outputs]
+        + [helper.make_node('Identity', [tensor.name], ['z']) for tensor in initializers],
         'g',
         [helper.make_tensor_value_info(name, kinds[name], shape) for name, shape in inputs.items()],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, inputs[first]) for name in outputs],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, inputs[first]) for name in outputs]
+        + [helper.make_tensor_value_info('z', TensorProto.FLOAT, [4]) for _ in initializers],
         initializers,
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid('', 18)], ir_version=10)
