@@ -139,11 +139,17 @@ def _check_regular(path: Path | str, name: str) -> None:
         raise ImageError(f'{name}: it is a pipe, device or socket; save the image as a file.')
 
 
-def _identified(file: BinaryIO, name: str) -> Image.Image:
+@contextmanager
+def _identified(file: BinaryIO, name: str) -> Iterator[Image.Image]:
     try:
-        return Image.open(file, formats=FORMATS)
+        image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
-        return _open_other(file, name)
+        image = _open_other(file, name)
+    try:
+        with image:
+            yield image
+    finally:
+        image.close()  # its pixels are freed here, and not when Python comes to collect its garbage
 
 
 def _open_other(file: BinaryIO, name: str) -> Image.Image:
