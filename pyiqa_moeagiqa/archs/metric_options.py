@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from ..options import FLAG, OptionError, Rule, check_keys, one_of, whole
+from ..options import FLAG, OptionError, Rule, check_keys, whole
 
 LONG_PROMPTS = ('cut', 'window')
 RULES = {
@@ -12,7 +12,7 @@ RULES = {
     'crop_size': whole(1),
     'fast': FLAG,
     'compile': FLAG,
-    'long_prompts': one_of(*LONG_PROMPTS),
+    'long_prompts': Rule(lambda value: value in LONG_PROMPTS, f'one of {", ".join(LONG_PROMPTS)}'),
 }
 OF_PYIQA = ('as_loss', 'loss_weight', 'loss_reduction', 'device', 'seed', 'check_input_range')
 
