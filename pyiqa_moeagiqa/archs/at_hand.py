@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .moeagiqa_arch import Features
 
 PROMPTS_AT_HAND = 64
+LARGEST_AT_HAND = 50_000_000  # values of an image: a larger one is not kept beside the next that is read
 
 
 class AtHand:
@@ -46,7 +47,7 @@ class AtHand:
             return last[1]
         with constant():
             features = look()
-            self.last = (pixels.clone(), positions), features
+            self.last = ((pixels.clone(), positions), features) if pixels.numel() <= LARGEST_AT_HAND else None
         return features
 
     def read(self, ids: Tensor, mask: Tensor, words: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

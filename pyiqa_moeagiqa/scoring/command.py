@@ -141,7 +141,7 @@ def say_sources(job: Job, run: Run) -> None:
 def say(result: Result) -> None:
     """Report what was said about an image, and why it has no score, beside the progress line."""
     for note in result.notes:
-        say_line(f'{result.path}: {note}')
+        say_line(note if note.startswith(result.path) else f'{result.path}: {note}')
     if result.score is None:
         say_line(f'{result.path}: not scored: {result.reason}')
 
