@@ -87,7 +87,9 @@ def _samplers(nodes: Graph) -> dict[str, list[str]]:
     """Nodes that make a picture step by step, with the inputs that say what is to be seen."""
     found = {}
     for number, node in nodes.items():
-        samples = facts.SAMPLER_SETTINGS & node['inputs'].keys() or facts.SAMPLER.search(kind_of(node))
+        kind = kind_of(node)
+        is_set = facts.SAMPLER_SETTINGS & node['inputs'].keys() and not facts.BUNDLE.search(kind)
+        samples = is_set or facts.SAMPLER.search(kind)
         if samples and not _is_saver(node) and (asks := _asks(node, facts.ASKS)):
             found[number] = asks
     return found

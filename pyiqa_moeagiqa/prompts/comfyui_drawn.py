@@ -36,7 +36,7 @@ def as_run(workflow: Any) -> Graph:
         return {}
     definitions = workflow.get('definitions')
     subgraphs = definitions.get('subgraphs') if isinstance(definitions, dict) else None
-    known = {one.get('id'): one for one in subgraphs or () if isinstance(one, dict) and isinstance(one.get('id'), str)}
+    known = {one.get('id'): one for one in _list(subgraphs) if isinstance(one, dict) and isinstance(one.get('id'), str)}
     graph: Graph = {}
     _Sheet(workflow, known).write(graph)
     return graph

@@ -9,6 +9,8 @@ import re
 # What a sampler is told beside its conditioning (nodes.py: common_ksampler; nodes_custom_sampler.py)
 SAMPLER_SETTINGS = {'latent_image', 'sampler_name', 'sampler', 'steps', 'seed', 'noise_seed', 'num_inference_steps'}
 SAMPLER = re.compile(r'sampler', re.IGNORECASE)
+# Nodes that only carry settings on, a sampler's among them: rgthree's contexts, pipes
+BUNDLE = re.compile(r'context|pipe', re.IGNORECASE)
 # How samplers call what says what is to be seen: KSampler, SamplerCustomAdvanced, x-flux, WanVideoWrapper, KwaiKolors ...
 ASKS = re.compile(
     r'guider|positive(?:_?\w+)?|pos|conditioning|cond\d?|cond_pos|(?:text|prompt|positive|kolors|hyvid)_embeds'

@@ -41,10 +41,12 @@ def _parameters(fields: Fields) -> str:
 
 
 def swarmui(fields: Fields) -> Any:
+    """SwarmUI: JSON among the parameters."""
     return under(json_object(_parameters(fields)), 'sui_image_params', 'prompt')
 
 
 def fooocus(fields: Fields) -> Any:
+    """Fooocus: JSON, or AUTOMATIC1111's text where its scheme says so."""
     text = _parameters(fields)
     values = json_object(text)
     if 'base_model' in values or 'metadata_scheme' in values:
@@ -53,6 +55,7 @@ def fooocus(fields: Fields) -> Any:
 
 
 def automatic1111(fields: Fields) -> str | None:
+    """AUTOMATIC1111 and its kin: the text before the negative prompt and the settings."""
     if (text := fields.get('parameters')) is not None:
         positive = clean.positive_part(text)
         has_settings = positive != text
@@ -68,6 +71,7 @@ def automatic1111(fields: Fields) -> str | None:
 
 
 def stable_diffusion_cpp(fields: Fields) -> str | None:
+    """stable-diffusion.cpp: AUTOMATIC1111's text in XMP, or in a comment behind its name."""
     comment = fields.get('comment', '')
     text = fields.get('sdcpp:parameters') or (comment[11:] if comment.startswith('parameters\0') else '')
     return clean.positive_part(text) or None
@@ -86,10 +90,12 @@ def comfyui_reading(fields: Fields) -> Reading:
 
 
 def comfyui(fields: Fields) -> str | None:
+    """ComfyUI: what its graphs say, where they are certain."""
     return comfyui_reading(fields).prompt
 
 
 def invokeai(fields: Fields) -> Any:
+    """InvokeAI since version 3: its metadata, or its graph where it has none."""
     return json_object(fields.get('invokeai_metadata')).get('positive_prompt') or invokeai_graph_reading(fields).prompt
 
 
@@ -99,6 +105,7 @@ def invokeai_graph_reading(fields: Fields) -> Reading:
 
 
 def old_invokeai(fields: Fields) -> str | None:
+    """InvokeAI before version 3, whose prompt may have several parts, or be a command line."""
     parts = under(json_object(fields.get('sd-metadata')), 'image', 'prompt')
     if isinstance(parts, str):
         return parts
@@ -110,6 +117,7 @@ def old_invokeai(fields: Fields) -> str | None:
 
 
 def novelai(fields: Fields) -> str | None:
+    """NovelAI: the base caption and those of the characters; before version 4 the prompt."""
     whole = json_object(fields.get('UserComment'))  # of a WebP: what are chunks in a PNG
     fields = fields | {
         name: text
@@ -127,6 +135,7 @@ def novelai(fields: Fields) -> str | None:
 
 
 def draw_things(fields: Fields) -> Any:
+    """Draw Things: JSON, or a description that begins with the prompt."""
     for text in (fields.get('exif:UserComment'), fields.get('UserComment')):
         values = json_object(text)
         if 'c' in values and 'uc' in values:
@@ -137,11 +146,13 @@ def draw_things(fields: Fields) -> Any:
 
 
 def midjourney(fields: Fields) -> str | None:
+    """Midjourney: a description with a job's number."""
     texts = (fields.get(name, '') for name in ('Description', 'dc:description', 'exif:ImageDescription'))
     return next((text for text in texts if 'Job ID:' in text), None)
 
 
 def mochi_diffusion(fields: Fields) -> str | None:
+    """Mochi Diffusion: one part of its caption."""
     texts = (fields.get(name, '') for name in ('dc:description', 'Caption', 'exif:ImageDescription'))
     text = next((text for text in texts if 'Generator: Mochi Diffusion' in text), '')
     found = _MOCHI.search(text)
@@ -149,6 +160,7 @@ def mochi_diffusion(fields: Fields) -> str | None:
 
 
 def flux(fields: Fields) -> str | None:
+    """Black Forest Labs' own flux: the description of a file that names them as its maker."""
     is_theirs = 'Black Forest Labs' in fields.get('exif:Make', '') or 'AI generated' in fields.get('exif:Software', '')
     return fields.get('exif:ImageDescription') if is_theirs else None
 

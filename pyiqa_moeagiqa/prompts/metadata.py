@@ -106,7 +106,7 @@ MAKERS: dict[str, tuple[Callable[[Fields], Any], Callable[[str], str]]] = {
     'flux': (makers.flux, clean.spaced),
     'AUTOMATIC1111': (makers.automatic1111, clean.stable_diffusion),
     'ComfyUI': (makers.comfyui, clean.stable_diffusion),
-    'settings as JSON': (makers.settings_as_json, clean.stable_diffusion),
+    'software that writes JSON': (makers.settings_as_json, clean.stable_diffusion),
     'Easy Diffusion': (makers.settings_as_texts, clean.stable_diffusion),
 }
 GRAPHS = (makers.comfyui_reading, makers.invokeai_graph_reading)

@@ -58,3 +58,16 @@ def test_a_template_is_filled_and_stays_open_where_a_value_is():
 
     assert filled(n('PrimitiveString', value='old lighthouse')) == '{x} an old lighthouse in a storm'
     assert filled(n('Florence2Run', task='caption')) is None
+
+
+def test_contexts_carry_settings_on_and_are_no_passes():
+    def context(**links):
+        return n('Context Big (rgthree)', seed=1, steps=20, cfg=7, **links)
+
+    first = {
+        'c1': context(positive=['6', 0], negative=['7', 0]),
+        '13': ks(('c1', 4), ('c1', 5)),
+        '6': enc('an old lighthouse'),
+    }
+    second = {'c2': context(base_ctx=['c1', 0], positive=['26', 0], latent=['13', 0]), '26': enc('sharp')}
+    assert graph_prompt(g(_3=ks(('c2', 4), ('c2', 5), ('c2', 6))) | first | second) == 'an old lighthouse'
