@@ -1,6 +1,7 @@
 """An option file as ``moeagiqa train`` takes it: read, changed by ``key=value``, checked."""
 
 import copy
+import itertools
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from ..options import OptionError, shown
 from ..tree import check_tree
 
 LONGEST = 1_000_000  # bytes
+MOST_BRACKETS = 100
 
 
 def read_options(path: Path | str, changes: Sequence[str] = ()) -> dict[str, Any]:
@@ -77,6 +79,8 @@ def read_yaml(text: str) -> Any:
     Raises:
         ValueError: for text that is no such YAML.
     """
+    if _brackets_within(text) > MOST_BRACKETS:  # PyYAML takes quadratic time for them before it gives up
+        raise OptionError('it is nested without end')
     try:
         tree = yaml.load(text, _Loader)  # a SafeLoader: tags run nothing
     except RecursionError:
@@ -87,6 +91,12 @@ def read_yaml(text: str) -> Any:
         raise OptionError(_in_one_line(error)) from None
     check_tree(tree)
     return tree
+
+
+def _brackets_within(text: str) -> int:
+    """How many brackets are open at once."""
+    steps = ((letter in '[{') - (letter in ']}') for letter in text if letter in '[{]}')
+    return max(itertools.accumulate(steps), default=0)
 
 
 def _require_ours(options: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
@@ -74,8 +75,13 @@ def test_what_no_checkpoint_is_as_large_as_is_refused(tls_server, url, body, moe
     monkeypatch.setattr(download, 'LARGEST', 2**20)
     tls_server.pages['/ImageReward.pt'] = Page(body)
     if not announced:
-        unknown = property(lambda self: None, lambda self, value: None)
-        monkeypatch.setattr('http.client.HTTPResponse.length', unknown, raising=False)
+        begin = HTTPResponse.begin
+
+        def without_length(answer):
+            begin(answer)
+            answer.length = None
+
+        monkeypatch.setattr(HTTPResponse, 'begin', without_length)
     with pytest.raises(CheckpointError) as refused:
         find_image_reward(url)
     assert one_sentence(refused.value, url, 'larger than', 'GiB')
