@@ -30,6 +30,7 @@ from .experts import ExpertScores, MixtureOfExperts
 from .fusion import Fusion
 from .hardware import fused_attention_pays
 from .matching import PromptMatching
+from .quiet import quiet_import
 from .semantic import BertSemantic
 from .views import normalize
 
@@ -327,7 +328,8 @@ class MoEAGIQA(nn.Module):
             OptionError: where torchao is not installed.
         """
         try:
-            from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+            with quiet_import():
+                from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
         except ImportError:
             raise OptionError("dtype is 'int8': it needs torchao; install it with pip install torchao.") from None
         for part in self.encoders:

@@ -74,3 +74,16 @@ def test_the_default_metric_needs_neither_transformers_nor_torchao():
     assert done.stdout == '[]\n'
     assert 'pytree' not in done.stderr
     assert 'Warning' not in done.stderr
+
+
+def test_what_imports_torchao_says_nothing_of_it():
+    code = (
+        'from pyiqa_moeagiqa.archs import blip\n'
+        'from pyiqa_moeagiqa.archs.quiet import quiet_import\n'
+        'import logging; logging.warning("still heard")\n'
+        'logging.getLogger("torch.utils._pytree").warning("and this")\n'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert 'Enum' not in done.stderr
+    assert 'still heard' in done.stderr
+    assert 'and this' in done.stderr
