@@ -15,6 +15,7 @@ from ..archs.images import ImageBatch
 from ..archs.metric_arch import Details, MoEAGIQAMetric
 from ..archs.moeagiqa_arch import Features, MoEAGIQA, mean_over_crops
 from ..archs.semantic import bert_tokenizer, tokenize
+from .scale import scale_of
 
 PROMPTS_AT_ONCE = 16  # the fused tokens of 15 crops take 6 MB a prompt
 LONGEST_SIDE = 800  # of the map, in pixels
@@ -43,6 +44,7 @@ class Explanation:
         words: the prompt's words that the network reads.
         word_shares: for each of them, what it gives to the image's score: that minus the score for the prompt without it.
         unread: words at the prompt's end that do not fit.
+        mos: for each target what ``Scale.of`` says of its score.
     """
 
     image: Tensor
@@ -55,6 +57,7 @@ class Explanation:
     words: list[str]
     word_shares: list[float]
     unread: list[str]
+    mos: dict[str, dict[str, float | None]]
 
     @property
     def score(self) -> float:
@@ -84,6 +87,7 @@ class Explanation:
             'target': self.target,
             'scores': {name: score.item() for name, score in details.scores.items()},
             'interval': {name: ends[0].tolist() for name, ends in details.interval.items()},
+            'mos': self.mos,
             'crops': [
                 {'name': name, 'score': score, 'gate': gate, 'chosen': chosen}
                 for name, score, gate, chosen in zip(
@@ -148,6 +152,7 @@ def explain(metric: Any, image: Any, prompt: str) -> Explanation:
         words=words if config.branches != 'visual' else [],
         word_shares=(scores[0] - scores[1:]).tolist() if config.branches != 'visual' else [],
         unread=unread,
+        mos={name: scale_of(net, name).of(score.item()) for name, score in details.scores.items()},
     )
 
 

@@ -3,6 +3,7 @@
 import textwrap
 import warnings
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -79,14 +80,21 @@ def _head(figure: Figure, prompt: list[str], lines: list[str]) -> None:
 def _scores_said(explanation: Explanation) -> list[str]:
     said = []
     for name, score in explanation.details.scores.items():
-        text = f'{plain(name)} {score.item():.3f}'
-        if name in explanation.details.interval:
-            low, high = explanation.details.interval[name][0].tolist()
-            text += f': 80 % of images with such a score have a MOS of {low:.2f} to {high:.2f}'
-        said.append(text)
+        said.append(f'{plain(name)} {score.item():.3f}{_mos_said(explanation.mos.get(name, {}))}')
     if explanation.unread:
         said.append(f'The last {len(explanation.unread)} words of the prompt do not fit, and were not read.')
     return said
+
+
+def _mos_said(mos: Mapping[str, float | None]) -> str:
+    """In raters' units, as far as the checkpoint knows them."""
+    if mos.get('mos') is None:
+        return ''
+    if mos['low'] is None:
+        return f': a MOS of {mos["mos"]:.2f}'
+    return (
+        f': a MOS of {mos["mos"]:.2f}, and {mos["low"]:.2f} to {mos["high"]:.2f} for 80 % of images with such a score'
+    )
 
 
 def _pixels(explanation: Explanation) -> np.ndarray:

@@ -60,13 +60,14 @@ def _percentile(mos: float, quantiles: Sequence[float]) -> float:
 
 
 def scale_of(metric: Any, target: str | None = None) -> Scale | None:
-    """The scale of one target of a metric from ``pyiqa.create_metric``, by default that of its scores.
+    """The scale of one target of a metric from ``pyiqa.create_metric``, or of its network; by default that of its scores.
 
     None for metrics that are not of this package.
     """
-    if not hasattr(metric.net, 'info') or not hasattr(metric.net, 'target'):
+    net = getattr(metric, 'net', metric)
+    if not hasattr(net, 'info') or not hasattr(net, 'target'):
         return None
-    info, target = metric.net.info, target or metric.net.target
+    info, target = net.info, target or net.target
     mos_range = tuple(info['mos_range']) if RANGE.met(info.get('mos_range')) else None
     return Scale(mos_range, info.get('interval', {}).get(target), _quantiles(info, target))
 

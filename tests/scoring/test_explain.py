@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
-from pyiqa_moeagiqa.checkpoints import Checkpoint, save
+from pyiqa_moeagiqa.checkpoints import Checkpoint, read, save
 from pyiqa_moeagiqa.cli import app
 from pyiqa_moeagiqa.scoring.explain import Explanation, ExplanationError, explain, read_words
 from pyiqa_moeagiqa.scoring.explain_command import show
@@ -245,3 +245,15 @@ def test_texts_that_may_be_the_prompt_are_named(tmp_path):
     Image.new('RGB', (32, 32)).save(tmp_path / 'a.png', pnginfo=info)
     with pytest.raises(SourceError, match='do not tell which of these it was made from: "a lighthouse"; "a harbour"'):
         show(str(tmp_path / 'a.png'), PromptChoice(), tmp_path / 'a.svg', {}, as_json=False)
+
+
+def test_mos_are_in_raters_units(tiny_checkpoint, pictures, tmp_path):
+    checkpoint = read(tiny_checkpoint)
+    checkpoint.info |= {'mos_range': [0, 5], 'interval': {'quality': [-0.1, 0.2]}}
+    net = MoEAGIQAMetric(pretrained_model_path=str(save(checkpoint, tmp_path / 'm.safetensors')))
+    explanation = explain(net, str(pictures / 'a.png'), PROMPT)
+    score = explanation.score
+    expected = f'a MOS of {5 * score:.2f}, and {5 * (score - 0.1):.2f} to {5 * (score + 0.2):.2f} for 80 %'
+    texts = ' '.join(text.get_text() for text in draw(explanation).texts)
+    assert expected in texts
+    assert f'alignment {explanation.details.scores["alignment"].item():.3f}: a MOS of' in texts
