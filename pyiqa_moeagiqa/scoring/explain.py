@@ -3,7 +3,7 @@
 Places and words are left out one at a time, and what that takes from the score is what they gave to it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ class Explanation:
     words: list[str]
     word_shares: list[float]
     unread: list[str]
-    mos: dict[str, dict[str, float | None]]
+    mos: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
     @property
     def score(self) -> float:
