@@ -33,7 +33,8 @@ Prompt = Annotated[str | None, typer.Option(help='One prompt for all images.')]
 Prompts = Annotated[
     Path | None,
     typer.Option(
-        help='CSV, JSONL or Parquet with columns path (relative to it, or to the folder of the images) and prompt.'
+        help='A table with columns path (relative to it, to the folder of the images, or to the working directory) and '
+        'prompt: CSV, TSV, JSON, Parquet or Excel.'
     ),
 ]
 
@@ -200,7 +201,12 @@ def rank(
     ] = None,
     copy_to: Annotated[Path | None, typer.Option(help='A new or empty folder for copies of the best.')] = None,
     link_to: Annotated[Path | None, typer.Option(help='A new or empty folder for links to the best.')] = None,
-    output: Scores = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            '--output', '-o', help='.csv, .jsonl or .parquet, sorted with a column rank; a second run goes on there.'
+        ),
+    ] = None,
     metric: Metric = 'moeagiqa',
     target: Target = None,
     crops: Crops = None,
@@ -266,7 +272,7 @@ def prepare(
 
 @data_app.command('check')
 def check_data(
-    file: Annotated[Path, typer.Argument(help='CSV, JSONL or Parquet with columns path, prompt and MOS.')],
+    file: Annotated[Path, typer.Argument(help='A table with columns path, prompt and MOS.')],
     mos_range: Annotated[
         tuple[float, float] | None, typer.Option(help='Lowest and highest possible MOS; default: any number.')
     ] = None,
@@ -332,9 +338,7 @@ def leaderboard(
             'generator-mean and ridge; as in moeagiqa,piqe,ridge.'
         ),
     ],
-    data: Annotated[
-        list[Path], typer.Option(help='CSV, JSONL or Parquet with columns path, prompt and MOS; repeatable.')
-    ],
+    data: Annotated[list[Path], typer.Option(help='A table with columns path, prompt and MOS; repeatable.')],
     target: Annotated[
         str,
         typer.Option(
