@@ -110,6 +110,11 @@ class MoEAGIQA(nn.Module):
             raise OptionError(
                 f'MoE-AGIQA option layers is {config.layers}: {config.visual} has {len(vit.blocks)} layers.'
             )
+        grid = vit.patch_embed.grid_size
+        if config.token_pool > min(grid):
+            raise OptionError(
+                f'MoE-AGIQA option token_pool is {config.token_pool}: a crop has {grid[0]} x {grid[1]} tokens.'
+            )
         return vit
 
     def _build_visual_branch(self) -> None:

@@ -212,3 +212,9 @@ def test_the_view_weighs_the_same_however_many_crops_there_are():
     for crops in (1, 3, 15):
         torch.testing.assert_close(mean_over_crops(alike[:, : 1 + crops], view_first), torch.tensor([[0.425]]))
     torch.testing.assert_close(mean_over_crops(scores[:, :2], config(crops=3)), torch.tensor([[0.4]]))
+
+
+def test_tokens_are_not_pooled_over_more_than_a_crop_has():
+    assert MoEAGIQA(config(token_pool=4))
+    with pytest.raises(OptionError, match='token_pool is 5: a crop has 4 x 4 tokens'):
+        MoEAGIQA(config(token_pool=5))
