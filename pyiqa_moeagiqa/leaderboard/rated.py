@@ -36,19 +36,19 @@ class Rated(NamedTuple):
     split: str = ''
 
 
-def read_rated(path: Path, targets: Sequence[Asked], split: str | None = None) -> Rated:
+def read_rated(path: Path, targets: Sequence[Asked | str], split: str | None = None) -> Rated:
     """Read a data set.
 
     Args:
         path: CSV, JSON lines or Parquet with columns path, prompt and at least one of MOS. A data set of this package
             is known by the file's name, and its MOS are checked against its range.
-        targets: MOS columns, and what they are compared with.
+        targets: MOS columns, perhaps with what they are compared with.
         split: ``COLUMN=VALUE`` for some of the rows, as in ``prompt_0=test``; those of ``COLUMN=train`` are for baselines.
 
     Raises:
         TableError: for a table that cannot be used.
     """
-    there = _there(path, targets)
+    there = _there(path, [Asked(asked) if isinstance(asked, str) else asked for asked in targets])
     columns = list(dict.fromkeys(asked.column for asked in there))
     known = dataset_info().get(path.stem, {}).get('mos_range')
     table = read_mos_table(path, None, columns, known or (-math.inf, math.inf))

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from ..data.info import dataset_info
 from ..options import OptionError
+from ..scoring.scale import targets_of
 from ..scoring.sources import SourceError
 
 DEFAULT = 'quality'
@@ -47,11 +48,6 @@ def parse_targets(texts: Sequence[str]) -> list[Asked]:
         if one.column in TAKEN:
             raise SourceError(f'--target {text}: column {one.column!r} holds no MOS; name the column that does.')
     return list({one.label: one for one in asked}.values())
-
-
-def targets_of(metric: Any) -> tuple[str, ...]:
-    """What a metric of this package scores; empty for metrics that have one score only."""
-    return tuple(metric.net.network.config.targets) if hasattr(metric.net, 'target') else ()
 
 
 def target_for(metric: Any, asked: Asked) -> str:
