@@ -23,6 +23,9 @@ DEEPEST, MOST, MOST_SHEETS = 60, 5000, 100
 _CONTROLS = {'fixed', 'randomize', 'increment', 'decrement'}  # added by the front end after a seed
 _COMMENT = re.compile(r'(?<!:)//.*')  # the front end takes them out before it sends a text
 
+# Every word with a capital or a number, and no comma: ``Some Model 2 (Version 3.1)``
+_OPTION = re.compile(r'(?:[^\w\s,]{0,3}(?:[A-Z0-9][\w.+-]{0,30})[^\w\s,]{0,3}\s?){2,12}')
+
 
 class Typed(NamedTuple):
     """A value that was typed."""
@@ -267,10 +270,14 @@ def _guessed(node: dict[str, Any], values: list[Any]) -> dict[str, Any]:
     slots = _slots(node, 'inputs')
     if any(slot.get('link') is not None and facts.TEXT.fullmatch(slot['name']) for slot in slots):
         return {}  # the text comes by link, and what is typed are options
+    kinds = {slot.get('type') for slot in slots}
+    if 'CONDITIONING' in kinds and 'CLIP' not in kinds:
+        return {}  # nothing is encoded here
     said = [
         text for text in texts if (len(text.split()) > 3 or ', ' in text) and '://' not in text and ';\n' not in text
     ]
-    if len(texts) == len(values) == 1 and not any(slot.get('type') == 'CONDITIONING' for slot in slots):
+    said = [text for text in said if not _OPTION.fullmatch(text)]
+    if len(texts) == len(values) == 1 and 'CONDITIONING' not in kinds:
         said = texts
     outputs = ' '.join(f'{slot["name"]} {slot.get("type")}'.lower() for slot in _slots(node, 'outputs'))
     both_sides = 'positive' in outputs and 'negative' in outputs

@@ -13,7 +13,7 @@ SAMPLER = re.compile(r'sampler', re.IGNORECASE)
 BUNDLE = re.compile(r'context|pipe', re.IGNORECASE)
 # How samplers call what says what is to be seen: KSampler, SamplerCustomAdvanced, x-flux, WanVideoWrapper, KwaiKolors ...
 ASKS = re.compile(
-    r'guider|positive(?:_?\w+)?|pos|conditioning|cond\d?|cond_pos|(?:text|prompt|positive|kolors|hyvid)_embeds'
+    r'guider|(?:base_)?positive(?:_?\w+)?|pos|conditioning|cond\d?|cond_pos|(?:text|prompt|positive|kolors|hyvid)_embeds'
 )
 # Bundles that samplers of extensions take instead: Impact Pack's basic pipe, easy-use's pipe, rgthree's context, Efficiency's tuple
 PIPES = re.compile(r'(?:\w+_)?pipe(?:_\w+)?|(?:base_)?ctx|context|sdxl_tuple|base_sampler', re.IGNORECASE)
@@ -27,10 +27,10 @@ NEGATIVE = re.compile(r'negative|(?:^|_)neg(?:_|\d|$)|uncond', re.IGNORECASE)
 
 TEXT = re.compile(
     r'(?:(?:user|main|secondary|positive|pos|base|full|input|in|opt|pre|app|append|prepend|wildcard|multiline|scene|subject|style)_)?'
-    r'(?:text|string|str|prompt|value|positive|caption|content|part)(?:_?(?:\w|\d+|in|input|left|right|positive|pos|prompt|text))?'
+    r'(?:text|string|str|prompt|value|positive|caption|content|part)(?:_?(?:\w|\d+|in|in_opt|input|left|right|positive|pos|prompt|text))?'
     r'(?:_[gl])?'
     r'|clip_?[lgh]|t5(?:xxl)?|mt5xl|bert|llama|qwen\w*_\d+b|gemma\w*'  # encoders of SDXL, SD3, Flux, HiDream, Hunyuan-DiT, Kandinsky 5
-    r'|prepend|body|append|prefix|suffix|pos|tags|choice',  # TextPlusPlus, CustomCombo
+    r'|prepend|body|append|prefix|suffix|addition|pos(?:_[glr])?|tags|choice',  # TextPlusPlus, WLSH, Searge, CustomCombo
     re.IGNORECASE,
 )
 # A text that stays beside the conditioning that the node is given: GLIGEN's box
@@ -54,13 +54,15 @@ SILENT = {'ConditioningZeroOut'}
 # Numbers, formulas and finders of things, whose texts are no prompt
 NO_PROMPT = re.compile(
     r'math|formula|expression|calculat|number|integer|(?:^|[^a-z])(?:int|float)(?:[^a-z]|$)|Primitive(?:Int|Float|Boolean)|DataMonitor'
-    r'|dino|(?<![a-z])sam(?:\d|$|[^a-z])|SAM[23A-Z]|segment|clipseg|yolo|detect|ultralytics|inpaint.?anything|rembg|background|shader|glsl|script|python|draw|overlay|watermark|font|tts|voice|speech|audio|music',
+    r'|dino|(?<![a-z])sam(?:\d|$|[^a-z])|(?-i:SAM[23A-Z])|segment|clipseg|yolo|detect|ultralytics|inpaint.?anything|rembg|background|shader|glsl|script|python|draw|overlay|watermark|font|tts|voice|speech|audio|music',
     re.IGNORECASE,
 )
+# Loaders of models, which encoders call by the models' names (Sana: GEMMA, PixArt: T5)
+MODEL_LOADER = re.compile(r'(?:clip|encoder|gemma|t5\w*|llama|glm\d?|bert|unet|model)\w{0,9}.?loader', re.IGNORECASE)
 SAVERS = re.compile(r'save|metadata', re.IGNORECASE)
 # Nodes that answer in words: language models, and describers of pictures
 LANGUAGE_MODEL = re.compile(
-    r'TextGenerate|ollama|llm|vlm|gpt(?!.?image)|chat|claude|(?:gemini|openrouter|grok|deepseek|mistral|groq|bytedanceseed)(?:api)?(?:node)?(?:v\d)?$'
+    r'TextGenerate|ollama|llm|vlm|gpt(?!.?image)|chat(?!glm\d)|claude|(?:gemini|openrouter|grok|deepseek|mistral|groq|bytedanceseed)(?:api)?(?:node)?(?:v\d)?$'
     r'|llava|florence|joy.?caption|caption|blip|interrogat|tagger|wd14|moondream|minicpm|qwen\w*vl|vqa|img2txt|image.?(?:to|2).?(?:text|prompt)'
     r'|describe|(?:prompt|text).?(?:enhanc|expan|upsampl|rewrit|refin|generat)|magic.?prompt|superprompt|one.?button|ask.?(?:ai|llm)',
     re.IGNORECASE,
@@ -69,6 +71,7 @@ LANGUAGE_MODEL = re.compile(
 INSTRUCTION = re.compile(
     r'\b(?:you are (?:an?|the|my|now)\b|you (?:rewrite|will|must)\b|your (?:task|role|job|goal)\b|act as\b|i want you to\b|output only\b'
     r'|(?:write|create|generate|give me|make) (?:me )?(?:an? |the )?(?:\w+ ){0,3}(?:prompts?|captions?|descriptions?)\b'
+    r'|(?:describe|caption) (?:this|the|an?) (?:\w+ ){0,2}(?:image|picture|photo\w*)\b'
     r'|(?:user|input|original|image|following|this) prompts?\b)|SYSTEM_PROMPT|\u63d0\u793a\u8bcd|\u4f60\u662f',
     re.IGNORECASE,
 )
@@ -92,6 +95,8 @@ ON = re.compile(r'(?:\w+_)?(?:on|if)?_?(?:true|tt|then)(?:_\w+)?', re.IGNORECASE
 OFF = re.compile(r'(?:\w+_)?(?:on|if)?_?(?:false|ff|else)(?:_\w+)?', re.IGNORECASE)
 SWITCH = re.compile(r'switch|select|branch|if.?else|conditional|choose|picker|mux|toggle|fallback|first', re.IGNORECASE)
 NUMBERED = re.compile(r'([a-z][a-z_ ]*?)_?(\d+)', re.IGNORECASE)
+# Nodes that turn a truth value round: ComfyUI, Crystools, Impact Pack
+NOT = re.compile(r'(?<![A-Z])(?:Not|NOT|Neg)(?![a-z])|[Ii]nvert')
 # rgthree's switches hand on the first that is there
 FIRST = re.compile(r'(?:any|ctx)_\d+')
 

@@ -44,12 +44,14 @@ def kind_of(node: dict[str, Any]) -> str:
 
 
 def typed(value: Any) -> Words:
-    """A text that was typed, where it can be words: no number, option or name of a file."""
+    """A text that was typed, with the spaces around it, where it can be words: no number, option or name of a file."""
     text = value.strip() if isinstance(value, str) else ''
-    return NOTHING if len(text) > LONGEST_PROMPT or _NO_WORDS.fullmatch(text) else Words((text,))
+    return NOTHING if len(text) > LONGEST_PROMPT or _NO_WORDS.fullmatch(text) else Words((value,))
 
 
 def together(*parts: Words) -> Words:
-    """All texts, each once."""
-    texts = dict.fromkeys(text for part in parts for text in part.texts)
-    return Words(tuple(texts), any(part.is_open for part in parts))
+    """All texts, each once, whatever spaces are around it."""
+    texts: dict[str, str] = {}
+    for text in (text for part in parts for text in part.texts):
+        texts.setdefault(text.strip(), text)
+    return Words(tuple(texts.values()), any(part.is_open for part in parts))

@@ -10,7 +10,8 @@ from typing import Any
 
 from . import comfyui_nodes as facts
 from .clean import LONGEST_PROMPT
-from .comfyui_strings import joined, worked_on
+from .comfyui_chance import possible_texts
+from .comfyui_strings import in_order, joined, worked_on
 from .comfyui_switches import sides_of
 from .comfyui_values import NOTHING, OPEN, Graph, Inputs, Words, is_link, kind_of, together, typed
 
@@ -65,6 +66,8 @@ class Reader:
             return NOTHING
         if speaks and facts.NO_PROMPT.search(kind):
             return OPEN
+        if facts.MODEL_LOADER.search(kind) and not any(is_link(value) for value in inputs.values()):
+            return NOTHING
         if speaks and facts.LANGUAGE_MODEL.search(kind):
             return self._behind_a_language_model(number, inputs)
         if facts.SHOWS.search(kind):
@@ -83,11 +86,21 @@ class Reader:
         names = [name for name in inputs if facts.TEXT.fullmatch(name) and not is_conditioning(name, inputs)]
         if (made := worked_on(inputs, lambda name: self.of_input(number, name, side))) is not None:
             return together(before, made)
-        texts = self._counted(joined([self.of_input(number, name, side) for name in names], inputs))
+        parts = self._chosen(number, [self.of_input(number, name, side) for name in in_order(names)])
+        texts = self._counted(joined(parts, inputs))
         if before.texts or texts.texts or names:
             return together(before, texts)
         ways = [name for name, value in inputs.items() if is_link(value) and not facts.NO_WAY.fullmatch(name)]
         return together(before, self.of_inputs(number, ways, side)) if ways else _only_text(inputs)
+
+    def _chosen(self, number: str, parts: list[Words]) -> list[Words]:
+        """The parts of a text; open where the node chose one of several when it ran."""
+        possible = possible_texts(kind_of(self.nodes[number]), parts)
+        if possible is None:
+            return parts
+        self.doubtful |= dict.fromkeys(text for texts in possible for text in texts if len(texts) > 1)
+        opened = any(part.is_open for part in parts)
+        return [OPEN if len(texts) > 1 else Words(tuple(texts), opened) for texts in possible]
 
     def _counted(self, words: Words) -> Words:
         """The words, or, where a graph joins the same texts again and again, what ends it."""

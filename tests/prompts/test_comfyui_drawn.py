@@ -95,6 +95,16 @@ def subgraph(*, typed, inner, held_link=None):
     return prompt([holder, decode, text], links, definitions={'subgraphs': [inside]})
 
 
+def test_an_option_is_no_prompt():
+    varied = [('conditioning', 'CONDITIONING', 4)]
+    vary = drawn(6, 'SeedVariance', [50, 'noise on the first steps', 'beginning', False], varied, CONDITIONING)
+    links = [[1, 6, 0, 3, 0, 'CONDITIONING'], [4, 5, 0, 6, 0, 'CONDITIONING']]
+    assert prompt([sampler(), vary, encoder(5, '')], links) is None
+    assert prompt([sampler(), vary, encoder(5, TEXT)], links) == TEXT
+    for typed, expected in ((['Restore Model 2 (Version 3.1)'], None), ([TEXT, 'Restore Model 2 (Version 3.1)'], TEXT)):
+        assert prompt([drawn(1, 'SomeService', [*typed, 5], (), [('IMAGE', 'IMAGE')])], []) == expected
+
+
 def test_a_subgraph_takes_what_was_typed_or_linked_outside_and_else_what_stands_inside():
     assert subgraph(typed=[TEXT], inner='old') == TEXT
     assert subgraph(typed=[TEXT], inner='old', held_link=6) == 'by a link'
