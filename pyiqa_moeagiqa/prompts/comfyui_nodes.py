@@ -97,6 +97,10 @@ SWITCH = re.compile(r'switch|select|branch|if.?else|conditional|choose|picker|mu
 NUMBERED = re.compile(r'([a-z][a-z_ ]*?)_?(\d+)', re.IGNORECASE)
 # Nodes that turn a truth value round: ComfyUI, Crystools, Impact Pack
 NOT = re.compile(r'(?<![A-Z])(?:Not|NOT|Neg)(?![a-z])|[Ii]nvert')
+# Nodes that work a truth value or a number out
+WORKED_OUT = re.compile(
+    r'compar|math|expression|random|operator|equal|greater|less|logic.?(?:and|or|xor)', re.IGNORECASE
+)
 # rgthree's switches hand on the first that is there
 FIRST = re.compile(r'(?:any|ctx)_\d+')
 
@@ -169,6 +173,30 @@ WIDGETS = {
         'WanVideoTextEncode': 'positive_prompt negative_prompt force_offload',
         'Text Concatenate': 'delimiter clean_whitespace',
         'Text Multiline': 'text',
+        'Text Find and Replace': 'text find replace',
+        'Text Random Line': 'text seed',
+        'Load Styles CSV': 'styles',
+        'Prompt Styles Selector': 'style',
+        'Prompt Multiple Styles Selector': 'style1 style2 style3 style4',
+        'CR Text Concatenate': 'separator',
+        'CR Text Replace': 'text find1 replace1 find2 replace2 find3 replace3',
+        'CR Combine Prompt': 'part1 part2 part3 part4 separator',
+        'CR Prompt List': 'prepend_text multiline_text append_text start_index max_rows',
+        'CR Simple Prompt List': 'prompt_1 prompt_2 prompt_3 prompt_4 prompt_5',
+        'easy prompt': 'text prefix subject action clothes environment background',
+        'easy promptConcat': 'separator',
+        'easy promptLine': 'prompt start_index max_rows',
+        'easy promptList': 'prompt_1 prompt_2 prompt_3 prompt_4 prompt_5',
+        'easy promptReplace': 'prompt find1 replace1 find2 replace2 find3 replace3',
+        'easy convertAnything': 'output_type',
+        'ConcatStringSingle': 'string_a string_b',
+        'JoinStrings': 'delimiter',
+        'StringConstantMultiline': 'string strip_newlines',
+        'StringFunction|pysssss': 'action tidy_tags text_a text_b text_c',
+        'PromptComposerTextSingle': 'text active weight',
+        'ImpactStringSelector': 'strings multiline select',
+        'BatchPromptSchedule': 'text max_frames print_output pre_text app_text',
+        'SeargeSDXLPromptEncoder': 'pos_g pos_l pos_r neg_g neg_l neg_r base_width base_height',
         'BNK_CLIPTextEncodeAdvanced': 'text token_normalization weight_interpretation',
         'smZ CLIPTextEncode': 'text parser mean_normalization multi_conditioning use_old_emphasis_implementation with_SDXL '
         'ascore width height crop_w crop_h target_width target_height text_g text_l smZ_steps',
@@ -178,6 +206,7 @@ WIDGETS = {
         'Switch any [Crystools]': 'boolean',
         'DPRandomGenerator': 'text seed autorefresh',
         'Power Prompt (rgthree)': 'prompt',
+        'SDXL Power Prompt - Positive (rgthree)': 'prompt_g prompt_l',
         'Power Prompt - Simple (rgthree)': 'prompt',
         'KlingImageGenerationNode': 'prompt negative_prompt',
         'BriaImageEditNode': 'model prompt negative_prompt',

@@ -76,7 +76,7 @@ def _scalar(value: Any, nodes: Graph) -> int | None:
             break
         node = nodes.get(str(value[0]), {'inputs': {}})
         ways = [one for one in node['inputs'].values() if is_link(one) or is_scalar(one)]
-        if len(ways) != 1 or 'expression' in node['inputs']:
+        if len(ways) != 1 or facts.WORKED_OUT.search(kind_of(node)):
             return None
         value, is_turned = ways[0], is_turned != bool(facts.NOT.search(kind_of(node)))
     number = _typed_number(value)
