@@ -51,14 +51,16 @@ NO_PICTURE = re.compile(
 
 # Classes that put nothing in words (nodes.py), or that take the words out of what is given to them
 SILENT = {'ConditioningZeroOut'}
-# Numbers, formulas and finders of things, whose texts are no prompt
+# Numbers, formulas, finders of things and makers of tags by chance, whose texts are no prompt
 NO_PROMPT = re.compile(
     r'math|formula|expression|calculat|number|integer|(?:^|[^a-z])(?:int|float)(?:[^a-z]|$)|Primitive(?:Int|Float|Boolean)|DataMonitor'
-    r'|dino|(?<![a-z])sam(?:\d|$|[^a-z])|(?-i:SAM[23A-Z])|segment|clipseg|yolo|detect|ultralytics|inpaint.?anything|rembg|background|shader|glsl|script|python|draw|overlay|watermark|font|tts|voice|speech|audio|music',
+    r'|dino|(?<![a-z])sam(?:\d|$|[^a-z])|(?-i:SAM[23A-Z])|segment|clipseg|yolo|detect|ultralytics|inpaint.?anything|rembg|raffle|background|shader|glsl|script|python|draw|overlay|watermark|font|tts|voice|speech|audio|music',
     re.IGNORECASE,
 )
 # Loaders of models, which encoders call by the models' names (Sana: GEMMA, PixArt: T5)
 MODEL_LOADER = re.compile(r'(?:clip|encoder|gemma|t5\w*|llama|glm\d?|bert|unet|model)\w{0,9}.?loader', re.IGNORECASE)
+# What adds words of its own to a person's, which stay the prompt: a style's template, the trigger words of a LoRA
+ADDS = re.compile(r'style|lora|trigger', re.IGNORECASE)
 SAVERS = re.compile(r'save|metadata', re.IGNORECASE)
 # Nodes that answer in words: language models, and describers of pictures
 LANGUAGE_MODEL = re.compile(
@@ -71,9 +73,12 @@ LANGUAGE_MODEL = re.compile(
 INSTRUCTION = re.compile(
     r'\b(?:you are (?:an?|the|my|now)\b|you (?:rewrite|will|must)\b|your (?:task|role|job|goal)\b|act as\b|i want you to\b|output only\b'
     r'|(?:write|create|generate|give me|make) (?:me )?(?:an? |the )?(?:\w+ ){0,3}(?:prompts?|captions?|descriptions?)\b'
-    r'|(?:describe|caption) (?:this|the|an?) (?:\w+ ){0,2}(?:image|picture|photo\w*)\b'
     r'|(?:user|input|original|image|following|this) prompts?\b)|SYSTEM_PROMPT|\u63d0\u793a\u8bcd|\u4f60\u662f',
     re.IGNORECASE,
+)
+# What a describer of a picture is asked
+ASKS_ABOUT = re.compile(
+    r'\b(?:describe|caption|analy[sz]e) (?:this|the|an?) (?:\w+ ){0,2}(?:image|picture|photo\w*)\b', re.IGNORECASE
 )
 MAYBE_INSTRUCTION = re.compile(
     r'\b(?:assistant|prompts?|describe|caption|rewrite|rephrase|translate|summari[sz]e|analy[sz]e|respond|instructions?|the user|step by step|what is|(?:this|the) image)\b'

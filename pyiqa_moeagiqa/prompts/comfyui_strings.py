@@ -78,7 +78,7 @@ def _replaced(words: Words, find: str, by: str | None) -> Words:
         return words
     if by is None or any(text.count(find) * len(by) > LONGEST_PROMPT for text in words.texts):
         return OPEN
-    return together(*(typed(text.replace(find, by)) for text in words.texts), Words((), words.is_open))
+    return together(*(typed(text.replace(find, by)) for text in words.texts), words._replace(texts=()))
 
 
 def _filled(inputs: Inputs, said: Said) -> Words:

@@ -47,6 +47,16 @@ GRAPHS = {
  'chatglm encodes': (g(_3=ks(('6', 0)), _6=n('MZ_ChatGLM3_V2', text=T, chatglm3_model=['l', 0])), T),
  'a sampler with a prompt': ({'3': n('HiDreamSampler', model_type='fast', prompt=T, negative_prompt='ugly', seed=1), '9': n('SaveImage', images=['3', 0])}, T),
  'searge': (g(_3=n('SeargeSDXLSampler2', base_model=['4', 0], base_positive=['6', 0], base_negative=['6', 1], latent_image=['5', 0], noise_seed=1, steps=9), _6=n('SeargeSDXLPromptEncoder', pos_g=T, pos_l='oil', neg_g='ugly', neg_l='bad')), f'{T}, oil'),
+ # Words that a style or a LoRA adds are not known, and a person's stay the prompt: WAS Node Suite, Lora-Training-in-Comfy
+ 'no style was chosen': (said(c=n('Text Concatenate', delimiter=', ', text_a=T, text_b=['s', 0]), s=n('Prompt Multiple Styles Selector', style1='None', style2='None')), T),
+ 'a style was chosen': (said(c=n('Text Concatenate', delimiter=', ', text_a=T, text_b=['s', 0]), s=n('Prompt Styles Selector', style='cinematic')), T),
+ 'trigger words': (said(c=n('Text Concatenate', delimiter=', ', text_a=['l', 0], text_b=T), l=n('Text List to Text', delimiter=', ', text_list=['s', 0]), s=n('LoraLoaderStackedVanilla', lora_name='some.safetensors', lora_weight=0.6)), T),
+ # What is shown of a text that is known in part: easy-use keeps it in lists; Raffle's own text is a list of tags
+ 'tags by chance beside a text': (said(c=n('StringConcatenate', string_a='an old lighthouse', string_b=['r', 0], delimiter=' '), r=n('Raffle', text='in a fog', seed=3)), None),
+ 'tags by chance that were shown': (said(c=n('StringConcatenate', string_a='an old lighthouse', string_b=['r', 0], delimiter=' '), r=n('Raffle', text='in a fog', seed=3), s=n('easy showAnything', anything=['c', 0], text=[[T]])), T),
+ # What was shown of a language model's answer comes before what it was told
+ 'the answer that was shown': (said(c=n('ShowText|pysssss', text=['l', 0], text_0=T), l=n('GeminiChatNode', system_instruction='Be brief', prompt='a lighthouse at night')), T),
+ 'the answer that was shown beside': (said(c=n('TextGenerate', prompt='a lighthouse at night'), s=n('easy showAnything', anything=['c', 0], text=T)), T),
  # A describer's task is no prompt, whatever it is called
  'a describer with a system text': (said(c=n('OllamaGenerateV2', prompt='describe the picture in detail', system='Be brief', images=['i', 0])), None),
 }  # fmt: skip
