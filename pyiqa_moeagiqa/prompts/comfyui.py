@@ -72,8 +72,8 @@ def read_graph(graph: Any) -> Reading:
     reader = Reader(nodes)
     makers = _samplers(nodes) or _askers(nodes)
     said = _Passes(nodes, reader, makers).said() if len(makers) <= MOST_MAKERS else []
-    prompts = list(dict.fromkeys(', '.join(words.texts) for words in said if words.texts))
-    if len(prompts) == 1:
+    prompts = list(dict.fromkeys(', '.join(text.strip() for text in words.texts) for words in said if words.texts))
+    if len(prompts) == 1 and not any(words.texts and words.is_open for words in said):
         return Reading(prompts[0])
     return Reading(None, tuple(dict.fromkeys(prompts) | reader.doubtful))
 
@@ -90,7 +90,7 @@ def _samplers(nodes: Graph) -> dict[str, list[str]]:
         kind = kind_of(node)
         is_set = facts.SAMPLER_SETTINGS & node['inputs'].keys() and not facts.BUNDLE.search(kind)
         samples = is_set or facts.SAMPLER.search(kind)
-        if samples and not _is_saver(node) and (asks := _asks(node, facts.ASKS)):
+        if samples and not _is_saver(node) and (asks := _asks(node, facts.ASKS) or _asks(node, facts.ASKS_ALONE)):
             found[number] = asks
     return found
 

@@ -1,9 +1,8 @@
 """ComfyUI's graph as it was drawn (its front end's ``workflow``) -> the graph as it would run.
 
 What the front end does before it sends a graph is done here: subgraphs are unfolded, nodes that are muted are left out and
-bypassed ones passed through, reroutes, primitives and pairs of Set and Get nodes are followed, and typed values get the names
-of their widgets. Names come from the drawing where it has them, and from ``comfyui_nodes.WIDGETS``. Of a node that neither knows,
-a typed text counts where it is plainly the only one.
+bypassed ones passed through, reroutes, primitives, broadcasts and pairs of Set and Get nodes are followed, and typed values get
+the names of their widgets.
 """
 
 import re
@@ -13,14 +12,15 @@ from typing import Any, NamedTuple
 
 from . import comfyui_nodes as facts
 from .clean import without_blocks
-from .comfyui_values import LONGEST_NAME
+from .comfyui_broadcasts import broadcast_inputs
+from .comfyui_widgets import is_widget, listed, named_values, slots_of
 
 Graph = dict[str, dict[str, Any]]
 
 MUTED, BYPASSED = (2, 'never'), (4,)  # modes of LiteGraph
 INWARDS, OUTWARDS = -10, -20  # the two ends of a subgraph, which are numbered like nodes
+SETTERS, GETTERS = ('SetNode', 'easy setNode'), ('GetNode', 'easy getNode')  # of KJNodes and easy-use
 DEEPEST, MOST, MOST_SHEETS = 60, 5000, 100
-_CONTROLS = {'fixed', 'randomize', 'increment', 'decrement'}  # added by the front end after a seed
 _COMMENT = re.compile(r'(?<!:)//.*')  # the front end takes them out before it sends a text
 
 
@@ -36,7 +36,9 @@ def as_run(workflow: Any) -> Graph:
         return {}
     definitions = workflow.get('definitions')
     subgraphs = definitions.get('subgraphs') if isinstance(definitions, dict) else None
-    known = {one.get('id'): one for one in _list(subgraphs) if isinstance(one, dict) and isinstance(one.get('id'), str)}
+    known = {
+        one.get('id'): one for one in listed(subgraphs) if isinstance(one, dict) and isinstance(one.get('id'), str)
+    }
     graph: Graph = {}
     _Sheet(workflow, known).write(graph)
     return graph
@@ -44,7 +46,7 @@ def as_run(workflow: Any) -> Graph:
 
 def shown_texts(workflow: Any) -> dict[str, str]:
     """What nodes that show texts have kept of them, by the nodes' numbers: ComfyUI writes it into the drawing when they have run."""
-    nodes = _list(workflow.get('nodes')) if isinstance(workflow, dict) else []
+    nodes = listed(workflow.get('nodes')) if isinstance(workflow, dict) else []
     found = {}
     for node in nodes:
         if isinstance(node, dict) and facts.SHOWS.search(str(node.get('type'))):
@@ -54,7 +56,7 @@ def shown_texts(workflow: Any) -> dict[str, str]:
 
 
 def _flat(values: Any) -> list[Any]:
-    return [one for value in _list(values) for one in (value if isinstance(value, list) else [value])]
+    return [one for value in listed(values) for one in (value if isinstance(value, list) else [value])]
 
 
 class _Sheet:
@@ -66,7 +68,7 @@ class _Sheet:
         self.drawing, self.above, self.holder = drawing, above, holder
         self.prefix = f'{above.prefix}{holder["id"]}:' if above else ''
         self.sheets = above.sheets if above else [self]  # all that were unfolded
-        nodes = [node for node in _list(drawing.get('nodes')) if isinstance(node, dict)]
+        nodes = [node for node in listed(drawing.get('nodes')) if isinstance(node, dict)]
         self.nodes = {str(node.get('id')): node for node in nodes if isinstance(node.get('id'), str | int)}
         self.links = dict(_links(drawing.get('links')))
         self.inside: dict[str, _Sheet] = {}
@@ -91,7 +93,7 @@ class _Sheet:
         slots = {name: slot for name, (number, slot) in self.links.items() if number == str(INWARDS)}
         found: dict[int, tuple[dict[str, Any], str]] = {}
         for node in self.nodes.values():
-            for one in _slots(node, 'inputs'):
+            for one in slots_of(node, 'inputs'):
                 if isinstance(one.get('link'), str | int) and one['link'] in slots:
                     found.setdefault(slots[one['link']], (node, one['name']))
         return found
@@ -99,7 +101,7 @@ class _Sheet:
     @cached_property
     def names(self) -> list[str]:
         """The names of this subgraph's inputs."""
-        return [str(end.get('name')) for end in _list(self.drawing.get('inputs')) if isinstance(end, dict)]
+        return [str(end.get('name')) for end in listed(self.drawing.get('inputs')) if isinstance(end, dict)]
 
     @cached_property
     def given(self) -> dict[str, Any]:
@@ -107,17 +109,20 @@ class _Sheet:
         values = self.holder.get('widgets_values')
         if isinstance(values, dict):
             return values
-        ways = [
-            name for slot, name in enumerate(self.names) if slot in self.entries and _is_widget(*self.entries[slot])
-        ]
-        values = _list(values)
+        ways = [name for slot, name in enumerate(self.names) if slot in self.entries and is_widget(*self.entries[slot])]
+        values = listed(values)
         return dict(zip(ways, values, strict=True)) if len(values) == len(ways) else {}
 
     @cached_property
     def setters(self) -> dict[str, dict[str, Any]]:
         """The Set nodes of this level by what they set."""
-        setters = (node for node in self.nodes.values() if node.get('type') == 'SetNode')
-        return {str(_list(node.get('widgets_values'))[:1]): node for node in setters}
+        setters = (node for node in self.nodes.values() if node.get('type') in SETTERS)
+        return {str(listed(node.get('widgets_values'))[:1]): node for node in setters}
+
+    @cached_property
+    def broadcasts(self) -> dict[tuple[str, int], tuple[str, int]]:
+        """What inputs without a link are given."""
+        return broadcast_inputs(self.drawing, self.nodes, self.links)
 
     def write(self, graph: Graph) -> None:
         """Puts this level's nodes, and those of the levels below, into ``graph``."""
@@ -128,18 +133,20 @@ class _Sheet:
                 self.inside[number].write(graph)
                 continue
             inputs = dict(self.typed(number))
-            for slot in _slots(node, 'inputs'):
-                origin = self.origin(slot.get('link')) if slot.get('link') is not None else None
+            for place, slot in enumerate(slots_of(node, 'inputs')):
                 if slot.get('link') is not None:
                     inputs.pop(slot['name'], None)
+                    origin = self.origin(slot['link'])
+                else:
+                    origin = self.broadcast(number, place)
                 if origin is not None:
                     inputs[slot['name']] = origin.value if isinstance(origin, Typed) else origin
-            outputs = [slot['name'] for slot in _slots(node, 'outputs')]
+            outputs = [slot['name'] for slot in slots_of(node, 'outputs')]
             graph[self.prefix + number] = {'class_type': node.get('type'), 'inputs': inputs, 'outputs': outputs}
 
     def typed(self, number: str) -> dict[str, Any]:
         """A node's typed values by name, without the comments that were typed into them."""
-        values = _named_values(self.nodes[number])
+        values = named_values(self.nodes[number])
         return {
             name: _COMMENT.sub('', without_blocks(value)) if isinstance(value, str) else value
             for name, value in values.items()
@@ -148,7 +155,16 @@ class _Sheet:
     def origin(self, link: Any, depth: int = 0) -> 'list | Typed | None':
         """Where a link comes from: a node that runs and its output, a typed value, or nowhere."""
         number, slot = self.links.get(link, (None, 0)) if isinstance(link, str | int) else (None, 0)
-        if number is None or depth > DEEPEST:
+        return None if number is None else self.handed_on(number, slot, depth)
+
+    def broadcast(self, number: str, place: int) -> 'list | Typed | None':
+        """What an input without a link is given."""
+        source = self.broadcasts.get((number, place))
+        return source and self.handed_on(*source, 0)
+
+    def handed_on(self, number: str, slot: int, depth: int) -> 'list | Typed | None':
+        """What a node hands on through one of its outputs."""
+        if depth > DEEPEST:
             return None
         if number == str(INWARDS):
             return self._from_above(slot, depth)
@@ -163,9 +179,9 @@ class _Sheet:
         if kind == 'Reroute':
             return self.origin(_first_link(node), depth + 1)
         if kind == 'PrimitiveNode':
-            values = _list(node.get('widgets_values'))
+            values = listed(node.get('widgets_values'))
             return Typed(values[0]) if values else None
-        if kind == 'GetNode' and (found := self._set_node(_list(node.get('widgets_values'))[:1])):
+        if kind in GETTERS and (found := self._set_node(listed(node.get('widgets_values'))[:1])):
             sheet, setter = found
             return sheet.origin(_first_link(setter), depth + 1)
         return [self.prefix + number, slot]
@@ -178,13 +194,13 @@ class _Sheet:
         """What a subgraph is given through one of its inputs: by link, or as a value typed into the node that holds it."""
         if self.above is None or not 0 <= slot < len(self.names):
             return None
-        for given in _slots(self.holder, 'inputs'):
+        for given in slots_of(self.holder, 'inputs'):
             if given['name'] == self.names[slot] and given.get('link') is not None:
                 return self.above.origin(given['link'], depth + 1)
         if self.names[slot] in self.given:
             return Typed(self.given[self.names[slot]])
         node, name = self.entries.get(slot, ({}, ''))  # the value stands in the widget that the input leads to
-        values = _named_values(node)
+        values = named_values(node)
         return Typed(values[name]) if name in values else None
 
     def _set_node(self, names: list[Any]) -> 'tuple[_Sheet, dict[str, Any]] | None':
@@ -196,18 +212,9 @@ class _Sheet:
         return None
 
 
-def _list(value: Any) -> list:
-    return value if isinstance(value, list) else []
-
-
-def _slots(node: dict[str, Any], way: str) -> list[dict[str, Any]]:
-    slots = (slot for slot in _list(node.get(way)) if isinstance(slot, dict) and isinstance(slot.get('name'), str))
-    return [slot for slot in slots if len(slot['name']) <= LONGEST_NAME]
-
-
 def _links(links: Any) -> Iterator[tuple[Any, tuple[str, int]]]:
     """Each link's number and where it comes from; a list in the whole drawing, an object in a subgraph."""
-    for link in _list(links):
+    for link in listed(links):
         if isinstance(link, dict):
             link = [link.get(key) for key in ('id', 'origin_id', 'origin_slot')]
         if isinstance(link, list) and len(link) > 2 and isinstance(link[0], str | int) and isinstance(link[2], int):
@@ -215,70 +222,20 @@ def _links(links: Any) -> Iterator[tuple[Any, tuple[str, int]]]:
 
 
 def _ends(links: Any) -> Iterator[tuple[Any, tuple[str, Any]]]:
-    for link in _list(links):
+    for link in listed(links):
         if isinstance(link, dict) and isinstance(link.get('id'), str | int):
             yield link['id'], (str(link.get('target_id')), link.get('target_slot'))
 
 
 def _first_link(node: dict[str, Any]) -> Any:
-    return next((slot['link'] for slot in _slots(node, 'inputs') if slot.get('link') is not None), None)
+    return next((slot['link'] for slot in slots_of(node, 'inputs') if slot.get('link') is not None), None)
 
 
 def _passed(node: dict[str, Any], output: int) -> Any:
     """The link that a bypassed node hands on: of the input in the same place, or of the first, with the output's type."""
-    outputs, inputs = _slots(node, 'outputs'), _slots(node, 'inputs')
+    outputs, inputs = slots_of(node, 'outputs'), slots_of(node, 'inputs')
     kind = outputs[output].get('type') if 0 <= output < len(outputs) else None
     same = inputs[output : output + 1] + inputs if 0 <= output < len(inputs) else inputs
     return next(
         (slot['link'] for slot in same if slot.get('link') is not None and kind in (None, slot.get('type'))), None
     )
-
-
-def _is_widget(node: dict[str, Any], name: str) -> bool:
-    """Whether an input of a node can be typed: the drawing says so, or its class."""
-    slot = next(slot for slot in _slots(node, 'inputs') if slot['name'] == name)
-    return bool(slot.get('widget')) or slot.get('type') in ('STRING', 'INT', 'FLOAT', 'BOOLEAN', 'COMBO')
-
-
-def _named_values(node: dict[str, Any]) -> dict[str, Any]:
-    """The values typed into a node, by the names of its widgets."""
-    values = node.get('widgets_values')
-    if isinstance(values, dict):
-        return {name: value for name, value in values.items() if isinstance(name, str)}
-    values = _list(values)
-    kept = [
-        value for place, value in enumerate(values) if not (place and isinstance(value, str) and value in _CONTROLS)
-    ]
-    named = [slot['widget'].get('name') for slot in _slots(node, 'inputs') if isinstance(slot.get('widget'), dict)]
-    if named and len(named) == len(kept) and all(isinstance(name, str) for name in named):
-        return dict(zip(named, kept, strict=True))
-    if isinstance(node.get('type'), str) and node['type'] in facts.WIDGETS:
-        return dict(zip(facts.WIDGETS[node['type']], kept, strict=False))
-    return _guessed(node, kept)
-
-
-def _guessed(node: dict[str, Any], values: list[Any]) -> dict[str, Any]:
-    """The one text among the values of a node that is not known; of two, the first where the outputs name both sides."""
-    texts = [
-        value
-        for value in values
-        if isinstance(value, str) and value.strip() and not facts.INSTRUCTION.search(value[:400])
-    ]
-    slots = _slots(node, 'inputs')
-    if any(slot.get('link') is not None and facts.TEXT.fullmatch(slot['name']) for slot in slots):
-        return {}  # the text comes by link, and what is typed are options
-    said = [
-        text for text in texts if (len(text.split()) > 3 or ', ' in text) and '://' not in text and ';\n' not in text
-    ]
-    if len(texts) == len(values) == 1 and not any(slot.get('type') == 'CONDITIONING' for slot in slots):
-        said = texts
-    outputs = ' '.join(f'{slot["name"]} {slot.get("type")}'.lower() for slot in _slots(node, 'outputs'))
-    both_sides = 'positive' in outputs and 'negative' in outputs
-    makes_pictures = 'image' in outputs or 'video' in outputs
-    if len(said) == 1 and not both_sides:
-        return {'prompt' if makes_pictures else 'text': said[0]}
-    if both_sides and len(said) in (1, 2):
-        return {'positive': said[0], 'negative': said[1] if len(said) == 2 else ''}
-    if makes_pictures and said:  # a service's prompt comes before what it is not to show
-        return {'prompt': said[0]}
-    return {}

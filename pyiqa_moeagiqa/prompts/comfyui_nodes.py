@@ -13,7 +13,7 @@ SAMPLER = re.compile(r'sampler', re.IGNORECASE)
 BUNDLE = re.compile(r'context|pipe', re.IGNORECASE)
 # How samplers call what says what is to be seen: KSampler, SamplerCustomAdvanced, x-flux, WanVideoWrapper, KwaiKolors ...
 ASKS = re.compile(
-    r'guider|positive(?:_?\w+)?|pos|conditioning|cond\d?|cond_pos|(?:text|prompt|positive|kolors|hyvid)_embeds'
+    r'guider|(?:base_)?positive(?:_?\w+)?|pos|conditioning|cond\d?|cond_pos|(?:text|prompt|positive|kolors|hyvid)_embeds'
 )
 # Bundles that samplers of extensions take instead: Impact Pack's basic pipe, easy-use's pipe, rgthree's context, Efficiency's tuple
 PIPES = re.compile(r'(?:\w+_)?pipe(?:_\w+)?|(?:base_)?ctx|context|sdxl_tuple|base_sampler', re.IGNORECASE)
@@ -27,10 +27,10 @@ NEGATIVE = re.compile(r'negative|(?:^|_)neg(?:_|\d|$)|uncond', re.IGNORECASE)
 
 TEXT = re.compile(
     r'(?:(?:user|main|secondary|positive|pos|base|full|input|in|opt|pre|app|append|prepend|wildcard|multiline|scene|subject|style)_)?'
-    r'(?:text|string|str|prompt|value|positive|caption|content|part)(?:_?(?:\w|\d+|in|input|left|right|positive|pos|prompt|text))?'
+    r'(?:text|string|str|prompt|value|positive|caption|content|part)(?:_?(?:\w|\d+|in|in_opt|input|left|right|positive|pos|prompt|text))?'
     r'(?:_[gl])?'
     r'|clip_?[lgh]|t5(?:xxl)?|mt5xl|bert|llama|qwen\w*_\d+b|gemma\w*'  # encoders of SDXL, SD3, Flux, HiDream, Hunyuan-DiT, Kandinsky 5
-    r'|prepend|body|append|prefix|suffix|pos|tags|choice',  # TextPlusPlus, CustomCombo
+    r'|prepend|body|append|prefix|suffix|addition|pos(?:_[glr])?|tags|choice',  # TextPlusPlus, WLSH, Searge, CustomCombo
     re.IGNORECASE,
 )
 # A text that stays beside the conditioning that the node is given: GLIGEN's box
@@ -51,16 +51,20 @@ NO_PICTURE = re.compile(
 
 # Classes that put nothing in words (nodes.py), or that take the words out of what is given to them
 SILENT = {'ConditioningZeroOut'}
-# Numbers, formulas and finders of things, whose texts are no prompt
+# Numbers, formulas, finders of things and makers of tags by chance, whose texts are no prompt
 NO_PROMPT = re.compile(
     r'math|formula|expression|calculat|number|integer|(?:^|[^a-z])(?:int|float)(?:[^a-z]|$)|Primitive(?:Int|Float|Boolean)|DataMonitor'
-    r'|dino|(?<![a-z])sam(?:\d|$|[^a-z])|SAM[23A-Z]|segment|clipseg|yolo|detect|ultralytics|inpaint.?anything|rembg|background|shader|glsl|script|python|draw|overlay|watermark|font|tts|voice|speech|audio|music',
+    r'|dino|(?<![a-z])sam(?:\d|$|[^a-z])|(?-i:SAM[23A-Z])|segment|clipseg|yolo|detect|ultralytics|inpaint.?anything|rembg|raffle|background|shader|glsl|script|python|draw|overlay|watermark|font|tts|voice|speech|audio|music',
     re.IGNORECASE,
 )
+# Loaders of models, which encoders call by the models' names (Sana: GEMMA, PixArt: T5)
+MODEL_LOADER = re.compile(r'(?:clip|encoder|gemma|t5\w*|llama|glm\d?|bert|unet|model)\w{0,9}.?loader', re.IGNORECASE)
+# What adds words of its own to a person's, which stay the prompt: a style's template, the trigger words of a LoRA
+ADDS = re.compile(r'style|lora|trigger', re.IGNORECASE)
 SAVERS = re.compile(r'save|metadata', re.IGNORECASE)
 # Nodes that answer in words: language models, and describers of pictures
 LANGUAGE_MODEL = re.compile(
-    r'TextGenerate|ollama|llm|vlm|gpt(?!.?image)|chat|claude|(?:gemini|openrouter|grok|deepseek|mistral|groq|bytedanceseed)(?:api)?(?:node)?(?:v\d)?$'
+    r'TextGenerate|ollama|llm|vlm|gpt(?!.?image)|chat(?!glm\d)|claude|(?:gemini|openrouter|grok|deepseek|mistral|groq|bytedanceseed)(?:api)?(?:node)?(?:v\d)?$'
     r'|llava|florence|joy.?caption|caption|blip|interrogat|tagger|wd14|moondream|minicpm|qwen\w*vl|vqa|img2txt|image.?(?:to|2).?(?:text|prompt)'
     r'|describe|(?:prompt|text).?(?:enhanc|expan|upsampl|rewrit|refin|generat)|magic.?prompt|superprompt|one.?button|ask.?(?:ai|llm)',
     re.IGNORECASE,
@@ -71,6 +75,10 @@ INSTRUCTION = re.compile(
     r'|(?:write|create|generate|give me|make) (?:me )?(?:an? |the )?(?:\w+ ){0,3}(?:prompts?|captions?|descriptions?)\b'
     r'|(?:user|input|original|image|following|this) prompts?\b)|SYSTEM_PROMPT|\u63d0\u793a\u8bcd|\u4f60\u662f',
     re.IGNORECASE,
+)
+# What a describer of a picture is asked
+ASKS_ABOUT = re.compile(
+    r'\b(?:describe|caption|analy[sz]e) (?:this|the|an?) (?:\w+ ){0,2}(?:image|picture|photo\w*)\b', re.IGNORECASE
 )
 MAYBE_INSTRUCTION = re.compile(
     r'\b(?:assistant|prompts?|describe|caption|rewrite|rephrase|translate|summari[sz]e|analy[sz]e|respond|instructions?|the user|step by step|what is|(?:this|the) image)\b'
@@ -92,6 +100,12 @@ ON = re.compile(r'(?:\w+_)?(?:on|if)?_?(?:true|tt|then)(?:_\w+)?', re.IGNORECASE
 OFF = re.compile(r'(?:\w+_)?(?:on|if)?_?(?:false|ff|else)(?:_\w+)?', re.IGNORECASE)
 SWITCH = re.compile(r'switch|select|branch|if.?else|conditional|choose|picker|mux|toggle|fallback|first', re.IGNORECASE)
 NUMBERED = re.compile(r'([a-z][a-z_ ]*?)_?(\d+)', re.IGNORECASE)
+# Nodes that turn a truth value round: ComfyUI, Crystools, Impact Pack
+NOT = re.compile(r'(?<![A-Z])(?:Not|NOT|Neg)(?![a-z])|[Ii]nvert')
+# Nodes that work a truth value or a number out
+WORKED_OUT = re.compile(
+    r'compar|math|expression|random|operator|equal|greater|less|logic.?(?:and|or|xor)', re.IGNORECASE
+)
 # rgthree's switches hand on the first that is there
 FIRST = re.compile(r'(?:any|ctx)_\d+')
 
@@ -164,6 +178,30 @@ WIDGETS = {
         'WanVideoTextEncode': 'positive_prompt negative_prompt force_offload',
         'Text Concatenate': 'delimiter clean_whitespace',
         'Text Multiline': 'text',
+        'Text Find and Replace': 'text find replace',
+        'Text Random Line': 'text seed',
+        'Load Styles CSV': 'styles',
+        'Prompt Styles Selector': 'style',
+        'Prompt Multiple Styles Selector': 'style1 style2 style3 style4',
+        'CR Text Concatenate': 'separator',
+        'CR Text Replace': 'text find1 replace1 find2 replace2 find3 replace3',
+        'CR Combine Prompt': 'part1 part2 part3 part4 separator',
+        'CR Prompt List': 'prepend_text multiline_text append_text start_index max_rows',
+        'CR Simple Prompt List': 'prompt_1 prompt_2 prompt_3 prompt_4 prompt_5',
+        'easy prompt': 'text prefix subject action clothes environment background',
+        'easy promptConcat': 'separator',
+        'easy promptLine': 'prompt start_index max_rows',
+        'easy promptList': 'prompt_1 prompt_2 prompt_3 prompt_4 prompt_5',
+        'easy promptReplace': 'prompt find1 replace1 find2 replace2 find3 replace3',
+        'easy convertAnything': 'output_type',
+        'ConcatStringSingle': 'string_a string_b',
+        'JoinStrings': 'delimiter',
+        'StringConstantMultiline': 'string strip_newlines',
+        'StringFunction|pysssss': 'action tidy_tags text_a text_b text_c',
+        'PromptComposerTextSingle': 'text active weight',
+        'ImpactStringSelector': 'strings multiline select',
+        'BatchPromptSchedule': 'text max_frames print_output pre_text app_text',
+        'SeargeSDXLPromptEncoder': 'pos_g pos_l pos_r neg_g neg_l neg_r base_width base_height',
         'BNK_CLIPTextEncodeAdvanced': 'text token_normalization weight_interpretation',
         'smZ CLIPTextEncode': 'text parser mean_normalization multi_conditioning use_old_emphasis_implementation with_SDXL '
         'ascore width height crop_w crop_h target_width target_height text_g text_l smZ_steps',
@@ -173,6 +211,7 @@ WIDGETS = {
         'Switch any [Crystools]': 'boolean',
         'DPRandomGenerator': 'text seed autorefresh',
         'Power Prompt (rgthree)': 'prompt',
+        'SDXL Power Prompt - Positive (rgthree)': 'prompt_g prompt_l',
         'Power Prompt - Simple (rgthree)': 'prompt',
         'KlingImageGenerationNode': 'prompt negative_prompt',
         'BriaImageEditNode': 'model prompt negative_prompt',

@@ -7,6 +7,10 @@ from .clean import LONGEST_PROMPT
 from .comfyui_values import NOTHING, OPEN, Inputs, Words, is_link, together, typed
 
 _PLACE = re.compile(r'\{\{|\}\}|\{(\w*)[^{}]{0,20}\}')
+_COUNTED = re.compile(r'(.*?)_?(\d{1,9}|(?<=_)[a-z])?', re.DOTALL)
+_BEFORE = re.compile(r'pre|.*_in_opt$', re.IGNORECASE)
+_AFTER = re.compile(r'app|suffix|addition', re.IGNORECASE)
+_SPELT = {'comma': ', ', 'space': ' ', 'none': '', 'newline': '\n', 'period': '. ', 'pipe': '|'}  # WLSH
 
 Said = Callable[[str], Words]  # an input's words
 
@@ -22,22 +26,42 @@ def worked_on(inputs: Inputs, said: Said) -> Words | None:
         return _filled(inputs, said)
     if inputs.get('action') == 'replace' and isinstance(inputs.get('text_b'), str):  # pysssss: StringFunction
         return _replaced(said('text_a'), inputs['text_b'], _given(inputs, 'text_c', said))
+    if isinstance(inputs.get('find1'), str):  # Comfyroll: CR Text Replace; easy-use: easy promptReplace
+        words = said('text' if 'text' in inputs else 'prompt')
+        for n in '123':
+            find = inputs.get(f'find{n}')
+            words = _replaced(words, find if isinstance(find, str) else '', _given(inputs, f'replace{n}', said))
+        return words
     name = next((name for name in ('string', 'text') if name in inputs), None)
     if name and isinstance(inputs.get('find'), str) and 'replace' in inputs:  # nodes_string.py: StringReplace; WAS
         return _replaced(said(name), inputs['find'], _given(inputs, 'replace', said))
     return None
 
 
+def in_order(names: list[str]) -> list[str]:
+    """Names of texts in the order in which they are joined: what comes before, the texts by number or letter, what comes after."""
+    stems = [_COUNTED.fullmatch(name)[1] for name in names]
+    counts = [_COUNTED.fullmatch(name)[2] or '' for name in names]
+    ranks = [0 if _BEFORE.match(name) else 2 if _AFTER.match(name) else 1 for name in names]
+    keys = [
+        (rank, stems.index(stem), len(count), count) for rank, stem, count in zip(ranks, stems, counts, strict=True)
+    ]
+    return [name for _, name in sorted(zip(keys, names, strict=True), key=lambda pair: pair[0])]
+
+
 def joined(parts: list[Words], inputs: Inputs) -> Words:
     """Texts with what the node puts between them."""
-    between = next((inputs[name] for name in ('delimiter', 'separator', 'delim') if name in inputs), ', ')
-    between = between if isinstance(between, str) else ', '
+    between = next((inputs[name] for name in ('delimiter', 'separator', 'delim') if name in inputs), None)
     found = together(*parts)
     if len(found.texts) < 2:
         return found
-    if sum(map(len, found.texts)) + len(between) * len(found.texts) > LONGEST_PROMPT:
+    texts = found.texts
+    if not isinstance(between, str) or inputs.get('clean_whitespace') in ('true', True):
+        texts = tuple(text.strip() for text in texts)
+    between = _SPELT.get(between, between) if isinstance(between, str) else ', '
+    if sum(map(len, texts)) + len(between) * len(texts) > LONGEST_PROMPT:
         return OPEN
-    return found._replace(texts=(between.join(found.texts),))
+    return found._replace(texts=(between.join(texts),))
 
 
 def _given(inputs: Inputs, name: str, said: Said) -> str | None:
@@ -54,7 +78,7 @@ def _replaced(words: Words, find: str, by: str | None) -> Words:
         return words
     if by is None or any(text.count(find) * len(by) > LONGEST_PROMPT for text in words.texts):
         return OPEN
-    return together(*(typed(text.replace(find, by)) for text in words.texts), Words((), words.is_open))
+    return together(*(typed(text.replace(find, by)) for text in words.texts), words._replace(texts=()))
 
 
 def _filled(inputs: Inputs, said: Said) -> Words:

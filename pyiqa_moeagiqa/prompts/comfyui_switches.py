@@ -70,14 +70,20 @@ def _number(name: str) -> int:
 
 def _scalar(value: Any, nodes: Graph) -> int | None:
     """A number or truth value, followed to where it was typed; None where it is worked out."""
+    is_turned = False
     for _ in range(20):
         if not is_link(value):
             break
-        inputs = nodes.get(str(value[0]), {'inputs': {}})['inputs']
-        ways = [one for one in inputs.values() if is_link(one)] or [one for one in inputs.values() if is_scalar(one)]
-        if len(ways) != 1 or 'expression' in inputs:
+        node = nodes.get(str(value[0]), {'inputs': {}})
+        ways = [one for one in node['inputs'].values() if is_link(one) or is_scalar(one)]
+        if len(ways) != 1 or facts.WORKED_OUT.search(kind_of(node)):
             return None
-        value = ways[0]
+        value, is_turned = ways[0], is_turned != bool(facts.NOT.search(kind_of(node)))
+    number = _typed_number(value)
+    return number if number is None or not is_turned else int(not number)
+
+
+def _typed_number(value: Any) -> int | None:
     if isinstance(value, str) and SCALAR.fullmatch(value):
         return _TRUTH[value.lower()] if value.lower() in _TRUTH else int(value)
     return int(value) if isinstance(value, int) else None

@@ -18,10 +18,14 @@ _NO_WORDS = re.compile(
 
 
 class Words(NamedTuple):
-    """Texts in the order in which they are joined. Open: something that could not be followed has its say as well."""
+    """Texts in the order in which they are joined. Open: something that could not be followed has its say as well.
+
+    Told: a language model was told them, and what it made of them is not known.
+    """
 
     texts: tuple[str, ...] = ()
     is_open: bool = False
+    is_told: bool = False
 
 
 NOTHING, OPEN = Words(), Words(is_open=True)
@@ -44,12 +48,16 @@ def kind_of(node: dict[str, Any]) -> str:
 
 
 def typed(value: Any) -> Words:
-    """A text that was typed, where it can be words: no number, option or name of a file."""
+    """A text that was typed, with the spaces around it, where it can be words: no number, option or name of a file."""
+    for _ in range(2):  # easy-use keeps what it showed in a list, or in a list of one
+        value = value[0] if isinstance(value, list) and len(value) == 1 else value
     text = value.strip() if isinstance(value, str) else ''
-    return NOTHING if len(text) > LONGEST_PROMPT or _NO_WORDS.fullmatch(text) else Words((text,))
+    return NOTHING if len(text) > LONGEST_PROMPT or _NO_WORDS.fullmatch(text) else Words((value,))
 
 
 def together(*parts: Words) -> Words:
-    """All texts, each once."""
-    texts = dict.fromkeys(text for part in parts for text in part.texts)
-    return Words(tuple(texts), any(part.is_open for part in parts))
+    """All texts, each once, whatever spaces are around it."""
+    texts: dict[str, str] = {}
+    for text in (text for part in parts for text in part.texts):
+        texts.setdefault(text.strip(), text)
+    return Words(tuple(texts.values()), any(part.is_open for part in parts), any(part.is_told for part in parts))

@@ -10,7 +10,8 @@ from typing import Any
 
 from . import comfyui_nodes as facts
 from .clean import LONGEST_PROMPT
-from .comfyui_strings import joined, worked_on
+from .comfyui_chance import possible_texts
+from .comfyui_strings import in_order, joined, worked_on
 from .comfyui_switches import sides_of
 from .comfyui_values import NOTHING, OPEN, Graph, Inputs, Words, is_link, kind_of, together, typed
 
@@ -50,7 +51,9 @@ class Reader:
             self._answers[key] = NOTHING  # for who asks again from behind: a circle
             self._depth += 1
             words = self._asked(number, node, _side_of_output(node, key[1], side))
-            if key[:2] in self._shown_beside and (words == OPEN or any(_TEMPLATE.search(text) for text in words.texts)):
+            if key[:2] in self._shown_beside and (
+                words.is_open or words.is_told or any(_TEMPLATE.search(text) for text in words.texts)
+            ):
                 words = Words((self._shown_beside[key[:2]],))
             self._answers[key] = words
             self._depth -= 1
@@ -65,6 +68,8 @@ class Reader:
             return NOTHING
         if speaks and facts.NO_PROMPT.search(kind):
             return OPEN
+        if facts.MODEL_LOADER.search(kind) and not any(is_link(value) for value in inputs.values()):
+            return NOTHING
         if speaks and facts.LANGUAGE_MODEL.search(kind):
             return self._behind_a_language_model(number, inputs)
         if facts.SHOWS.search(kind):
@@ -83,11 +88,23 @@ class Reader:
         names = [name for name in inputs if facts.TEXT.fullmatch(name) and not is_conditioning(name, inputs)]
         if (made := worked_on(inputs, lambda name: self.of_input(number, name, side))) is not None:
             return together(before, made)
-        texts = self._counted(joined([self.of_input(number, name, side) for name in names], inputs))
+        parts = self._chosen(number, [self.of_input(number, name, side) for name in in_order(names)])
+        texts = self._counted(joined(parts, inputs))
         if before.texts or texts.texts or names:
             return together(before, texts)
         ways = [name for name, value in inputs.items() if is_link(value) and not facts.NO_WAY.fullmatch(name)]
-        return together(before, self.of_inputs(number, ways, side)) if ways else _only_text(inputs)
+        if ways or facts.ADDS.search(kind_of(self.nodes[number])):
+            return together(before, self.of_inputs(number, ways, side))
+        return _only_text(inputs)
+
+    def _chosen(self, number: str, parts: list[Words]) -> list[Words]:
+        """The parts of a text; open where the node chose one of several when it ran."""
+        possible = possible_texts(kind_of(self.nodes[number]), parts)
+        if possible is None:
+            return parts
+        self.doubtful |= dict.fromkeys(text for texts in possible for text in texts if len(texts) > 1)
+        opened = any(part.is_open for part in parts)
+        return [OPEN if len(texts) > 1 else Words(tuple(texts), opened) for texts in possible]
 
     def _counted(self, words: Words) -> Words:
         """The words, or, where a graph joins the same texts again and again, what ends it."""
@@ -105,9 +122,9 @@ class Reader:
         return together(first, second)
 
     def _shown(self, number: str, inputs: Inputs, side: str) -> Words:
-        """What a node passes on, or, where that is open, what it showed."""
+        """What a node passes on, or, where that is open or a language model's, what it showed."""
         passed = self.of_inputs(number, [name for name, value in inputs.items() if is_link(value)], side)
-        if passed.texts and not passed.is_open:
+        if passed.texts and not passed.is_open and not passed.is_told:
             return passed
         shown = together(*(typed(value) for name, value in inputs.items() if facts.SHOWN.fullmatch(name)))
         return shown if shown.texts else passed
@@ -130,11 +147,11 @@ class Reader:
         leaves = [leaf for name in names if is_link(inputs[name]) for leaf in self._leaves(inputs[name], set())]
         if told or 'TextGenerate' in kind_of(self.nodes[number]):  # what is typed here is not the instruction
             leaves += [(text, True) for name in names for text in typed(inputs[name]).texts]
-        left = [(text, alone) for text, alone in leaves if not facts.INSTRUCTION.search(text[:LONGEST_SENTENCE])]
+        left = [leaf for leaf in leaves if not _instructs(leaf[0])]
         is_told = bool(told) or len(left) < len(leaves)  # the instruction was found: the rest is none
         said = [leaf for leaf in left if not facts.MAYBE_INSTRUCTION.search(leaf[0])] or left * is_told
         chosen = [text for text, alone in said if alone] or [text for text, _ in said]
-        return Words(tuple(dict.fromkeys(chosen)), is_open=not chosen)
+        return Words(tuple(dict.fromkeys(chosen)), is_open=not chosen, is_told=True)
 
     def _leaves(self, link: list, met: set[str]) -> list[tuple[str, bool]]:
         """Texts typed upstream, and whether each has a node for itself (the others are what is put around it)."""
@@ -162,6 +179,11 @@ def side_inputs(inputs: Inputs, side: str) -> Inputs:
     }
     sided = {name: value for name, value in left.items() if mine.search(name)}
     return sided if any(is_link(value) or isinstance(value, str) for value in sided.values()) else left
+
+
+def _instructs(text: str) -> bool:
+    start = text[:LONGEST_SENTENCE]
+    return bool(facts.INSTRUCTION.search(start) or facts.ASKS_ABOUT.search(start))
 
 
 def _leads_to_words(name: str, inputs: Inputs) -> bool:
@@ -204,4 +226,5 @@ def _only_text(inputs: Inputs) -> Words:
         return NOTHING
     said = [typed(value) for name, value in inputs.items() if not _INSTRUCTS.search(name)]
     said = [one for one in said if one.texts and len(one.texts[0].split()) > 2 and not _CODE.search(one.texts[0])]
-    return said[0] if len(said) == 1 else Words(is_open=(not said and bool(inputs)) or len(said) > 1)
+    said_nothing = all(isinstance(value, str) and not typed(value).texts for value in inputs.values())
+    return said[0] if len(said) == 1 else Words(is_open=bool(said) or not said_nothing)

@@ -95,6 +95,37 @@ def subgraph(*, typed, inner, held_link=None):
     return prompt([holder, decode, text], links, definitions={'subgraphs': [inside]})
 
 
+PAIR = {'KJNodes': ('SetNode', 'GetNode'), 'easy-use': ('easy setNode', 'easy getNode')}
+
+
+@pytest.mark.parametrize('pair', PAIR.values(), ids=PAIR)
+def test_what_is_set_is_got_elsewhere(pair):
+    setter = drawn(6, pair[0], ['words'], [('CONDITIONING', 'CONDITIONING', 4)], CONDITIONING)
+    links = [[1, 7, 0, 3, 0, 'CONDITIONING'], [4, 5, 0, 6, 0, 'CONDITIONING']]
+    assert prompt([sampler(), setter, drawn(7, pair[1], ['words'], (), CONDITIONING), encoder(5, TEXT)], links) == TEXT
+
+
+def test_what_is_broadcast_reaches_inputs_without_a_link():
+    nodes = [sampler(3, None, None), encoder(5, 'ugly'), encoder(6, TEXT)]
+    one = {'downstream': 3, 'downstream_slot': 0, 'upstream': '6', 'upstream_slot': 0, 'controller': 9}
+    assert prompt(nodes, [], extra={'ue_links': [one, {}, None]}) == TEXT
+    both = drawn(9, 'Prompts Everywhere', (), [('CONDITIONING', '*', 1), ('CONDITIONING', '*', 2)])
+    links = [[1, 6, 0, 9, 0, 'CONDITIONING'], [2, 5, 0, 9, 1, 'CONDITIONING']]
+    assert prompt([*nodes, both], links) == TEXT
+    assert prompt([*nodes, both], links, extra={'ue_links': [{}]}) is None
+    assert prompt([*nodes, both, both | {'id': 10}], links) is None
+
+
+def test_an_option_is_no_prompt():
+    varied = [('conditioning', 'CONDITIONING', 4)]
+    vary = drawn(6, 'SeedVariance', [50, 'noise on the first steps', 'beginning', False], varied, CONDITIONING)
+    links = [[1, 6, 0, 3, 0, 'CONDITIONING'], [4, 5, 0, 6, 0, 'CONDITIONING']]
+    assert prompt([sampler(), vary, encoder(5, '')], links) is None
+    assert prompt([sampler(), vary, encoder(5, TEXT)], links) == TEXT
+    for typed, expected in ((['Restore Model 2 (Version 3.1)'], None), ([TEXT, 'Restore Model 2 (Version 3.1)'], TEXT)):
+        assert prompt([drawn(1, 'SomeService', [*typed, 5], (), [('IMAGE', 'IMAGE')])], []) == expected
+
+
 def test_a_subgraph_takes_what_was_typed_or_linked_outside_and_else_what_stands_inside():
     assert subgraph(typed=[TEXT], inner='old') == TEXT
     assert subgraph(typed=[TEXT], inner='old', held_link=6) == 'by a link'

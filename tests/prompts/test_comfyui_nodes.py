@@ -4,15 +4,17 @@ import json
 
 import pytest
 from graphs_of_extensions import GRAPHS, enc, g, ks
+from graphs_that_choose import BOTH, OTHER, T, said
+from graphs_that_choose import GRAPHS as THAT_CHOOSE
 from written import node as n
 
 from pyiqa_moeagiqa.prompts import clean
 from pyiqa_moeagiqa.prompts.comfyui import graph_prompt, read_graph
 
 
-@pytest.mark.parametrize('name', GRAPHS)
+@pytest.mark.parametrize('name', GRAPHS | THAT_CHOOSE)
 def test_the_positive_text(name):
-    graph, prompt = GRAPHS[name]
+    graph, prompt = (GRAPHS | THAT_CHOOSE)[name]
     found = graph_prompt(json.loads(json.dumps(graph)))
     assert (found and clean.stable_diffusion(found)) == prompt
 
@@ -30,6 +32,10 @@ def test_texts_that_may_be_the_prompt_are_candidates():
     texts = {'61': n('String Literal', string='a lighthouse'), '62': n('String Literal', string='a harbour')}
     worked_out = g(_3=ks(('6', 0)), _6=enc(['50', 0]), _50=switch, _60=n('ImpactInt', value=['63', 0]), **texts)
     assert read_graph(worked_out) == (None, ('a lighthouse', 'a harbour'))
+
+    assert read_graph(said(c=n('Text Random Line', text=BOTH))) == (None, (OTHER, T))
+    unknown = n('StringConcatenate', string_a=T, string_b=['f', 0], delimiter=', ')
+    assert read_graph(said(c=unknown, f=n('Florence2Run', task='caption'))) == (None, (T,))
 
 
 def test_a_first_pass_that_cannot_be_read_is_not_replaced_by_the_second():
