@@ -447,6 +447,23 @@ def test_a_new_picture_under_an_old_name_is_scored_again(score, pictures, tmp_pa
     assert after[str(pictures / 'b.jpg')] == before[str(pictures / 'b.jpg')]
 
 
+def test_rows_stay_where_their_image_is_gone_and_a_damaged_one_is_not_called_redone(score, pictures, tmp_path):
+    table = tmp_path / 'prompts.csv'
+    table.write_text('path,prompt\na.png,a cat\nb.jpg,a dog\nsub/c.webp,a cup\n')
+    arguments = (pictures, '--prompts', table, '--output', tmp_path / 's.csv')
+    score(*arguments)
+    before = (tmp_path / 's.csv').read_bytes()
+    (pictures / 'a.png').rename(tmp_path / 'a.png')
+    assert '(3 were there already)' in score(*arguments).stdout
+    assert (tmp_path / 's.csv').read_bytes() == before
+    (pictures / 'a.png').write_bytes((tmp_path / 'a.png').read_bytes()[:200])
+    result = score(*arguments)
+    assert result.exit_code == 1
+    assert '2 scores in' in result.stdout
+    assert 'redone' not in result.stdout
+    assert len(read(tmp_path / 's.csv')) == 2, 'the old score is of another picture'
+
+
 @pytest.mark.parametrize('ending', ['csv', 'jsonl', 'parquet'])
 def test_a_run_with_nothing_left_to_do_loads_no_network(pictures, tiny_checkpoint, tmp_path, ending):
     arguments = ['score', str(pictures), '--prompt', 'a cat', '--weights', str(tiny_checkpoint)]
