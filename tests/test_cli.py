@@ -448,7 +448,7 @@ def test_a_new_picture_under_an_old_name_is_scored_again(score, pictures, tmp_pa
 
 
 def test_rows_stay_where_their_image_is_gone_and_a_damaged_one_is_not_called_redone(score, pictures, tmp_path):
-    table = tmp_path / 'prompts.csv'
+    table = pictures / 'prompts.csv'
     table.write_text('path,prompt\na.png,a cat\nb.jpg,a dog\nsub/c.webp,a cup\n')
     arguments = (pictures, '--prompts', table, '--output', tmp_path / 's.csv')
     score(*arguments)
@@ -502,6 +502,21 @@ def test_scores_go_to_standard_output_as_csv(score, pictures):
 def test_a_device_is_named_or_refused(score, pictures):
     assert score(pictures / 'a.png', '--prompt', 'x', '--device', 'cpu').exit_code == 0
     assert '--device gpu: it cannot be used' in refused(score(pictures, '--prompt', 'x', '--device', 'gpu'))
+
+
+def test_the_best_are_shown_beside_an_output_where_they_are_asked_for(score, pictures, tmp_path):
+    result = score(pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv', '--top', '1')
+    assert len(shown_scores(result)) == 1
+    assert len(read(tmp_path / 's.csv')) == 3
+    assert '--top' in refused(score(pictures, '--prompt', 'a cat', '--output', '-', '--top', '1'))
+
+
+def test_ctrl_c_promises_nothing_of_standard_output(score, pictures, monkeypatch):
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('pyiqa_moeagiqa.scoring.command.start', stopped)
+    assert refused(score(pictures, '--prompt', 'a cat', '-o', '-'), 130) == 'moeagiqa: stopped; nothing is kept.'
 
 
 def test_the_best_alone_are_shown(score, pictures):

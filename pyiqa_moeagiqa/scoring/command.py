@@ -17,7 +17,7 @@ from .metric import made_by, make_metric
 from .output import ScoreFile, check_output
 from .result import Result, changed_rows
 from .score_stream import STREAM, ScoreStream
-from .sources import Item, find_items, require_prompt, sources_line, tallied
+from .sources import Item, SourceError, find_items, require_prompt, sources_line, tallied
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,22 +30,25 @@ def score(job: Job, top: int | None = None) -> int:
 
     Args:
         job: what is scored.
-        top: how many of the best are printed; default: all.
+        top: how many of the best are printed; default: all, or none where there is an output.
 
     Raises:
         ValueError: for paths, prompts, metric or output that cannot be used.
     """
+    if top and job.output == STREAM:
+        raise SourceError('--top: with --output - all scores are printed as they come; leave one of the two out.')
     run = start(job)
+    is_shown = top is not None or not job.output
     scored: list[Result] = []
     tally: Counter[str] = Counter()
     with closing(run.results):
         for result in counted(run, tally):
-            if result.score is not None and not job.output:
+            if result.score is not None and is_shown:
                 scored.append(result)
     say_sources(job, run)
     if job.output and job.output != STREAM:
         console().print(written_line(job, tally), soft_wrap=True)
-    elif scored:
+    if scored:
         from .tables import as_table
 
         scored.sort(key=lambda result: result.score, reverse=not run.lower_better)
