@@ -98,6 +98,7 @@ setup(
         'jinja2>=3.1',
         'matplotlib>=3.8',
         'tqdm>=4.60',
+        'filelock>=3.21',  # the first that notices a lock file which was removed between its opening and its locking
         'typer>=0.12',
         'rich>=13',
     ],

@@ -129,7 +129,10 @@ def score(
     prompts: Prompts = None,
     prompt_from: PromptFrom = Place.auto,
     output: Scores = None,
-    top: Annotated[int | None, typer.Option(min=1, help='How many are printed, the best first; default: all.')] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, help='How many are printed, the best first; default: all, or none with an output.'),
+    ] = None,
     metric: Metric = 'moeagiqa',
     target: Target = None,
     crops: Crops = None,
@@ -182,7 +185,8 @@ def _choice(prompt: str | None, prompts: Path | None, prompt_from: Place) -> 'Pr
 
 
 def _stopped(output: Path | None) -> NoReturn:
-    kept = f'the rows in {output} are kept, the same command goes on from there.' if output else 'nothing is kept.'
+    is_kept = output is not None and str(output) != '-'
+    kept = f'the rows in {output} are kept, the same command goes on from there.' if is_kept else 'nothing is kept.'
     fail(f'stopped; {kept}', 130)
 
 
@@ -254,7 +258,9 @@ def write_options(
 def prepare(
     name: Annotated[Prepared, typer.Argument(help='The data set.')],
     source: Annotated[Path, typer.Option(help='Folder of the official download.')],
-    output: Annotated[Path | None, typer.Option(help='CSV to write; default: datasets/NAME.csv.')] = None,
+    output: Annotated[
+        Path | None, typer.Option('--output', '-o', help='CSV to write; default: datasets/NAME.csv.')
+    ] = None,
     partial: Annotated[bool, typer.Option('--partial', help='Leave out rows whose image is not there.')] = False,
 ) -> None:
     """Turn a data set's official download into the table that training reads, with all of its splits."""
@@ -310,7 +316,9 @@ def train(
     changes: Annotated[
         list[str] | None, typer.Argument(metavar='[KEY=VALUE]...', help='Options to change: train.optim.lr=1.0e-4.')
     ] = None,
-    output: Annotated[Path | None, typer.Option(help='Folder of the run; default: experiments/NAME.')] = None,
+    output: Annotated[
+        Path | None, typer.Option('--output', '-o', help='Folder of the run; default: experiments/NAME.')
+    ] = None,
     seeds: Annotated[str, typer.Option(help='One run for each, as in 1,2,3.')] = '',
     splits: Annotated[str, typer.Option(help='One run for each split column, as in prompt_0,prompt_1.')] = '',
     fresh: Annotated[bool, typer.Option(help='Start over where an earlier run left something.')] = False,
@@ -358,7 +366,7 @@ def leaderboard(
     dtype: Dtype = None,
     fast: Fast = False,
     output: Annotated[
-        Path, typer.Option(help='Folder for tables, page and scores; a second run goes on there.')
+        Path, typer.Option('--output', '-o', help='Folder for tables, page and scores; a second run goes on there.')
     ] = Path('leaderboard'),
 ) -> None:
     """Compare metrics on data sets with MOS: correlations with intervals, pairs within a prompt, ties, a report.
@@ -421,9 +429,9 @@ def compare(
     device: Device = None,
     dtype: Dtype = None,
     fast: Fast = False,
-    output: Annotated[Path, typer.Option(help='Folder for table, page and scores; a second run goes on there.')] = Path(
-        'compare'
-    ),
+    output: Annotated[
+        Path, typer.Option('--output', '-o', help='Folder for table, page and scores; a second run goes on there.')
+    ] = Path('compare'),
 ) -> None:
     """Compare two generators on the same prompts: who wins how often, by how much, and whether that may be chance.
 
@@ -446,7 +454,7 @@ def compare(
 @app.command()
 def convert(
     finetuned: Annotated[Path, typer.Option(help='The released fine-tuned best.pth.')],
-    output: Annotated[Path, typer.Option(help='The checkpoint to write.')],
+    output: Annotated[Path, typer.Option('--output', '-o', help='The checkpoint to write.')],
     prior: Annotated[Path | None, typer.Option(help="The released prior's best.pth; leave out for v1.")] = None,
     visual: Annotated[Path | None, typer.Option(help="timm's ViT weights; default: fetched by timm.")] = None,
     dataset: Annotated[str | None, typer.Option(help='What it was trained on, for the header.')] = None,

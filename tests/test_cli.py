@@ -447,6 +447,23 @@ def test_a_new_picture_under_an_old_name_is_scored_again(score, pictures, tmp_pa
     assert after[str(pictures / 'b.jpg')] == before[str(pictures / 'b.jpg')]
 
 
+def test_rows_stay_where_their_image_is_gone_and_a_damaged_one_is_not_called_redone(score, pictures, tmp_path):
+    table = pictures / 'prompts.csv'
+    table.write_text('path,prompt\na.png,a cat\nb.jpg,a dog\nsub/c.webp,a cup\n')
+    arguments = (pictures, '--prompts', table, '--output', tmp_path / 's.csv')
+    score(*arguments)
+    before = (tmp_path / 's.csv').read_bytes()
+    (pictures / 'a.png').rename(tmp_path / 'a.png')
+    assert '(3 were there already)' in score(*arguments).stdout
+    assert (tmp_path / 's.csv').read_bytes() == before
+    (pictures / 'a.png').write_bytes((tmp_path / 'a.png').read_bytes()[:200])
+    result = score(*arguments)
+    assert result.exit_code == 1
+    assert '2 scores in' in result.stdout
+    assert 'redone' not in result.stdout
+    assert len(read(tmp_path / 's.csv')) == 2, 'the old score is of another picture'
+
+
 @pytest.mark.parametrize('ending', ['csv', 'jsonl', 'parquet'])
 def test_a_run_with_nothing_left_to_do_loads_no_network(pictures, tiny_checkpoint, tmp_path, ending):
     arguments = ['score', str(pictures), '--prompt', 'a cat', '--weights', str(tiny_checkpoint)]
@@ -485,6 +502,21 @@ def test_scores_go_to_standard_output_as_csv(score, pictures):
 def test_a_device_is_named_or_refused(score, pictures):
     assert score(pictures / 'a.png', '--prompt', 'x', '--device', 'cpu').exit_code == 0
     assert '--device gpu: it cannot be used' in refused(score(pictures, '--prompt', 'x', '--device', 'gpu'))
+
+
+def test_the_best_are_shown_beside_an_output_where_they_are_asked_for(score, pictures, tmp_path):
+    result = score(pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv', '--top', '1')
+    assert len(shown_scores(result)) == 1
+    assert len(read(tmp_path / 's.csv')) == 3
+    assert '--top' in refused(score(pictures, '--prompt', 'a cat', '--output', '-', '--top', '1'))
+
+
+def test_ctrl_c_promises_nothing_of_standard_output(score, pictures, monkeypatch):
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('pyiqa_moeagiqa.scoring.command.start', stopped)
+    assert refused(score(pictures, '--prompt', 'a cat', '-o', '-'), 130) == 'moeagiqa: stopped; nothing is kept.'
 
 
 def test_the_best_alone_are_shown(score, pictures):

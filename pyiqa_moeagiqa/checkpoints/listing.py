@@ -24,10 +24,14 @@ def table() -> RenderableType:
     blocks: list[RenderableType] = []
     for name, what in METRICS.items():
         blocks.append(Text.assemble((name, 'bold'), f'  {what}{NOT_THE_PAPERS.get(name, "")}'))
-        blocks.append(Padding(_describe(name), (0, 0, 1, 2)))
+        blocks.append(_indented(_describe(name)))
     blocks.append(Text.assemble((IMAGE_REWARD, 'bold'), '  ImageReward 1.0, a metric of human preference'))
-    blocks.append(Padding(_describe_image_reward(), (0, 0, 1, 2)))
+    blocks.append(_indented(_describe_image_reward()))
     return Group(*blocks)
+
+
+def _indented(block: RenderableType) -> Padding:
+    return Padding(block, (0, 0, 1, 2), expand=False)  # in a pipe lines have no width that could be filled
 
 
 def _describe_image_reward() -> RenderableType:

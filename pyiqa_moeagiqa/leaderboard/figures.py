@@ -112,7 +112,7 @@ def regret(table: pd.DataFrame) -> float:
 def resampled(
     tables: Mapping[str, pd.DataFrame], statistic: Statistic, count: int = RESAMPLES, seed: int = 0
 ) -> pd.DataFrame:
-    """A statistic on ``count`` resamples of the prompts, the same resamples for every table.
+    """A statistic on ``count`` resamples of the prompts (of the images where there is one prompt), the same for every table.
 
     Args:
         tables: of the same images, by metric; columns score, mos and prompt.
@@ -130,7 +130,9 @@ def resampled(
 
 
 def _rows_of_prompts(table: pd.DataFrame) -> list[np.ndarray]:
-    return list(table.reset_index(drop=True).groupby('prompt').indices.values())
+    """The rows of each prompt; where all images have one prompt, or photographs have none, each image stands for itself."""
+    rows = list(table.reset_index(drop=True).groupby('prompt').indices.values())
+    return rows if len(rows) > 1 else list(np.arange(len(table))[:, None])
 
 
 def interval(values: pd.Series, share: float = 0.95) -> tuple[float, float]:

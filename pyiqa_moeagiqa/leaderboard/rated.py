@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
+from ..data.columns import find_column, there_are
 from ..data.info import dataset_info
 from ..data.table import TableError, read_mos_table, read_table
 from ..scoring.by_content import content_of
@@ -67,18 +69,21 @@ def read_rated(path: Path, targets: Sequence[Asked | str], split: str | None = N
 
 
 def _there(path: Path, targets: Sequence[Asked]) -> list[Asked]:
-    """Those of the targets that the table has a column for."""
-    read_table(path, ['path', 'prompt'])  # whatever else is wrong is said
-    there, missing = [], []
-    for asked in targets:
-        try:
-            read_table(path, ['path', 'prompt', asked.column])
-        except TableError as error:
-            missing.append(error)
-        else:
-            there.append(asked)
+    """Those of the targets that the table has a column for.
+
+    Raises:
+        TableError: where it has none, or where two names mean one column, as mos and quality may.
+    """
+    table = read_table(path, ['path', 'prompt'])
+    columns = {asked: find_column(table.columns, asked.column) for asked in targets}
+    there = [asked for asked, column in columns.items() if column is not None]
     if not there:
-        raise missing[0]
+        raise TableError(f'{path}: column {targets[0].column!r} is missing; {there_are(table, targets[0].column)}.')
+    for one, other in combinations(there, 2):
+        if columns[one] == columns[other] and one.column != other.column:
+            raise TableError(
+                f'{path}: --target {one.label} and {other.label} both mean column {columns[one]!r}; name it one way.'
+            )
     return there
 
 

@@ -12,6 +12,7 @@ from ..data.columns import find_column
 from ..options import OptionError
 from .inputs import Prompts, items_of
 from .metric import make_metric
+from .output import RANK
 from .run import reads_images, score_items, takes_prompts
 from .scale import number_columns
 from .sources import Item, SourceError
@@ -39,7 +40,8 @@ def score(
     Returns:
         Columns path (of what is no file its id in the data set, or 'image 0'), prompt, score; for this package's metrics mos, low,
         high, percentile (``scoring.scale.Scale`` says what they are), and the same of the checkpoint's other targets under their
-        names; reason and notes. A pandas table's other columns stand behind them, and its index stays.
+        names; reason and notes. A pandas table's other columns stand behind them, those of the same names as given_mos and so
+        on, and its index stays.
 
     Raises:
         ValueError: for images, prompts, a metric or options that cannot be used at all.
@@ -64,7 +66,8 @@ def _with_other_columns(table: pd.DataFrame, given: pd.DataFrame) -> pd.DataFram
     if len(table) != len(given):  # a cell may have named a folder
         return table
     images = {find_column(given.columns, name) for name in ('path', 'prompt')}
-    others = given[[name for name in given.columns if name not in images and name not in table.columns]]
+    others = given[[name for name in given.columns if name not in images]]
+    others = others.rename(columns={name: f'given_{name}' for name in (RANK, *table.columns)})
     return pd.concat([table.set_axis(given.index), others], axis=1)
 
 

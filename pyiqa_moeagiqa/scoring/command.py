@@ -17,7 +17,7 @@ from .metric import made_by, make_metric
 from .output import ScoreFile, check_output
 from .result import Result, changed_rows
 from .score_stream import STREAM, ScoreStream
-from .sources import Item, find_items, require_prompt, sources_line, tallied
+from .sources import Item, SourceError, find_items, require_prompt, sources_line, tallied
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,22 +30,25 @@ def score(job: Job, top: int | None = None) -> int:
 
     Args:
         job: what is scored.
-        top: how many of the best are printed; default: all.
+        top: how many of the best are printed; default: all, or none where there is an output.
 
     Raises:
         ValueError: for paths, prompts, metric or output that cannot be used.
     """
+    if top and job.output == STREAM:
+        raise SourceError('--top: with --output - all scores are printed as they come; leave one of the two out.')
     run = start(job)
+    is_shown = top is not None or not job.output
     scored: list[Result] = []
     tally: Counter[str] = Counter()
     with closing(run.results):
-        for result in counted(run.results, tally):
-            if result.score is not None and not job.output:
+        for result in counted(run, tally):
+            if result.score is not None and is_shown:
                 scored.append(result)
     say_sources(job, run)
     if job.output and job.output != STREAM:
-        console().print(written_line(job, run, tally), soft_wrap=True)
-    elif scored:
+        console().print(written_line(job, tally), soft_wrap=True)
+    if scored:
         from .tables import as_table
 
         scored.sort(key=lambda result: result.score, reverse=not run.lower_better)
@@ -53,20 +56,21 @@ def score(job: Job, top: int | None = None) -> int:
     return tally['failed']
 
 
-def counted(results: Iterable[Result], tally: Counter[str]) -> Iterator[Result]:
-    """The results; ``tally`` counts their outcomes."""
-    for result in results:
+def counted(run: Run, tally: Counter[str]) -> Iterator[Result]:
+    """The results; ``tally`` counts their outcomes, and under 'redone' the new ones in the place of older ones."""
+    for result in run.results:
         tally[result.outcome] += 1
+        tally['redone'] += result.outcome == 'new' and (result.path, result.prompt) in run.changed
         yield result
 
 
-def written_line(job: Job, run: Run, tally: Mapping[str, int]) -> str:
+def written_line(job: Job, tally: Mapping[str, int]) -> str:
     """How many scores are in the output, and how many of them were there already or were made anew."""
-    known = tally['known']
+    known, redone = tally['known'], tally['redone']
     parts = [f'{known} {"was" if known == 1 else "were"} there already'] if known else []
-    if run.redone:
-        verb, whose = ('was', 'its image has') if run.redone == 1 else ('were', 'their images have')
-        parts.append(f'{run.redone} {verb} redone, as {whose} changed')
+    if redone:
+        verb, whose = ('was', 'its image has') if redone == 1 else ('were', 'their images have')
+        parts.append(f'{redone} {verb} redone, as {whose} changed')
     more = f' ({"; ".join(parts)})' if parts else ''
     return f'{known + tally["new"]} scores in {plain(job.output)}{more}'
 
@@ -105,7 +109,7 @@ def _start(job: Job, is_ranked: bool) -> Run:
         output.drop(changed)
     sources: Counter[str] = Counter()
     results = _results(metric, tallied(items, sources), len(places), output)
-    return Run(results, metric.lower_better, numbers, sources, len(changed))
+    return Run(results, metric.lower_better, numbers, sources, changed)
 
 
 def _open_output(job: Job, metric: Any, is_ranked: bool) -> ScoreFile | ScoreStream:

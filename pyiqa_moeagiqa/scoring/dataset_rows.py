@@ -42,6 +42,8 @@ def shown_in(images: Any, with_prompts: bool) -> Iterator[Shown]:
                 f'The images are a {type(images).__name__} of {", ".join(map(str, images))}: give one of them.'
             )
         return _shown_in_row(images, 0, with_prompts)
+    if hasattr(images, 'read'):
+        raise SourceError('The images are an open file: give its path, or what its read() gives.')
     if not hasattr(images, '__getitem__') and not isinstance(images, Iterable):
         raise SourceError(
             f'The images are of type {type(images).__name__}: give paths, pictures, tensors or a data set.'
@@ -57,7 +59,7 @@ def _shown_in_rows(images: Any, with_prompts: bool) -> Iterator[Shown]:
         try:
             yield from _shown_in_row(row, number, with_prompts)
         except SourceError as error:
-            yield Shown(error, '')
+            yield Shown(error, '', _path_in(row))
 
 
 def _rows(images: Any) -> Iterator[Any]:
@@ -81,7 +83,8 @@ def _rows(images: Any) -> Iterator[Any]:
 
 
 def _shown_in_row(row: Any, number: int, with_prompts: bool) -> Iterator[Shown]:
-    prompts, names = getattr(row, 'prompts', None), None  # of data.prompted_image
+    row, names = _undecoded(row), None
+    prompts = getattr(row, 'prompts', None)  # of data.prompted_image
     if isinstance(row, Exception):
         prompts = ''
     elif isinstance(row, Mapping):
@@ -90,11 +93,12 @@ def _shown_in_row(row: Any, number: int, with_prompts: bool) -> Iterator[Shown]:
         names = next((row[key] for key in ID_KEYS if key in row), None)
         row = row[_image_key(row)]
     elif isinstance(row, tuple | list):
-        if len(row) < 2:
-            raise SourceError(f'row {number} has {len(row)} values: it must have an image and its prompt')
-        row, prompts = row[:2]
+        if len(row) < 1 + with_prompts:
+            what = 'an image and its prompt' if with_prompts else 'an image'
+            raise SourceError(f'row {number} has {len(row)} values: it must have {what}')
+        row, prompts = row[0], row[1] if with_prompts else None
     images = list(row) if isinstance(row, list | tuple) or getattr(row, 'ndim', 3) == 4 else [row]
-    names = _names(names, len(images))
+    images, names = [_undecoded(image) for image in images], _names(names, len(images))
     if not with_prompts or prompts is None:
         return map(Shown, images, itertools.repeat(None), names)
     prompts = [prompts] if isinstance(prompts, str) else prompts
@@ -102,6 +106,18 @@ def _shown_in_row(row: Any, number: int, with_prompts: bool) -> Iterator[Shown]:
     if not is_text or len(prompts) != len(images):
         raise SourceError(f'row {number} has for a prompt {prompts!r:.40}: it must be a string for each image')
     return map(Shown, images, prompts, names)
+
+
+def _undecoded(image: Any) -> Any:
+    """The file's bytes, or its path, of an image that Hugging Face's data sets have not decoded; of another itself."""
+    is_undecoded = isinstance(image, Mapping) and set(image) == {'bytes', 'path'}
+    return image['bytes'] or image['path'] if is_undecoded else image
+
+
+def _path_in(row: Any) -> str:
+    """The path in a row that cannot be used; '' where it has none."""
+    path = row.get(_image_key(row)) if isinstance(row, Mapping) else None
+    return path if isinstance(path, str) else ''
 
 
 def _names(names: Any, count: int) -> list[str]:

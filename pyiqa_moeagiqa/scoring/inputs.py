@@ -57,6 +57,9 @@ def _of_table(table: pd.DataFrame, prompts: Prompts) -> list[Any]:
     image, prompt = (find_column(table.columns, name) for name in ('path', 'prompt'))
     if image is None:
         raise SourceError(f"The table has no column 'path'; {there_are(table.columns, 'path')}.")
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise SourceError(f'The table has two columns {twice[0]!r}: rename one.')
     images = table[image].tolist()
     if prompts is not None:
         return images
@@ -70,6 +73,8 @@ def _of_table(table: pd.DataFrame, prompts: Prompts) -> list[Any]:
 def _item(number: int, shown: Shown) -> Item:
     if isinstance(shown.image, str | Path):
         return Item(Path(shown.image), shown.prompt)
+    if shown.image is None:
+        shown = shown._replace(image=SourceError('there is no image'))
     return Item(shown.name or f'image {number}', shown.prompt, shown.image)
 
 

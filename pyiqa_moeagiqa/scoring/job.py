@@ -1,11 +1,12 @@
 """What ``moeagiqa score`` and ``moeagiqa rank`` are asked to do, and such a job under way."""
 
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .output import Key
 from .result import Result
 from .score_formats import Row
 from .sources import PromptChoice
@@ -42,14 +43,14 @@ class Run:
         lower_better: of the metric.
         numbers: the columns of numbers that stand beside a score.
         sources: where the prompts of the images so far are from, as ``tallied`` counts them.
-        redone: how many rows of the output were dropped because their images have changed.
+        changed: path and prompt of the output's rows that were dropped, as their images have changed.
     """
 
     results: Generator[Result, None, None]
     lower_better: bool
     numbers: list[str]
     sources: Counter[str]
-    redone: int = 0
+    changed: Collection[Key] = ()
 
 
 def ranking(lower_better: bool, is_ranked: bool) -> Callable[[list[Row]], list[Row]] | None:

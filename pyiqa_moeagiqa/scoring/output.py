@@ -75,12 +75,18 @@ class ScoreFile:
         self.path, self._ranked, self._made_by = Path(path), ranked, dict(made_by)
         self.columns = columns_of(made_by, with_numbers)
         self._grows = ranked is None and self._ending != '.parquet'
-        self.journal = self.path if self._grows else self.path.with_name(self.path.name + '.jsonl')
+        beside = self.path.with_name(self.path.name + '.jsonl')
+        self.journal = self.path if self._grows else beside
         self._file: BinaryIO | None = None  # the journal, once it is written to
         with self._errors_named():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock()
             try:
+                if self._grows and beside.exists():
+                    raise OutputError(
+                        f'{beside}: "moeagiqa rank" was stopped and left its rows there; go on with it, or name another '
+                        '--output.'
+                    )
                 self._open(safe_cells)
             except BaseException:
                 self._unlock()
@@ -200,7 +206,8 @@ class ScoreFile:
     def _foreign(self) -> OutputError:
         there = f'{self.path}: it holds something else than columns {", ".join(self.columns)}'
         return OutputError(
-            f'{there} (such as scores of an earlier version); name another --output, or remove the file.'
+            f'{there} (such as scores of an earlier version), or was saved by another program; name another --output, or remove the '
+            'file.'
         )
 
     def add(

@@ -45,10 +45,10 @@ def rank(job: Job, top: int | None = None, copy_to: Path | None = None, link_to:
     run = start(job, is_ranked=True)
     tally: Counter[str] = Counter()
     with closing(run.results):
-        table = ranked(as_table(counted(run.results, tally), run.numbers), run.lower_better)
+        table = ranked(as_table(counted(run, tally), run.numbers), run.lower_better)
     say_sources(job, run)
     if job.output:
-        console().print(written_line(job, run, tally), soft_wrap=True)
+        console().print(written_line(job, tally), soft_wrap=True)
     table = table.dropna(subset='rank')
     if len(table):
         console().print(_shown(table[table['rank'] <= top] if top else table, job.metric))

@@ -54,6 +54,8 @@ def known_result(path: str, prompt: str, row: Row) -> Result:
 def changed_rows(paths: Iterable[Path | str], rows: Iterable[Row]) -> set[Key]:
     """Path and prompt of the rows whose file is another now: a new picture under an old name has no score yet.
 
+    A file that is gone or cannot be read for a while is no other one: its row stays.
+
     Args:
         paths: the files that are looked at.
         rows: of an output.
@@ -66,7 +68,7 @@ def changed_rows(paths: Iterable[Path | str], rows: Iterable[Row]) -> set[Key]:
         if path in asked:
             if path not in now:
                 now[path] = content_of(path)
-            if now[path] != row[CONTENT]:
+            if now[path] not in ('', row[CONTENT]):
                 changed.add((path, row['prompt']))
     return changed
 

@@ -69,6 +69,8 @@ def find_images(paths: Sequence[str | Path]) -> Iterator[Path]:
     """
     seen: set[str] = set()
     for name in map(str, paths):
+        if not name:
+            raise SourceError('A path is empty; name images or folders, such as . for this one.')
         matches = [Path(name)] if os.path.lexists(name) else _matches(name)
         if not matches:
             raise SourceError(f'{name}: there is no such file or folder, and as a pattern it matches nothing.')

@@ -47,6 +47,12 @@ def test_every_line_fits(installed):
     assert max(map(len, printed())) <= 80
 
 
+def test_no_line_is_filled_up_in_a_pipe_whose_lines_are_endless(installed):
+    console = Console(width=10_000, record=True, file=io.StringIO())
+    console.print(table())
+    assert max(map(len, console.export_text().splitlines())) < 1000
+
+
 def test_the_compact_model_is_not_passed_off_as_the_papers():
     assert "not the paper's network" in ' '.join(line.strip() for line in printed())
 

@@ -105,6 +105,14 @@ def test_resampling_draws_prompts_not_images():
     assert low < srcc(few) < high
 
 
+def test_images_of_one_prompt_or_none_are_drawn_one_by_one():
+    table = pd.DataFrame({'prompt': '', 'mos': range(12), 'score': [0, 2, 1, 4, 3, 6, 5, 8, 7, 9, 11, 10]})
+    values = resampled({'good': table, 'bad': table.assign(score=table['score'] % 7)}, srcc, count=200)
+    low, high = interval(values['good'])
+    assert low < srcc(table) < high
+    assert 0 < p_value(values['good'], values['bad']) < 1
+
+
 def test_a_better_metric_is_told_from_a_worse_one_and_equals_are_a_tie():
     table = rated(0.1)
     tables = {'good': table, 'same': table.assign(score=2 * table['score']), 'bad': rated(0.6)}

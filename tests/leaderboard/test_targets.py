@@ -137,6 +137,12 @@ def test_a_column_of_ones_own_is_compared_with_quality(table, tiny_checkpoint):
     assert rows.loc['entropy', 'reason'] == ''
 
 
+def test_two_names_of_one_column_are_one_error(table, tiny_checkpoint):
+    result = run(table.rename(columns={'mine': 'MOS'}), 'mos=quality,quality', tiny_checkpoint)
+    assert result.exit_code == 2
+    assert "--target mos=quality and quality both mean column 'MOS'" in result.stderr
+
+
 def test_options_are_for_our_metrics_and_the_device_for_all(table, tiny_checkpoint):
     assert run(table, 'mine', tiny_checkpoint).exit_code == 0
     result = run(table, 'mine', tiny_checkpoint, '--fast', '--device', 'cpu', '--output', 'other')

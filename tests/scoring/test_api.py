@@ -171,8 +171,10 @@ def test_other_columns_and_the_index_of_a_table_stay(metric, files):
         {'image': files[:2], 'caption': PROMPTS[:2], 'seed': [7, 8], 'score': ['x', 'y']}, index=['one', 'two']
     )
     table = score(given, metric=metric)
-    assert list(table.columns) == [*COLUMNS, 'seed']
+    assert list(table.columns) == [*COLUMNS, 'seed', 'given_score']
+    assert table['given_score'].tolist() == ['x', 'y']
     assert table.index.tolist() == ['one', 'two']
+    assert rank(given.assign(rank=[5, 6]), metric=metric)['given_rank'].tolist() == [5, 6]
     assert table['seed'].tolist() == [7, 8]
     assert table['prompt'].tolist() == PROMPTS[:2]
 

@@ -1,5 +1,6 @@
 """Whatever holds images becomes items with their prompts; what is wrong with one is left to its turn."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from pyiqa_moeagiqa.data.prompted_image import prompted
 from pyiqa_moeagiqa.scoring.inputs import items_of
@@ -15,6 +16,7 @@ from pyiqa_moeagiqa.scoring.sources import SourceError
 
 PICTURE = Image.new('RGB', (8, 6))
 BATCH = torch.zeros(2, 3, 6, 8)
+PNG = b'bytes of a file'
 
 
 def names_and_prompts(images, prompts=None):
@@ -47,6 +49,10 @@ class Stream(IterableDataset):
 ROWS = [(BATCH[0], 'a cat'), (BATCH[1], 'a dog')]
 HOLDERS = {
     'list of pairs': ROWS,
+    'not decoded, as parts of Hugging Face data sets': [
+        {'image': {'bytes': PNG, 'path': None}, 'text': 'a cat'},
+        {'image': {'bytes': PNG, 'path': 'x.png'}, 'text': 'a dog'},
+    ],
     'list of dictionaries': [{'image': PICTURE, 'text': 'a cat'}, {'img': PICTURE, 'caption': 'a dog'}],
     'generator': iter(ROWS),
     'data set': Pairs(ROWS),
@@ -157,6 +163,7 @@ REFUSED = {
     'fewer prompts': (BATCH, ['a cat'], '1 prompts were given for 2 images'),
     'no string': (BATCH, ['a cat', 3], 'Prompt 1 is 3 of type int'),
     'table for pictures': (PICTURE, Path('p.csv'), 'p.csv: a table of prompts is for image files'),
+    'open file': (io.BytesIO(PNG), 'a cat', 'an open file: give its path'),
     'number': (3, 'a cat', 'The images are of type int'),
     'nothing': (None, 'a cat', 'The images are of type NoneType'),
     'splits': ({'train': Pairs(ROWS)}, None, 'a dict of train: give one of them'),
@@ -210,6 +217,27 @@ def test_a_hugging_face_data_set_without_images_is_one_error():
     datasets = pytest.importorskip('datasets')
     with pytest.raises(SourceError, match='the data set has pixels, text: one of them must be named path or file_name'):
         items_of(datasets.Dataset.from_dict({'pixels': [1, 2], 'text': ['a cat', 'a dog']}))
+
+
+def test_two_columns_of_one_name_are_one_error():
+    with pytest.raises(SourceError, match="two columns 'path': rename one"):
+        items_of(pd.DataFrame([['a.png', 'b.png', 'a cat']], columns=['path', 'path', 'prompt']))
+
+
+def test_a_data_set_of_images_alone_takes_prompts():
+    for rows in (TensorDataset(BATCH), DataLoader(TensorDataset(BATCH), batch_size=2)):
+        assert names_and_prompts(rows, ['a cat', 'a dog']) == TWO
+
+
+def test_a_row_that_cannot_be_used_keeps_its_path():
+    (item,) = items_of(pd.DataFrame({'path': ['sub/a.png'], 'prompt': [5]}))
+    assert item.path == 'sub/a.png'
+    assert 'it must be a string' in str(item.image)
+
+
+def test_no_image_is_said_to_be_none():
+    (item,) = items_of([None], ['a cat'])
+    assert str(item.image) == 'there is no image'
 
 
 def test_images_keep_their_ids():

@@ -416,6 +416,20 @@ def test_a_score_file_that_is_ranked_later_is_sorted_though_nothing_is_new(tmp_p
     assert pd.read_csv(tmp_path / 'scores.csv')['path'].tolist() == ['c.png', 'b.png', 'a.png']
 
 
+@JOURNALS
+def test_rows_that_a_stopped_ranking_left_are_not_passed_over(tmp_path, ending):
+    path = tmp_path / f'scores.{ending}'
+    ScoreFile(path, MADE_BY, ranked=list).add(*ROWS[0])
+    left = path.with_name(path.name + '.jsonl')
+    path.with_name(path.name + '.lock').unlink()  # as its process is no more
+    with pytest.raises(OutputError, match=r'scores\.\w+\.jsonl: "moeagiqa rank" was stopped and left its rows there'):
+        ScoreFile(path, MADE_BY)
+    file = ScoreFile(path, MADE_BY, ranked=lambda rows: [{'rank': 1} | row for row in rows])
+    file.close()
+    assert [plain(row)['path'] for row in file.rows] == ['a.png']
+    assert not left.exists()
+
+
 FORMULAS = ['=1+1', '+cmd', '-2', '@sum', "'=1", 'a cat', "it's"]
 
 

@@ -103,6 +103,13 @@ def test_a_path_with_nothing_there_is_named(pictures, name, words):
     assert str(error.value).startswith(f'{pictures / name}: ')
 
 
+def test_an_empty_path_is_not_the_working_directory(pictures, monkeypatch):
+    monkeypatch.chdir(pictures)
+    with pytest.raises(SourceError, match='A path is empty'):
+        list(find_images(['']))
+    assert len(list(find_images(['.']))) == 3
+
+
 def test_one_prompt_is_for_all_images(pictures):
     assert list(find_items([pictures / 'a.png', pictures / 'b.jpg'], 'None')) == [
         Item(pictures / 'a.png', 'None'),
