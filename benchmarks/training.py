@@ -89,6 +89,9 @@ WAYS = IN_FP32 | {f'{key}_bf16': replace(way, title=f'{way.title}, bf16', bf16=T
 class Trained(MoEAGIQAModel):
     """Our training model around a network that is there already, instead of one from files."""
 
+    def check(self, opt: dict[str, Any]) -> None:
+        """There are no data to check."""
+
     def start(self, opt: dict[str, Any]) -> MoEAGIQA:
         self.info, self.cache = {}, None
         return opt['network']

@@ -27,7 +27,7 @@ def _count(value: Any, level: int, known: dict[int, int]) -> int:
     """How many values there are in one; what several places share is looked at once."""
     if level > DEEPEST:
         raise OptionError(f'it is nested more than {DEEPEST} levels deep, or in itself')
-    if not isinstance(value, Mapping | list):
+    if not isinstance(value, Mapping | list | tuple):
         _check_plain(value)
         return 1
     if id(value) not in known:

@@ -43,8 +43,7 @@ class TrainingModel(BaseModel, ABC):
     def __init__(self, opt: dict[str, Any]):
         super().__init__(opt)
         if self.is_train:
-            check_run(opt)
-            require_decidable(build_dataset({**opt['datasets']['val'], 'phase': 'val'}), opt['val'])
+            self.check(opt)
         network = self.start(opt)
         self.net = self._to_device(network)
         self.iteration, self.identity = 0, ''
@@ -57,6 +56,15 @@ class TrainingModel(BaseModel, ABC):
         )
         if self.is_train:
             self._start_training(opt['train'])
+
+    def check(self, opt: dict[str, Any]) -> None:
+        """What can be known of a run's options before weights are loaded.
+
+        Raises:
+            OptionError: for options that are wrong, or a validation that could not decide which network is best.
+        """
+        check_run(opt)
+        require_decidable(build_dataset({**opt['datasets']['val'], 'phase': 'val'}), opt['val'])
 
     @abstractmethod
     def start(self, opt: Mapping[str, Any]) -> nn.Module:

@@ -157,7 +157,7 @@ def test_two_images_of_one_name_are_refused(source):
 
 def test_an_output_that_cannot_be_written_is_named_and_nothing_is_left(source, tmp_path):
     (tmp_path / 'a.csv').mkdir()
-    with pytest.raises(TableError, match=r'a\.csv: it cannot be written \(Is a directory\)'):
+    with pytest.raises(TableError, match=r'a\.csv: it cannot be written \(is a folder, not a file\)'):
         prepare('agiqa3k', source, tmp_path / 'a.csv')
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a.csv', 'download']
 
