@@ -24,10 +24,10 @@ def draw(folder: Path, names: Iterable[str]) -> None:
         Image.new('RGB', (8, 8), (place % 16 * 16, place // 16 * 16, 0)).save(folder / name)
 
 
-def agiqa3k(folder: Path) -> None:
-    """Two generators' pictures of ten prompts."""
+def agiqa3k(folder: Path, generators: Iterable[str] = ('AttnGAN_normal', 'sd1.5_highcorr')) -> None:
+    """Some generators' pictures of ten prompts."""
     rows = []
-    for generator in ('AttnGAN_normal', 'sd1.5_highcorr'):
+    for generator in generators:
         for place, prompt in enumerate(PROMPTS):
             quality = 0.5 * place
             rows.append(

@@ -74,9 +74,11 @@ def _noise(path: Path) -> None:
 def _download_and_tables(folder: Path) -> None:
     """AGIQA-3K as downloaded and as prepared; the other sets as prepared; a table of one's own."""
     (folder / 'AGIQA-3K').mkdir()
-    downloads.agiqa3k(folder / 'AGIQA-3K')
+    # So many that each split has enough images to validate on.
+    downloads.agiqa3k(folder / 'AGIQA-3K', ('AttnGAN_normal', 'sd1.5_highcorr', 'midjourney_normal', 'xl2.2_normal'))
     annotations = pd.read_csv(folder / 'AGIQA-3K' / 'data.csv', keep_default_na=False)
-    annotations['mos_quality'] = np.linspace(0, 5, len(annotations))  # in small splits, too, no two are the same
+    rising = np.linspace(0, 5, len(annotations))  # in small splits, too, no two are the same
+    annotations['mos_quality'], annotations['mos_align'] = rising, rising[::-1]
     annotations.to_csv(folder / 'AGIQA-3K' / 'data.csv', index=False)
     for picture in (folder / 'AGIQA-3K' / 'images').iterdir():
         _noise(picture)
@@ -141,6 +143,7 @@ def enter(folder: Path, patch: pytest.MonkeyPatch, tiny_default: bool) -> None:
     patch.chdir(folder)
     patch.setenv('MOEAGIQA_HOME', str(folder / 'home'))
     patch.setenv('COLUMNS', '120')
+    patch.setattr('pyiqa_moeagiqa.checkpoints.network.WORDS', 200)  # of the stand-ins' text encoder
     shared = {'options': folder / 'shared' / 'options', 'datasets_meta': shared_folder('datasets_meta')}
     patch.setattr(shared_files, 'shared_folder', shared.__getitem__)
     if tiny_default:
