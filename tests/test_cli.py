@@ -157,7 +157,7 @@ def test_an_unreadable_image_is_reported_and_the_rest_is_scored(score, pictures,
     (pictures / 'b.jpg').write_text('no image')
     result = score(pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv')
     assert result.exit_code == 1
-    assert f'{pictures / "a.png"}: not scored: the image is damaged or truncated' in result.stderr
+    assert f'{pictures / "a.png"}: not scored: the image is truncated' in result.stderr
     assert f'{pictures / "b.jpg"}: not scored: no image that Pillow can read' in result.stderr
     assert read(tmp_path / 's.csv')['path'].tolist() == [str(pictures / 'sub' / 'c.webp')]
 

@@ -254,7 +254,7 @@ def test_an_unreadable_image_stops_the_run_and_is_named(opt, table, tmp_path, mo
     broken.write_bytes(broken.read_bytes()[:200])
     for data in opt['datasets'].values():
         data['meta_info_file'] = str(tmp_path / 'data' / 'table.csv')
-    with pytest.raises(ValueError, match=r'train3\.png: the image is damaged'):
+    with pytest.raises(ValueError, match=r'train3\.png: the image is truncated'):
         train(opt, tmp_path, monkeypatch)
 
 
