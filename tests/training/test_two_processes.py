@@ -54,7 +54,9 @@ def test_the_gradient_is_that_of_the_whole_batch(both):
     for found in together:
         assert set(found['gradients']) == set(alone['gradients'])
         for name, gradient in alone['gradients'].items():
-            torch.testing.assert_close(found['gradients'][name], gradient, atol=1e-6, rtol=1e-6, msg=name)
+            torch.testing.assert_close(
+                found['gradients'][name], gradient, atol=1e-5, rtol=1e-5, msg=name
+            )  # order of sums
     assert max(gradient.abs().max() for gradient in alone['gradients'].values()) > 1e-3
 
 
