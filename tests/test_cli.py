@@ -573,6 +573,14 @@ def test_a_reader_that_has_enough_ends_the_run_quietly(pictures, tiny_checkpoint
     assert b'Broken pipe' not in said
 
 
+def test_standard_output_that_is_full_is_named(pictures, tiny_checkpoint):
+    command = [sys.executable, '-m', 'pyiqa_moeagiqa', 'score', pictures, '--prompt', 'x', '--weights', tiny_checkpoint]
+    with open('/dev/full', 'w') as full:
+        done = subprocess.run([*command, '-o', '-'], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert 'moeagiqa: Standard output cannot be written (no space left on device).' in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
 def test_a_table_in_a_pipe_is_not_wrapped(pictures, tiny_checkpoint, monkeypatch):
     prompt = 'a cat in the snow, ' * 20
     monkeypatch.delenv('COLUMNS')

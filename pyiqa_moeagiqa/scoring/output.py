@@ -270,6 +270,8 @@ class ScoreFile:
         Raises:
             OutputError: where it cannot be written; the journal stays then, and a later run goes on from it.
         """
+        if not self._held.is_locked:  # closed already: the file may be another's now
+            return
         try:
             with self._errors_named():
                 if self._file is not None:

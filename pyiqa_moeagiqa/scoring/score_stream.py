@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .output import columns_of
+from .output import OutputError, columns_of
 from .score_formats import NO_NUMBERS, Csv, Row, row_of
 
 STREAM = Path('-')
@@ -31,8 +31,15 @@ class ScoreStream:
         self._write(self._csv.line(row_of(self.columns, path, prompt, score, numbers, content)))
 
     def _write(self, line: str) -> None:
-        sys.stdout.write(line)
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+        except BrokenPipeError:  # whoever reads has enough
+            raise
+        except OSError as error:
+            raise OutputError(
+                f'Standard output cannot be written ({(error.strerror or str(error)).lower()}).'
+            ) from None
 
     def close(self) -> None:
         """Nothing is left to do."""

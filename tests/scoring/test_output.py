@@ -290,6 +290,16 @@ def test_a_second_writer_is_refused(tmp_path, ending):
     assert not list(tmp_path.glob('*.lock'))
 
 
+def test_a_file_that_was_closed_leaves_the_next_writer_alone(tmp_path):
+    first = ScoreFile(tmp_path / 'scores.csv', MADE_BY)
+    first.close()
+    second = ScoreFile(tmp_path / 'scores.csv', MADE_BY)
+    first.close()
+    with pytest.raises(OutputError, match='another process is writing to it'):
+        ScoreFile(tmp_path / 'scores.csv', MADE_BY)
+    second.close()
+
+
 @ENDINGS
 def test_a_file_that_is_removed_meanwhile_is_written_again(tmp_path, ending):
     path = tmp_path / f'scores.{ending}'
