@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PARITY := .venv-parity
 STAMP := $(VENV)/.installed
+EACH_CORE := -n auto --dist loadfile
 
 .PHONY: demo test test-elsewhere docs compact parity clean
 
@@ -12,7 +13,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest $(EACH_CORE)
 
 # The suite once more as it is on another machine: a long path with a space for its files, another home folder, colours, another
 # time zone, and a locale that knows ASCII alone.
@@ -20,7 +21,7 @@ test-elsewhere: $(STAMP)
 	elsewhere="$$(mktemp -d)/a folder whose name is long enough to break lines that fitted elsewhere, and has spaces" && \
 	mkdir -p "$$elsewhere/home" && \
 	HOME="$$elsewhere/home" FORCE_COLOR=1 GITHUB_ACTIONS=true TZ=Asia/Kathmandu LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 \
-	COLUMNS=60 $(VENV)/bin/pytest --color=no --basetemp "$$elsewhere/pytest"
+	COLUMNS=60 $(VENV)/bin/pytest $(EACH_CORE) --color=no --basetemp "$$elsewhere/pytest"
 
 # The pages of docs/ as a site: open site/index.html. Needs no network once the environment is there.
 docs: $(STAMP)

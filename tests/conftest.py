@@ -28,6 +28,8 @@ os.environ |= {
     'HOME': HOME,
     'HF_HUB_OFFLINE': '1',
 }
+if 'PYTEST_XDIST_WORKER' in os.environ:  # the processes share the cores already
+    os.environ['OMP_NUM_THREADS'] = '1'
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 
 
