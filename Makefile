@@ -18,7 +18,7 @@ test: $(STAMP)
 # The suite once more as it is on another machine: a long path with a space for its files, another home folder, colours, another
 # time zone, and a locale that knows ASCII alone.
 test-elsewhere: $(STAMP)
-	elsewhere="$$(mktemp -d)/a folder whose name is long enough to break lines that fitted elsewhere, and has spaces" && \
+	elsewhere="$$(mktemp -d)/a folder whose name is long enough to break lines that fitted elsewhere and has spaces" && \
 	mkdir -p "$$elsewhere/home" && \
 	HOME="$$elsewhere/home" FORCE_COLOR=1 GITHUB_ACTIONS=true TZ=Asia/Kathmandu LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 \
 	COLUMNS=60 $(VENV)/bin/pytest $(EACH_CORE) --color=no --basetemp "$$elsewhere/pytest"

@@ -117,8 +117,8 @@ def test_a_long_path_is_shown_whole(score, pictures, monkeypatch):
     long = pictures / ('n' * 100 + '.png')
     (pictures / 'a.png').rename(long)
     result = score(long, '--prompt', 'a cat')
-    column = ''.join(line.split('│')[1].strip() for line in result.stdout.splitlines() if '│' in line)
-    assert column == str(long)
+    column = ''.join(line.split('│')[1] for line in result.stdout.splitlines() if '│' in line)
+    assert ''.join(column.split()) == ''.join(str(long).split())  # lines are broken at spaces
 
 
 @pytest.mark.parametrize('ending', ['csv', 'jsonl', 'parquet'])

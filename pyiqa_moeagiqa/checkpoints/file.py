@@ -23,6 +23,7 @@ from ..whole_file import whole_file
 
 FORMAT = 'moeagiqa-1'
 SCALE = '.scale'
+LONGEST_QUOTED = 2000  # characters of another error; paths in it may be long
 FRONT = 1 << 20  # bytes; PyTorch's files and safetensors alike list their tensors' names there
 
 
@@ -226,7 +227,7 @@ def require_file(path: Path) -> None:
 
 def first_line(error: Exception) -> str:
     """The first line of what an error says, to be quoted in a sentence."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')[:300]
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')[:LONGEST_QUOTED]
 
 
 def is_ours(path: Path | str) -> bool:
