@@ -12,6 +12,8 @@ TARGETS = ('quality', 'alignment', 'authenticity')
 _TYPES = {int: int, bool: bool, str: str, float: (int, float)}
 _LISTS = {
     'layers': (whole(1), 'a list of layer numbers, as in [5, 6, 7, 8]'),
+    'crop_scales': (whole(0, SIDE), f'a list of at most 16 sides from 0 to {SIDE}, as in [512, 378, 0]'),
+    'crop_weights': (number(1e-3, 1000), 'a list of numbers above 0, one for each of crop_scales'),
     'pixel_mean': (number(-1000, 1000), 'a list of three numbers, for red, green and blue'),
     'pixel_std': (number(1e-4, 1000), 'a list of three numbers above 0, for red, green and blue'),
     'targets': (one_of(*TARGETS), f"a list of names, as in ['quality'], of {', '.join(TARGETS)}, each once"),
@@ -30,6 +32,7 @@ _BOUNDS: dict[str, Rule] = {
     'prompt_tokens': whole(3, 512),
     'frozen_share': number(0, 1),
 }
+MOST_SCALES = 16
 MOST_PIXELS = 2**26  # of all crops of an image; 15 crops of 384 pixels are a thirtieth of it
 
 
@@ -55,6 +58,15 @@ class MoEAGIQAConfig:
     """Whether the layers' class tokens stand beside their patch tokens, as twice the channels."""
     view_is_crop: bool = False
     """Whether the whole view is scored as one more crop, before the others, with an FFN_v of its own. For a 'bert' only."""
+    whole_view: bool = False
+    """Whether the view shows all of the picture, in its own proportions; else the square in its middle. For a 'bert' only."""
+    crop_scales: tuple[int, ...] = ()
+    """Crops take turns: one of scale s is cut once the picture has as many pixels as a square of s x s, one of scale 0 at the
+    picture's own pixels. Without scales all are, and small pictures are padded, as in the released implementation."""
+    crop_weights: tuple[float, ...] = ()
+    """How much crops of each scale weigh in the image's score; without weights all weigh the same."""
+    linear: bool = False
+    """Whether the mixture adds to a score that is linear in the features of eq. 3."""
     pixel_mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Subtracted from a crop's pixels in [0, 1]; the released implementation subtracts nothing."""
     pixel_std: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -79,6 +91,8 @@ class MoEAGIQAConfig:
     """k of eq. 12."""
     matching: int = 0
     """Width of the space in which image and prompt are compared; 0 for no comparison. For a 'bert' only."""
+    matching_gates: bool = False
+    """Whether the comparison also decides how much of each target's score counts: see ``PromptMatching``."""
     dropout: float = 0.0
     """Share of the pooled features that training drops."""
     targets: tuple[str, ...] = ('quality',)
@@ -103,6 +117,9 @@ class MoEAGIQAConfig:
         self._require(
             'view_is_crop', reads_both or not self.view_is_crop, "false unless semantic is 'bert' and branches 'both'"
         )
+        self._require('whole_view', self.semantic == 'bert' or not self.whole_view, "false unless semantic is 'bert'")
+        self._require('linear', self.branches != 'semantic' or not self.linear, "false where branches is 'semantic'")
+        self._require('matching_gates', self.matching > 0 or not self.matching_gates, 'false where matching is 0')
 
     def _check_encoders(self) -> None:
         self._require('branches', self.branches in ('both', 'visual', 'semantic'), "'both', 'visual' or 'semantic'")
@@ -134,9 +151,13 @@ class MoEAGIQAConfig:
     def _check_lists(self) -> None:
         for name, (rule, allowed) in _LISTS.items():
             values = getattr(self, name)
-            met = isinstance(values, list | tuple) and len(values) > 0 and all(map(rule.met, values))
-            if met:
-                met = len(values) == 3 if name.startswith('pixel_') else len(set(values)) == len(values)
+            met = isinstance(values, list | tuple) and all(map(rule.met, values))
+            if name == 'crop_scales':
+                met = met and len(values) <= MOST_SCALES
+            elif name == 'crop_weights':
+                met = met and len(values) in (0, len(self.crop_scales))
+            elif met:
+                met = len(values) == 3 if name.startswith('pixel_') else 0 < len(values) == len(set(values))
             self._require(name, met, allowed)
             object.__setattr__(self, name, tuple(values))
 

@@ -18,32 +18,51 @@ class PromptMatching(nn.Module):
 
     .. math:: m = \cos(W_i v, W_p \bar w)
 
-    with a summary v of the image, and the prompt's mean word.
+    with a summary v of the image, and the prompt's mean word. With ``gates`` it is also the gate between two experts for each
+    target: one that judges the picture, s, and one that says what a picture is worth that shows something else, f.
+
+    .. math:: g = \gamma \, \sigma(\kappa (m - m_0)), \quad s' = f + g (s - f)
+
+    The gain lets g be 1 on average for pictures with their own prompts.
 
     Args:
         image_width: channels of the summary.
         text_width: channels of the words.
         channels: width of the common space.
-        targets: number of targets; each has its own learnt weight for the cosine.
+        targets: number of targets; each has its own learnt weight for the cosine, and gate.
+        gates: whether there are gates. They start open: g = 1, whatever the cosine.
 
     Shape:
         image (N, D), words (M, L2, E), mask (M, L2) -> (N, channels) and (M, channels) of length 1, whose products are
         the cosines
     """
 
-    def __init__(self, image_width: int, text_width: int, channels: int, targets: int):
+    def __init__(self, image_width: int, text_width: int, channels: int, targets: int, gates: bool = False):
         super().__init__()
         self.embed_image = nn.Linear(image_width, channels)
         self.embed_prompt = nn.Linear(text_width, channels)
         self.weight = nn.Parameter(torch.full((targets,), 0.2))
+        self.gates = gates
+        if gates:
+            self.floor, self.threshold = nn.Parameter(torch.zeros(targets)), nn.Parameter(torch.zeros(targets))
+            self.steepness, self.gain = nn.Parameter(torch.zeros(targets)), nn.Parameter(torch.full((targets,), 2.0))
 
     def forward(self, image: Tensor, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         prompt = self.embed_prompt(mean_word(words, mask))
         return F.normalize(self.embed_image(image), dim=-1), F.normalize(prompt, dim=-1)
 
     def add_to(self, targets: dict[str, ExpertScores], cosine: Tensor) -> dict[str, ExpertScores]:
-        """Each target's scores (N, n) plus its share of the cosine (N,) between an image and its prompt."""
+        """Each target's scores (N, n) plus its share of the cosine (N,) between an image and its prompt, gated."""
         shares = zip(targets.items(), self.weight, strict=True)
-        return {
+        targets = {
             name: scores._replace(score=scores.score + weight * cosine[:, None]) for (name, scores), weight in shares
+        }
+        return self._gated(targets, cosine) if self.gates else targets
+
+    def _gated(self, targets: dict[str, ExpertScores], cosine: Tensor) -> dict[str, ExpertScores]:
+        opened = self.gain * (self.steepness * (cosine[:, None] - self.threshold)).sigmoid()  # (N, targets)
+        parts = zip(targets.items(), opened.unbind(1), self.floor, strict=True)
+        return {
+            name: scores._replace(score=floor + gate[:, None] * (scores.score - floor))
+            for (name, scores), gate, floor in parts
         }

@@ -25,7 +25,7 @@ from .semantic import (
     warn_of_cut_prompts,
     warn_of_unknown_words,
 )
-from .views import crop_positions, semantic_view, take_crops
+from .views import crop_positions, free_places, take_crops, view_of
 
 REVISION = 2  # of the way from image and weights to the score: to be raised with each change of scores
 DTYPES = {
@@ -165,7 +165,8 @@ class MoEAGIQAMetric(SteadyModule):
             caption_list: one prompt per image, or a string for all; not needed for images that bring theirs: files with a text
                 file beside them or with the prompt in their metadata, PIL images with metadata, or tensors of
                 ``data.prompted_image``.
-            crop_positions: integer tensor (n, 2) of (y, x), for all images; default: spread evenly, first the centre.
+            crop_positions: integer tensor (n, 2) of (y, x) in the image's pixels, for all images; default: spread evenly, first
+                the centre.
             return_details: also return ``Details``.
 
         Returns:
@@ -213,9 +214,9 @@ class MoEAGIQAMetric(SteadyModule):
 
     def _positions(self, image: Tensor, given: Tensor | None) -> Tensor:
         height, width = image.shape[-2:]
-        size = self.network.config.crop_size
+        size, scales = self.network.config.crop_size, self.network.config.crop_scales
         if given is None:
-            return crop_positions(height, width, size, self.crops)
+            return crop_positions(height, width, size, self.crops, scales)
         given = torch.as_tensor(given, device='cpu')
         if given.dim() != 2 or given.shape[1] != 2 or given.shape[0] == 0 or given.is_floating_point():
             raise ValueError(
@@ -224,11 +225,12 @@ class MoEAGIQAMetric(SteadyModule):
             )
         if self._is_graph and len(given) != self.crops:
             raise ValueError(f'crop_positions has {len(given)} crops: this ONNX graph takes {self.crops}.')
-        last = torch.tensor([max(height - size, 0), max(width - size, 0)], device='cpu')
+        last = free_places(height, width, size, len(given), scales)
         if (given < 0).any() or (given > last).any():
+            ends = ', '.join(str(tuple(place)) for place in dict.fromkeys(map(tuple, last.tolist())))
             raise ValueError(
-                f'crop_positions has {given.tolist()}: in an image of {height} x {width} pixels a crop of {size} starts '
-                f'at (0, 0) to {tuple(last.tolist())}.'
+                f'crop_positions has {given.tolist()}: in an image of {height} x {width} pixels crops start at (0, 0) to '
+                f'{ends}.'
             )
         return given.long()
 
@@ -248,9 +250,10 @@ class MoEAGIQAMetric(SteadyModule):
         return self.at_hand.image(images[0], positions[0], look) if alone and not self._learns else look()
 
     def _encode(self, images: ImageBatch, positions: list[Tensor]) -> Features:
-        network, cut = self.network, zip(images, positions, strict=True)
-        crops = torch.stack([take_crops(image, place, network.config.crop_size) for image, place in cut])
-        return network.encode(crops, torch.stack([semantic_view(image, network.view_size) for image in images]))
+        network, config, cut = self.network, self.network.config, zip(images, positions, strict=True)
+        crops = [take_crops(image, places, config.crop_size, config.crop_scales) for image, places in cut]
+        views = [view_of(image, network.view_size, config.whole_view) for image in images]
+        return network.encode(torch.stack(crops), torch.stack(views))
 
     def _read(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The prompts' words (N, L2, E)."""

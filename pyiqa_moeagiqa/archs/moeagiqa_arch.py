@@ -29,6 +29,7 @@ from .degradation import (
 from .experts import ExpertScores, MixtureOfExperts
 from .fusion import Fusion
 from .hardware import fused_attention_pays
+from .linear_score import LinearScore
 from .matching import PromptMatching
 from .quiet import quiet_import
 from .semantic import BertSemantic
@@ -123,6 +124,8 @@ class MoEAGIQA(nn.Module):
         self.local_ffn = LocalFFN(width, config.hidden, config.channels)
         if config.view_is_crop:
             self.view_ffn = LocalFFN(width, config.hidden, config.channels)  # a picture at another scale
+        if config.linear:
+            self.linear = LinearScore(width, len(config.targets), config.view_is_crop)
         if config.prior:
             self.prior = self._build_vit().requires_grad_(False)
             self.frozen.append(self.prior)
@@ -151,7 +154,9 @@ class MoEAGIQA(nn.Module):
         self.project_semantic = nn.Linear(self.semantic.width, config.channels, bias=False)
         if config.matching:
             summary = image_width + (self._degradation_width if config.view_is_crop else 0)
-            self.matching = PromptMatching(2 * summary, self.semantic.width, config.matching, len(config.targets))
+            self.matching = PromptMatching(
+                2 * summary, self.semantic.width, config.matching, len(config.targets), config.matching_gates
+            )
 
     def forward(
         self,
@@ -230,7 +235,8 @@ class MoEAGIQA(nn.Module):
         Without the visual branch crops are not looked at, and the one score is the image's.
         """
         fused, matching = self.fuse(features, self.visual_tokens(features), ids, mask)
-        return self.judge(fused.mean(dim=2), matching)
+        means = features.degradation.mean(dim=(3, 4)) if self.config.linear else None
+        return self.judge(fused.mean(dim=2), means, matching)
 
     def fuse(
         self, features: Features, visual: Tensor | None, ids: Tensor | None, mask: Tensor | None
@@ -249,10 +255,15 @@ class MoEAGIQA(nn.Module):
         # The crops' tokens ask side by side: each asks for itself, and the prompt's answer is projected once for all.
         return self._fuse(visual, semantic).unflatten(1, (crops, -1)), matching
 
-    def judge(self, pooled: Tensor, matching: tuple[Tensor, Tensor] | None) -> Assessment:
-        """Eq. 11-12: the mean fused tokens (N, n, C) to one score per crop and target."""
+    def judge(self, pooled: Tensor, means: Tensor | None, matching: tuple[Tensor, Tensor] | None) -> Assessment:
+        """Eq. 11-12: the mean fused tokens (N, n, C) to one score per crop and target.
+
+        With ``linear`` they add to what is linear in the mean degradation features, ``means`` (N, n, D).
+        """
         pooled = self.dropout(pooled)
         targets = {name: experts(pooled) for name, experts in self.experts.items()}
+        if self.config.linear:
+            targets = self.linear.add_to(targets, means)
         if matching is not None:
             image, prompt = matching
             targets = self.matching.add_to(targets, (image * prompt).sum(dim=-1))
@@ -360,15 +371,21 @@ class MoEAGIQA(nn.Module):
 
 
 def mean_over_crops(scores: Tensor, config: MoEAGIQAConfig) -> Tensor:
-    """An image's score from its crops' scores: (N, n) -> (N, 1).
+    """An image's score from its crops' scores: (N, n) -> (N, 1), with ``crop_weights`` their weighted mean.
 
     With ``view_is_crop`` the first of them is the view's. It weighs as much as with ``config.crops`` crops, however many there
     are: a view's score by itself is lower than a crop's, as training fits their mean alone.
     """
-    crops = scores.shape[1] - 1
-    if not config.view_is_crop or crops == config.crops:
+    crops = scores[:, 1:] if config.view_is_crop else scores
+    if config.crop_weights:
+        turns = [config.crop_weights[index % len(config.crop_weights)] for index in range(crops.shape[1])]
+        weights = crops.new_tensor(turns)
+        mean = crops @ (weights / weights.sum())[:, None]
+    elif config.view_is_crop and crops.shape[1] == config.crops:
         return scores.mean(dim=1, keepdim=True)
-    return (scores[:, :1] + config.crops * scores[:, 1:].mean(dim=1, keepdim=True)) / (1 + config.crops)
+    else:
+        mean = crops.mean(dim=1, keepdim=True)
+    return (scores[:, :1] + config.crops * mean) / (1 + config.crops) if config.view_is_crop else mean
 
 
 def _dtype(module: nn.Module) -> torch.dtype:

@@ -1,8 +1,14 @@
-"""What the network looks at: native-resolution crops and one resized whole view of an image.
+"""What the network looks at: square crops and one resized view of an image.
 
-Both are pure functions of the image: where the crops lie follows from the image's size and the crop's index, never
+Crops are cut at the picture's own pixels, as in the released implementation, or show a fixed part of the picture, whatever the
+number of its pixels. The view shows the square in the middle, as in the released implementation, or all of the picture.
+
+All are pure functions of the image: where the crops lie follows from the image's size and the crop's index, never
 from a random generator, so that a score does not depend on what was scored before it.
 """
+
+import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -23,30 +29,82 @@ R2_STEP = torch.tensor([1 / PLASTIC, 1 / PLASTIC**2], dtype=torch.float64, devic
 MAX_ASPECT = 4
 
 
-def crop_positions(height: int, width: int, size: int, count: int) -> Tensor:
-    """Where ``count`` crops of ``size`` pixels lie in an image: an integer tensor (count, 2) of (y, x).
+def crop_sides(height: int, width: int, size: int, count: int, scales: Sequence[int] = ()) -> Tensor:
+    """How many of the image's pixels each of ``count`` crops is high and wide: an integer tensor (count,).
 
-    The first crop is the centre one. In an image smaller than the crop all positions are 0 in that direction.
+    Without ``scales`` each is ``size``. With them crops take turns: one of scale s shows what is ``size`` pixels wide once the
+    image has as many pixels as a square of s x s, so that a picture and its enlargement show the same; scale 0 stands for the
+    image's own pixels. A crop is never larger than the image then.
+
+    Example:
+        >>> crop_sides(1024, 1024, 252, 4, (512, 378, 0)).tolist()
+        [504, 683, 252, 504]
+    """
+    if not scales:
+        return torch.full((count,), size, device='cpu')
+    shown = [size * math.sqrt(height * width) / scale if scale else size for scale in scales]
+    sides = [min(height, width, max(1, round(side))) for side in shown]
+    return torch.tensor([sides[index % len(scales)] for index in range(count)], device='cpu')
+
+
+def crop_positions(height: int, width: int, size: int, count: int, scales: Sequence[int] = ()) -> Tensor:
+    """Where ``count`` crops lie in an image: an integer tensor (count, 2) of (y, x).
+
+    The first crop, with ``scales`` the first of each, is the centre one. In an image smaller than the crop all positions are
+    0 in that direction.
 
     Example:
         >>> crop_positions(512, 512, 224, 2).tolist()
         [[144, 144], [73, 20]]
     """
-    index = torch.arange(count, dtype=torch.float64, device='cpu')[:, None]
+    index = torch.arange(count, dtype=torch.float64, device='cpu')[:, None] // max(len(scales), 1)
     unit = (0.5 + index * R2_STEP) % 1
-    free = torch.tensor([max(height - size, 0), max(width - size, 0)], device='cpu')
-    return (unit * (free + 1)).long()
+    return (unit * (free_places(height, width, size, count, scales) + 1)).long()
 
 
-def take_crops(image: Tensor, positions: Tensor, size: int) -> Tensor:
+def free_places(height: int, width: int, size: int, count: int, scales: Sequence[int] = ()) -> Tensor:
+    """The last (y, x) at which each of ``count`` crops can lie: an integer tensor (count, 2)."""
+    sides = crop_sides(height, width, size, count, scales)[:, None]
+    return (torch.tensor([height, width], device='cpu') - sides).clamp(min=0)
+
+
+def take_crops(image: Tensor, positions: Tensor, size: int, scales: Sequence[int] = ()) -> Tensor:
     """Cut crops at ``positions`` (n, 2) of (y, x) out of an image (3, H, W): (n, 3, size, size) in [0, 1].
 
-    The image is uint8, or float in [0, 1]. One smaller than the crop is padded with zeros at its right and bottom.
+    The image is uint8, or float in [0, 1]. Without ``scales`` one smaller than the crop is padded with zeros at its right and
+    bottom; with them each crop is resized (bicubic, as Pillow does it) to ``size`` pixels where it has others.
     """
     height, width = image.shape[-2:]
-    pixels = [image[:, y : y + size, x : x + size] for y, x in positions.tolist()]
-    crops = to_dtype(torch.stack(pixels), torch.float32, scale=True)
+    sides = crop_sides(height, width, size, len(positions), scales).tolist()
+    cut = [image[:, y : y + side, x : x + side] for (y, x), side in zip(positions.tolist(), sides, strict=True)]
+    if scales:
+        return torch.stack([_resized(crop, [size, size]).clamp(0, 1) for crop in cut])
+    crops = to_dtype(torch.stack(cut), torch.float32, scale=True)
     return F.pad(crops, (0, max(size - width, 0), 0, max(size - height, 0)))
+
+
+def view_of(image: Tensor, size: int, whole: bool = False) -> Tensor:
+    """``whole_view`` or ``semantic_view``."""
+    return whole_view(image, size) if whole else semantic_view(image, size)
+
+
+def whole_view(image: Tensor, size: int) -> Tensor:
+    """All of an image (3, H, W), uint8 or float, as float (3, size, size) in its own proportions.
+
+    Its longer side becomes ``size`` pixels; above and below, or at the sides, the picture is continued by its mirror image,
+    which a ViT takes for a picture where it would take a margin for content. Of one more elongated than 4:1 the ends are cut.
+    """
+    image = _shortened(image)
+    height, width = (max(1, round(side * size / max(image.shape[-2:]))) for side in image.shape[-2:])
+    view = _resized(image, [height, width]).clamp(0, 1)
+    return view[:, _mirrored(height, size)][:, :, _mirrored(width, size)]
+
+
+def _mirrored(length: int, size: int) -> Tensor:
+    """Which of ``length`` rows each of ``size`` rows shows, (size,): all once in the middle, before and after them mirrored."""
+    place = torch.arange(size, device='cpu') - (size - length) // 2
+    place = place % (2 * length)
+    return torch.where(place < length, place, 2 * length - 1 - place)
 
 
 def semantic_view(image: Tensor, size: int) -> Tensor:
@@ -55,8 +113,7 @@ def semantic_view(image: Tensor, size: int) -> Tensor:
     An image more elongated than 4:1 is first cut to 4:1 around its centre, which the centre crop would throw away
     anyway: so a strip of 20,000 x 1 pixels does not become gigabytes.
     """
-    channels = [_resize_channel(channel, size) for channel in _shortened(image).split(1)]
-    return center_crop(torch.cat(channels), [size, size]).clamp(0, 1)
+    return center_crop(_resized(_shortened(image), [size]), [size, size]).clamp(0, 1)
 
 
 def pillow_view(image: Tensor, size: int) -> Tensor:
@@ -72,10 +129,11 @@ def _shortened(image: Tensor) -> Tensor:
     return center_crop(image, [min(height, limit), min(width, limit)])
 
 
-def _resize_channel(channel: Tensor, size: int) -> Tensor:
+def _resized(image: Tensor, size: list[int]) -> Tensor:
+    """(C, H, W), uint8 or float, as float of another size; bicubic."""
     # One channel at a time: a large photograph as float32 at once would be the largest thing in memory.
-    channel = to_dtype(channel, torch.float32, scale=True)
-    return resize(channel, [size], interpolation=InterpolationMode.BICUBIC, antialias=True)
+    channels = (to_dtype(channel, torch.float32, scale=True) for channel in image.split(1))
+    return torch.cat([resize(channel, size, interpolation=InterpolationMode.BICUBIC, antialias=True) for channel in channels])
 
 
 def normalize(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from ..archs.images import read_image
 from ..archs.semantic import tokenize
-from ..archs.views import crop_positions, semantic_view, take_crops
+from ..archs.views import crop_positions, free_places, take_crops, view_of
 from ..distributed import processes
 from .degradations import degrade
 from .feature_cache import FeatureCache, picture_key
@@ -32,6 +32,7 @@ class PromptNRDataset(Dataset):
         targets: MOS columns; default [quality].
         mos_range: lowest and highest possible MOS; the labels are scaled to [0, 1].
         crop_size, crops, view_size, prompt_tokens: as the network has them; default 224, 3 (15 in validation), 224, 35.
+        crop_scales, whole_view: as the network has them; default [] and false.
         random_crops: whether crops lie anywhere (default in training) or where the metric puts them.
         hflip: whether training images are mirrored half of the time; default false.
         degrade: whether each image is degraded synthetically, see ``degradations``: its label is then 1 - strength, and
@@ -61,6 +62,7 @@ class PromptNRDataset(Dataset):
         self.targets = list(opt.get('targets', ['quality']))
         self.mos_range = tuple(opt['mos_range'])
         self.crop_size, self.view_size = opt.get('crop_size', 224), opt.get('view_size', 224)
+        self.crop_scales, self.whole_view = tuple(opt.get('crop_scales', ())), opt.get('whole_view', False)
         self.crops = opt.get('crops', 3 if self.phase == 'train' else 15)
         self.random_crops = opt.get('random_crops', self.phase == 'train')
         self.hflip = opt.get('hflip', False) and self.phase == 'train'
@@ -139,8 +141,8 @@ class PromptNRDataset(Dataset):
         if self.hflip and torch.rand((), generator=draw) < 0.5:
             image = image.flip(-1)
         picture = {
-            'crops': take_crops(image, self._positions(image, draw), self.crop_size),
-            'view': semantic_view(image, self.view_size),
+            'crops': take_crops(image, self._positions(image, draw), self.crop_size, self.crop_scales),
+            'view': view_of(image, self.view_size, self.whole_view),
             'key': self.key(row) if self.stays_the_same else '',
         }
         if self.degrade:
@@ -156,7 +158,8 @@ class PromptNRDataset(Dataset):
     def key(self, row: int) -> str:
         """What tells a picture and its prompt from all others, see ``picture_key``."""
         if row not in self._keys:
-            sizes = f'{self.crops} crops of {self.crop_size}, view of {self.view_size}'
+            looks = f'{self.crops} crops of {self.crop_size} at {self.crop_scales}'
+            sizes = f'{looks}, {"whole" if self.whole_view else "square"} view of {self.view_size}'
             content = Path(self.table['path'][row]).read_bytes()
             self._keys[row] = picture_key(content, sizes, self.table['prompt'][row])
         return self._keys[row]
@@ -171,6 +174,6 @@ class PromptNRDataset(Dataset):
     def _positions(self, image: Tensor, draw: torch.Generator | None = None) -> Tensor:
         height, width = image.shape[-2:]
         if not self.random_crops:
-            return crop_positions(height, width, self.crop_size, self.crops)
-        free = torch.tensor([max(height - self.crop_size, 0), max(width - self.crop_size, 0)])
+            return crop_positions(height, width, self.crop_size, self.crops, self.crop_scales)
+        free = free_places(height, width, self.crop_size, self.crops, self.crop_scales)
         return (torch.rand(self.crops, 2, generator=draw) * (free + 1)).long()

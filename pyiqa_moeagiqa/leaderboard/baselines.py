@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ..archs.images import read_image
 from ..archs.metric_arch import MoEAGIQAMetric
-from ..archs.views import crop_positions, semantic_view, take_crops
+from ..archs.views import crop_positions, take_crops, view_of
 from ..data.table import TableError
 from ..scoring.by_content import content_of
 from ..whole_file import whole_file
@@ -85,9 +85,9 @@ class _Features:
     @torch.no_grad()
     def _compute(self, path: str) -> np.ndarray:
         image, network = read_image(path), self.metric.network
-        size = network.config.crop_size
-        places = crop_positions(*image.shape[-2:], size, self.metric.crops)
-        crops, view = take_crops(image, places, size), semantic_view(image, network.view_size)
+        size, scales = network.config.crop_size, network.config.crop_scales
+        places = crop_positions(*image.shape[-2:], size, self.metric.crops, scales)
+        crops, view = take_crops(image, places, size, scales), view_of(image, network.view_size, network.config.whole_view)
         return network.summary(network.encode(crops[None], view[None]))[0].numpy()
 
 

@@ -232,10 +232,13 @@ def check_datasets_fit(datasets: Mapping[str, Mapping[str, Any]], config: MoEAGI
     wanted = {
         'crop_size': config.crop_size,
         'view_size': view_size,
+        'crop_scales': list(config.crop_scales),
+        'whole_view': config.whole_view,
         'prompt_tokens': config.prompt_tokens,
         'targets': list(config.targets),
     }
     defaults = {'crop_size': 224, 'view_size': 224, 'prompt_tokens': 35, 'targets': ['quality']}
+    defaults |= {'crop_scales': [], 'whole_view': False}
     for phase, options in datasets.items():
         expected = wanted | ({'crops': config.crops} if phase != 'train' else {})
         for name, value in expected.items():

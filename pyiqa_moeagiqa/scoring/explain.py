@@ -15,6 +15,7 @@ from ..archs.images import ImageBatch
 from ..archs.metric_arch import Details, MoEAGIQAMetric
 from ..archs.moeagiqa_arch import Features, MoEAGIQA, mean_over_crops
 from ..archs.semantic import bert_tokenizer, tokenize
+from ..archs.views import crop_sides
 from .scale import scale_of
 
 PROMPTS_AT_ONCE = 16  # the fused tokens of 15 crops take 6 MB a prompt
@@ -178,22 +179,22 @@ def _leave_out(network: MoEAGIQA, features: Features, prompts: list[str], target
         count = len(some)
         own = Features(*(None if part is None else part.expand(count, *part.shape[1:]) for part in features))
         fused, matching = network.fuse(own, None if visual is None else visual.expand(count, -1, -1), some, shown)
-        answer = network.judge(fused.mean(dim=2), matching).targets[target].score
-        if not scores and visual is not None:
-            places = _places(network, fused[0], features.degradation.shape[-2:], target)
+        seen = own.degradation.flatten(3).movedim(3, 2) if config.linear else None  # (count, n, L1, D)
+        answer = network.judge(fused.mean(2), None if seen is None else seen.mean(2), matching).targets[target].score
+        if not scores and visual is not None and fused.shape[2] > 1:
+            first = None if matching is None else tuple(part[:1] for part in matching)
+            without = network.judge(_without_each(fused), _without_each(seen), first).targets[target].score
+            places = (answer[:1] - without).T.unflatten(1, features.degradation.shape[-2:]).cpu()
         scores.append(mean_over_crops(answer, config)[:, 0])
     return places, torch.cat(scores).cpu()
 
 
-def _places(network: MoEAGIQA, fused: Tensor, grid: tuple[int, int], target: str) -> Tensor | None:
-    """Fused tokens (n, L1, C) -> (n, h, w). What the matching adds is the same with and without a token, and falls out."""
-    others = fused.shape[1] - 1
-    if not others:
+def _without_each(tokens: Tensor | None) -> Tensor | None:
+    """The means of the first prompt's tokens when each in turn is left out: (N, n, L1, C) -> (L1, n, C)."""
+    if tokens is None:
         return None
-    mean = fused.mean(dim=1, keepdim=True)
-    without = mean + (mean - fused) / others
-    experts = network.experts[target]
-    return (experts(mean).score - experts(without).score).unflatten(1, tuple(grid)).cpu()
+    mean = tokens[0].mean(dim=1, keepdim=True)
+    return (mean + (mean - tokens[0]) / (tokens.shape[2] - 1)).transpose(0, 1)
 
 
 def _looked_at(
@@ -203,12 +204,12 @@ def _looked_at(
     config = net.network.config
     if config.branches == 'semantic':
         return ['image'], []
-    positions = details.crop_positions[0].tolist()
+    positions, (height, width) = details.crop_positions[0].tolist(), images[0].shape[-2:]
+    sides = crop_sides(height, width, config.crop_size, len(positions), config.crop_scales).tolist()
     names = [str(1 + n) for n in range(len(positions))]
-    boxes = [(y, x, config.crop_size) for y, x in positions]
+    boxes = [(y, x, side) for (y, x), side in zip(positions, sides, strict=True)]
     if config.view_is_crop:
-        height, width = images[0].shape[-2:]
-        side = min(height, width)  # the view is the square in the middle
+        side = max(height, width) if config.whole_view else min(height, width)  # around the middle, and beyond the edges
         return ['view', *names], [((height - side) // 2, (width - side) // 2, side), *boxes]
     return names, boxes
 

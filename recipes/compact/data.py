@@ -1,55 +1,61 @@
-"""AGIQA-3K's images, prompts and opinion scores, with the encoders' features of each image at hand."""
+"""AGIQA-3K's images, prompts and opinion scores, damaged copies of them and photographs, with the encoders' features at hand."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torchvision.transforms.v2.functional import pil_to_tensor
 
+from pyiqa_moeagiqa.archs.images import read_image
 from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA
 from pyiqa_moeagiqa.archs.semantic import tokenize
 
-from . import features
+from .. import photographs
+from ..damage import DAMAGE, STRENGTHS
+from .features import extract
 
 MOS_MAX = 5
-DEGRADED_EVERY = 3
+DAMAGED_EVERY, COPIES = 4, 3  # of so many images one has so many damaged copies
+SIDES = (512, 768, 1024, 1536)  # a clean photograph is seen with as many pixels as squares of these
 
 
 @dataclass
 class Data:
-    """Rows of the annotation file and all that training reads of them; N images.
+    """Rows of the annotation file, damaged copies and photographs, and all that training reads of them.
 
     Attributes:
-        table: columns name, prompt, generator and the MOS.
+        table: N images: name, prompt, generator, family and the MOS.
+        damaged: copies: row in ``table``, kind and strength (0 to 4) of the damage.
+        photos: photographs: file, side (None: as damaged ones are), kind ('' for a clean one), strength (-1), reported.
         mos: (N, 2) quality and alignment in [0, 1].
         prompt: (N,) number of each image's prompt.
         prompt_mask: (prompts, L2) of each prompt's tokens.
-        seen: 'clean' and 'degraded' features; every third image has a degraded copy.
+        seen: the features of 'clean', 'damaged' and 'photos', row by row.
     """
 
     table: pd.DataFrame
+    damaged: pd.DataFrame
+    photos: pd.DataFrame
     mos: Tensor
     prompt: Tensor
     prompt_mask: Tensor
     seen: dict[str, dict[str, Tensor]]
 
-    @property
-    def mask(self) -> Tensor:
-        """(N, L2) of each image's prompt."""
-        return self.prompt_mask[self.prompt]
-
     def features(self, kind: str, rows: np.ndarray) -> Features:
-        """What the encoders see of images: of the whole view, then of the crops."""
-        rows = rows // DEGRADED_EVERY if kind == 'degraded' else rows
+        """What the encoders see of pictures: of the whole view, then of the crops."""
         seen = self.seen[kind]
         return Features(seen['degradation'][rows].float(), None, seen['image'][rows].float())
 
-    def ids(self, rows: np.ndarray) -> Tensor:
+    def ids(self, prompts: Tensor) -> Tensor:
         """Prompts by number, in the place of token ids: see ``Words``."""
-        return self.prompt[rows][:, None].expand(-1, self.prompt_mask.shape[1])
+        return prompts[:, None].expand(-1, self.prompt_mask.shape[1])
 
 
 class Words(nn.Module):
@@ -68,37 +74,73 @@ class Words(nn.Module):
 
 
 def read_table(folder: Path) -> pd.DataFrame:
-    """AGIQA-3K's ``data.csv`` with the generator setting that the file names tell."""
+    """AGIQA-3K's ``data.csv`` with the generator setting that the file names tell, and the family of the generator."""
     table = pd.read_csv(folder / 'data.csv', keep_default_na=False)
-    return table.assign(generator=table['name'].str.replace(r'_\d+\.\w+$', '', regex=True))
+    table['generator'] = table['name'].str.replace(r'_\d+\.\w+$', '', regex=True)
+    return table.assign(family=table['generator'].str.split('_').str[0])
 
 
-def load(folder: Path, cache: Path, network: MoEAGIQA) -> tuple[Data, Words]:
-    """Everything training needs; features are computed where ``cache`` does not hold them yet."""
+def load(folder: Path, work: Path, network: MoEAGIQA) -> tuple[Data, Words]:
+    """Everything training needs; features are computed where ``work`` does not hold them yet."""
     table = read_table(folder)
     prompts = sorted(table['prompt'].unique())
     numbers = table['prompt'].map({prompt: number for number, prompt in enumerate(prompts)})
     ids, mask, _ = tokenize(prompts, network.config.prompt_tokens)
     with torch.inference_mode():
         states = torch.cat([network.semantic.text(*part) for part in zip(ids.split(32), mask.split(32), strict=True)])  # fmt: skip
-    number = torch.tensor(numbers.to_numpy())
     mos = torch.tensor(table[['mos_quality', 'mos_align']].to_numpy() / MOS_MAX).float()
-    seen = load_features(folder, cache, network, table['name'].tolist())
-    return Data(table, mos, number, mask, seen), Words(states.clone())
+    damaged, photos = damaged_copies(len(table)), photo_table(work)
+    paths = [next(folder.rglob(name)) for name in table['name']]
+    pictures: dict[str, list[Callable[[], Tensor]]] = {
+        'clean': [partial(read_image, path) for path in paths],
+        'damaged': [partial(damaged_image, paths[one.row], one.kind, one.strength) for one in damaged.itertuples()],
+        'photos': [partial(photograph, one) for one in photos.itertuples()],
+    }
+    seen = {kind: _kept(work / f'{kind}.safetensors', network, some) for kind, some in pictures.items()}
+    return Data(table, damaged, photos, mos, torch.tensor(numbers.to_numpy()), mask, seen), Words(states.clone())
 
 
-def load_features(folder: Path, cache: Path, network: MoEAGIQA, names: list[str]) -> dict[str, dict[str, Tensor]]:
-    """The two kinds of features, from ``cache`` or from the images."""
-    paths = [next(folder.rglob(name)) for name in names]
-    chosen = {'clean': paths, 'degraded': paths[::DEGRADED_EVERY]}
-    seen = {}
-    for kind, pictures in chosen.items():
-        file = cache / f'{kind}.safetensors'
-        if not file.exists():
-            cache.mkdir(parents=True, exist_ok=True)
-            save_file(features.extract(network, pictures, getattr(features, kind)), file)
-        seen[kind] = load_file(file)
-        grid = network.visual.patch_embed.grid_size[0] // network.config.token_pool
-        if seen[kind]['degradation'].shape[-1] != grid:
-            raise SystemExit(f'{file}: features of another configuration; remove the file.')
+def damaged_copies(images: int) -> pd.DataFrame:
+    """Which images have which damaged copies: row, kind, strength."""
+    random, copies = np.random.default_rng(0), []
+    for row in range(0, images, DAMAGED_EVERY):
+        kinds = random.choice(list(DAMAGE), COPIES, replace=False)
+        copies += [(row, kind, random.integers(STRENGTHS)) for kind in kinds]
+    return pd.DataFrame(copies, columns=['row', 'kind', 'strength'])
+
+
+def damaged_image(path: Path, kind: str, strength: int) -> Tensor:
+    """(3, H, W), uint8."""
+    image = Image.fromarray(read_image(path).permute(1, 2, 0).numpy())
+    return pil_to_tensor(DAMAGE[kind](image, int(strength), len(path.name)))
+
+
+def photo_table(work: Path) -> pd.DataFrame:
+    """Every photograph at its sizes, and damaged in all ways: those that teach in two strengths, the reported ones in all."""
+    rows = []
+    files = [(file, False) for file in photographs.wallpapers(work)] + [(file, True) for file in photographs.reported()]
+    for number, (file, reported) in enumerate(files):
+        rows += [(file, side, '', -1, reported) for side in SIDES]
+        random = np.random.default_rng(number)
+        for kind in DAMAGE:
+            strengths = range(STRENGTHS) if reported else sorted(random.choice(STRENGTHS, 2, replace=False))
+            rows += [(file, SIDES[0], kind, strength, reported) for strength in strengths]
+    return pd.DataFrame(rows, columns=['file', 'side', 'kind', 'strength', 'reported'])
+
+
+def photograph(one) -> Tensor:
+    """(3, H, W), uint8, of a row of ``photo_table``."""
+    image = Image.fromarray(read_image(one.file).permute(1, 2, 0).numpy())
+    image = photographs.of_area(image, one.side)
+    return pil_to_tensor(DAMAGE[one.kind](image, int(one.strength), one.Index) if one.kind else image)
+
+
+def _kept(file: Path, network: MoEAGIQA, pictures: list[Callable[[], Tensor]]) -> dict[str, Tensor]:
+    """Features from the file, or computed and kept there."""
+    if not file.exists():
+        save_file(extract(network, pictures, file.stem), file)
+    seen, config = load_file(file), network.config
+    grid = network.visual.patch_embed.grid_size[0] // config.token_pool
+    if len(seen['image']) != len(pictures) or seen['degradation'].shape[1::3] != (1 + config.crops, grid):
+        raise SystemExit(f'{file}: features of another configuration; remove the file.')
     return seen

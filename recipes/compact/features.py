@@ -1,82 +1,54 @@
-"""The frozen encoders' features of every picture, computed once: training the rest takes minutes then.
+"""The frozen encoders' features of every picture, computed once: training the rest takes minutes then."""
 
-Two kinds of pictures are seen: ``clean`` ones at the metric's own crops, which also measure the result, and
-``degraded`` copies, blurred, noised, compressed or shrunk, of which only the order is known: they are worse than the
-clean ones.
-"""
+import copy
+from collections.abc import Callable, Sequence
+from multiprocessing.pool import Pool
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
-
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2.functional import pil_to_tensor
 from tqdm import tqdm
 
 from pyiqa_moeagiqa.archs.hardware import fast_dtype
-from pyiqa_moeagiqa.archs.images import read_image
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
-from pyiqa_moeagiqa.archs.views import crop_positions, semantic_view, take_crops
+from pyiqa_moeagiqa.archs.views import crop_positions, take_crops, view_of
 
-from ..degradations import blur, jpeg, noise, shrink
-
-CROPS = 3
-DEGRADED_CROPS = 2
-AT_ONCE = 4
+_job: list = []  # forked processes share it, where an argument would be copied to each
 
 
-DAMAGE = (
-    lambda picture, level, seed: blur(picture, 0.7 + 3.3 * level),
-    lambda picture, level, seed: noise(picture, 8 + 56 * level, seed),
-    lambda picture, level, seed: jpeg(picture, round(30 - 25 * level)),
-    lambda picture, level, seed: shrink(picture, 2 + 4 * level),
-)
+def extract(network: MoEAGIQA, pictures: Sequence[Callable[[], Tensor]], name: str) -> dict[str, Tensor]:
+    """Features of pictures: ``degradation`` (N, 1 + crops, C, h, w) and ``image`` (N, tokens, D), as float16.
 
-
-def degrade(image: Tensor, index: int) -> Tensor:
-    """One degradation of random kind and level, always the same for the same index."""
-    level = np.random.default_rng(index).uniform()
-    picture = Image.fromarray(image.permute(1, 2, 0).numpy())
-    return pil_to_tensor(DAMAGE[index % len(DAMAGE)](picture, level, index))
-
-
-def clean(image: Tensor, index: int) -> tuple[Tensor, slice]:
-    return image, slice(0, CROPS)
-
-
-def degraded(image: Tensor, index: int) -> tuple[Tensor, slice]:
-    return degrade(image, index), slice(0, DEGRADED_CROPS)
-
-
-def extract(
-    network: MoEAGIQA,
-    paths: Iterable[Path],
-    kind: Callable[[Tensor, int], tuple[Tensor, slice]],
-) -> dict[str, Tensor]:
-    """Features of pictures: ``degradation`` (N, n, C, h, w) and ``image`` (N, tokens, D), as float16.
-
-    Computed in bfloat16 where the processor is fast at it.
+    Computed in bfloat16 where the processor is fast at it, one picture per processor at a time.
 
     Args:
-        network: its encoders are what is computed.
-        paths: the pictures.
-        kind: ``clean`` or ``degraded``.
+        network: its encoders are what is computed, at its own crops.
+        pictures: each gives (3, H, W), uint8.
+        name: for the progress bar.
     """
-    size, paths = network.config.crop_size, list(paths)
-    degradation, image = [], []
-    dtype = fast_dtype(torch.device('cpu'))
-    fast = torch.autocast('cpu', dtype, enabled=dtype != torch.float32)
-    for start in tqdm(range(0, len(paths), AT_ONCE), desc=kind.__name__, mininterval=30):
-        crops, views = [], []
-        for index in range(start, min(start + AT_ONCE, len(paths))):
-            pixels, chosen = kind(read_image(paths[index]), index)
-            positions = crop_positions(*pixels.shape[-2:], size, chosen.stop)[chosen]
-            crops.append(take_crops(pixels, positions, size))
-            views.append(semantic_view(pixels, network.view_size))
-        with torch.inference_mode(), fast:
-            features = network.encode(torch.stack(crops), torch.stack(views))
-        degradation.append(features.degradation.half())
-        image.append(features.image.half())
-    return {'degradation': torch.cat(degradation), 'image': torch.cat(image)}
+    _job[:] = [copy.deepcopy(network).cast_encoders(fast_dtype(torch.device('cpu'))), pictures]
+    with torch.multiprocessing.get_context('fork').Pool(initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        features = list(_progress(pool, len(pictures), name))
+    return {part: torch.stack([one[part] for one in features]) for part in ('degradation', 'image')}
+
+
+def _progress(pool: Pool, count: int, name: str):
+    return tqdm(pool.imap(_one, range(count), chunksize=4), total=count, desc=name, mininterval=30)
+
+
+@torch.inference_mode()
+def _one(index: int) -> dict[str, Tensor]:
+    network, pictures = _job
+    crops, view = looks(network, pictures[index]())
+    which = [next(earlier for earlier, other in enumerate(crops) if other.equal(crop)) for crop in crops]
+    different = sorted(set(which))  # of 512 x 512 pixels the native crop is another one's twin
+    features = network.encode(crops[different][None], view[None])
+    order = [0, *(1 + different.index(first) for first in which)]
+    return {'degradation': features.degradation[0, order].half().clone(), 'image': features.image[0].half().clone()}
+
+
+def looks(network: MoEAGIQA, image: Tensor) -> tuple[Tensor, Tensor]:
+    """The crops (n, 3, S, S) and the view (3, S, S) of an image (3, H, W), as the metric takes them."""
+    config = network.config
+    size, scales = config.crop_size, config.crop_scales
+    places = crop_positions(*image.shape[-2:], size, config.crops, scales)
+    return take_crops(image, places, size, scales), view_of(image, network.view_size, config.whole_view)

@@ -1,0 +1,38 @@
+"""A score that is linear in the encoders' features, to which the mixture of experts adds what a straight line cannot say."""
+
+import torch
+from torch import Tensor, nn
+
+from .experts import ExpertScores
+
+
+class LinearScore(nn.Module):
+    r"""Per target a linear function of a crop's mean features; the whole view has a function of its own.
+
+    .. math:: s_0 = w_v \cdot \bar x_0 + b_v, \quad s_i = w_c \cdot \bar x_i + b_c
+
+    The mean over crops is then a linear function of the image: what ridge regression on frozen features answers.
+
+    Args:
+        channels: of eq. 3's features.
+        targets: number of targets.
+        view: whether the first crop is the whole view.
+
+    Shape:
+        the means over places of eq. 3's features, (N, n, C) -> (N, n, targets)
+    """
+
+    def __init__(self, channels: int, targets: int, view: bool):
+        super().__init__()
+        self.crops = nn.Linear(channels, targets)
+        self.view = nn.Linear(channels, targets) if view else None
+
+    def forward(self, means: Tensor) -> Tensor:
+        if self.view is None:
+            return self.crops(means)
+        return torch.cat([self.view(means[:, :1]), self.crops(means[:, 1:])], dim=1)
+
+    def add_to(self, targets: dict[str, ExpertScores], means: Tensor) -> dict[str, ExpertScores]:
+        """Each target's scores (N, n) plus the linear ones."""
+        parts = zip(targets.items(), self(means).unbind(dim=-1), strict=True)
+        return {name: scores._replace(score=scores.score + linear) for (name, scores), linear in parts}
