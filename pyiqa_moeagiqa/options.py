@@ -72,10 +72,10 @@ def one_of(*values: Any) -> Rule:
     )
 
 
-def list_of(rule: Rule) -> Rule:
-    """One or more values that all meet a rule."""
+def list_of(rule: Rule, least: int = 1) -> Rule:
+    """At least so many values that all meet a rule."""
     return Rule(
-        lambda value: isinstance(value, list | tuple) and len(value) > 0 and all(map(rule.met, value)),
+        lambda value: isinstance(value, list | tuple) and len(value) >= least and all(map(rule.met, value)),
         f'a list, each of {rule.allowed}',
     )
 

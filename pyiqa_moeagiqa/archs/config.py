@@ -8,12 +8,13 @@ from .encoder_options import SIDE, WIDEST, check_semantic_options, check_visual_
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TARGETS = ('quality', 'alignment', 'authenticity')
+MOST_SCALES = 16
 
 _TYPES = {int: int, bool: bool, str: str, float: (int, float)}
 _LISTS = {
     'layers': (whole(1), 'a list of layer numbers, as in [5, 6, 7, 8]'),
-    'crop_scales': (whole(0, SIDE), f'a list of at most 16 sides from 0 to {SIDE}, as in [512, 378, 0]'),
-    'crop_weights': (number(1e-3, 1000), 'a list of numbers above 0, one for each of crop_scales'),
+    'crop_scales': (whole(0, SIDE), f'a list of at most {MOST_SCALES} sides from 0 to {SIDE}, as in [512, 378, 0]'),
+    'crop_weights': (number(1e-3, 1000), 'a list of numbers from 0.001 to 1000, one for each of crop_scales'),
     'pixel_mean': (number(-1000, 1000), 'a list of three numbers, for red, green and blue'),
     'pixel_std': (number(1e-4, 1000), 'a list of three numbers above 0, for red, green and blue'),
     'targets': (one_of(*TARGETS), f"a list of names, as in ['quality'], of {', '.join(TARGETS)}, each once"),
@@ -32,7 +33,6 @@ _BOUNDS: dict[str, Rule] = {
     'prompt_tokens': whole(3, 512),
     'frozen_share': number(0, 1),
 }
-MOST_SCALES = 16
 MOST_PIXELS = 2**26  # of all crops of an image; 15 crops of 384 pixels are a thirtieth of it
 
 

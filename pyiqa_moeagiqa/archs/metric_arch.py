@@ -25,7 +25,7 @@ from .semantic import (
     warn_of_cut_prompts,
     warn_of_unknown_words,
 )
-from .views import crop_positions, free_places, take_crops, view_of
+from .views import crop_positions, crop_sides, free_places, take_crops, view_of
 
 REVISION = 2  # of the way from image and weights to the score: to be raised with each change of scores
 DTYPES = {
@@ -226,11 +226,13 @@ class MoEAGIQAMetric(SteadyModule):
         if self._is_graph and len(given) != self.crops:
             raise ValueError(f'crop_positions has {len(given)} crops: this ONNX graph takes {self.crops}.')
         last = free_places(height, width, size, len(given), scales)
-        if (given < 0).any() or (given > last).any():
-            ends = ', '.join(str(tuple(place)) for place in dict.fromkeys(map(tuple, last.tolist())))
+        outside = ((given < 0) | (given > last)).any(dim=1).nonzero().flatten().tolist()
+        if outside:
+            first = outside[0]
+            side = crop_sides(height, width, size, len(given), scales)[first].item()
             raise ValueError(
-                f'crop_positions has {given.tolist()}: in an image of {height} x {width} pixels crops start at (0, 0) to '
-                f'{ends}.'
+                f'crop_positions has {tuple(given[first].tolist())} for crop {1 + first}: in an image of {height} x {width} '
+                f'pixels that crop, of {side} pixels, starts at (0, 0) to {tuple(last[first].tolist())}.'
             )
         return given.long()
 

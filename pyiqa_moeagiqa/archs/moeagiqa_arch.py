@@ -379,8 +379,8 @@ def mean_over_crops(scores: Tensor, config: MoEAGIQAConfig) -> Tensor:
     crops = scores[:, 1:] if config.view_is_crop else scores
     if config.crop_weights:
         turns = [config.crop_weights[index % len(config.crop_weights)] for index in range(crops.shape[1])]
-        weights = crops.new_tensor(turns)
-        mean = crops @ (weights / weights.sum())[:, None]
+        # No matrix product: autocast would round it, and its last digits could follow from how many images share it.
+        mean = (crops * crops.new_tensor(turns)).sum(dim=1, keepdim=True) / sum(turns)
     elif config.view_is_crop and crops.shape[1] == config.crops:
         return scores.mean(dim=1, keepdim=True)
     else:

@@ -26,7 +26,7 @@ from torchvision.transforms.v2.functional import (
 # evenly than random numbers, and every prefix of the sequence is itself well spread. Index 0 is the centre.
 PLASTIC = 1.3247179572447460
 R2_STEP = torch.tensor([1 / PLASTIC, 1 / PLASTIC**2], dtype=torch.float64, device='cpu')
-MAX_ASPECT = 4
+MAX_ASPECT = 4  # of what a view shows
 
 
 def crop_sides(height: int, width: int, size: int, count: int, scales: Sequence[int] = ()) -> Tensor:
@@ -78,9 +78,16 @@ def take_crops(image: Tensor, positions: Tensor, size: int, scales: Sequence[int
     sides = crop_sides(height, width, size, len(positions), scales).tolist()
     cut = [image[:, y : y + side, x : x + side] for (y, x), side in zip(positions.tolist(), sides, strict=True)]
     if scales:
-        return torch.stack([_resized(crop, [size, size]).clamp(0, 1) for crop in cut])
+        return torch.stack([_fitted(crop, size) for crop in cut])
     crops = to_dtype(torch.stack(cut), torch.float32, scale=True)
     return F.pad(crops, (0, max(size - width, 0), 0, max(size - height, 0)))
+
+
+def _fitted(crop: Tensor, size: int) -> Tensor:
+    """A crop with ``size`` pixels a side; one that has them is left as it is, to the bit."""
+    if crop.shape[-1] == size:
+        return to_dtype(crop, torch.float32, scale=True)
+    return _resized(crop, [size, size]).clamp(0, 1)
 
 
 def view_of(image: Tensor, size: int, whole: bool = False) -> Tensor:

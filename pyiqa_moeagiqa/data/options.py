@@ -15,7 +15,7 @@ RULES = {
     'crop_size': whole(1),
     'crops': whole(1),
     'view_size': whole(1),
-    'crop_scales': list_of(whole(0)),
+    'crop_scales': list_of(whole(0), least=0),
     'whole_view': FLAG,
     'prompt_tokens': whole(1),
     'random_crops': FLAG,

@@ -15,7 +15,7 @@ from ..archs.images import ImageBatch
 from ..archs.metric_arch import Details, MoEAGIQAMetric
 from ..archs.moeagiqa_arch import Features, MoEAGIQA, mean_over_crops
 from ..archs.semantic import bert_tokenizer, tokenize
-from ..archs.views import crop_sides
+from ..archs.views import MAX_ASPECT, crop_sides
 from .scale import scale_of
 
 PROMPTS_AT_ONCE = 16  # the fused tokens of 15 crops take 6 MB a prompt
@@ -36,7 +36,8 @@ class Explanation:
         target: what is scored.
         details: the metric's own.
         names: for each of the crops' scores, 'view', '1', '2', ...; 'image' where the network looks at no crops.
-        boxes: (n, 3) of (y, x, side) in pixels: what each of them looks at. Empty for 'image'.
+        boxes: (n, 3) of (y, x, side) in pixels: what each of them looks at. Empty for 'image'. A view of the whole picture
+            reaches beyond two of its edges, where it shows its mirror image.
         places: (n, h, w), what each place gives to the score of its crop: that score minus the crop's score when the place's
             token is left out of the mean of all. Positive raises the score. As a mean, they are relative to the crop's
             other places: they add up to about 0, and say nothing of what all places have in common. A token has seen
@@ -209,7 +210,8 @@ def _looked_at(
     names = [str(1 + n) for n in range(len(positions))]
     boxes = [(y, x, side) for (y, x), side in zip(positions, sides, strict=True)]
     if config.view_is_crop:
-        side = max(height, width) if config.whole_view else min(height, width)  # around the middle, and beyond the edges
+        short = min(height, width)
+        side = min(max(height, width), MAX_ASPECT * short) if config.whole_view else short  # whole: beyond two edges
         return ['view', *names], [((height - side) // 2, (width - side) // 2, side), *boxes]
     return names, boxes
 

@@ -122,13 +122,14 @@ def _crops(axes: Axes, explanation: Explanation) -> None:
         together[box].append(number)
     for (y, x, side), numbers in together.items():
         colour = _colour(explanation, numbers[0])
-        shown = Rectangle((x, y), min(side, width - x), min(side, height - y), fill=False, ec=colour, lw=2)
+        left, top, right, bottom = max(x, 0), max(y, 0), min(x + side, width), min(y + side, height)
+        shown = Rectangle((left, top), right - left, bottom - top, fill=False, ec=colour, lw=2)
         shown.set_path_effects([withStroke(linewidth=3.5, foreground='black')])
         axes.add_patch(shown)
         names = ', '.join(explanation.names[n] for n in numbers)
         label = f'{names}: {explanation.details.crop_scores[0, numbers[0]]:.3f}'
         is_view = explanation.names[numbers[0]] == 'view'  # it often begins where a crop does
-        place = (x + 3, y + min(side, height - y)) if is_view else (x, y)
+        place = (left + 3, bottom) if is_view else (left, top)
         style = {'size': 8, 'weight': 'bold', 'color': 'white', 'va': 'bottom' if is_view else 'top'}
         axes.text(*place, label, bbox={'fc': colour, 'ec': 'none', 'pad': 1.5}, clip_on=True, **style)
 
