@@ -30,7 +30,13 @@ WALLPAPERS = {
 }  # fmt: skip
 WIDEST = 2600  # pixels: of a wallpaper in several sizes, the largest that is not larger
 REPORTED = {
-    'skimage': ['data/astronaut.png', 'data/chelsea.png', 'data/coffee.png', 'data/rocket.jpg', 'data/motorcycle_left.png'],
+    'skimage': [
+        'data/astronaut.png',
+        'data/chelsea.png',
+        'data/coffee.png',
+        'data/rocket.jpg',
+        'data/motorcycle_left.png',
+    ],
     'sklearn': ['datasets/images/china.jpg', 'datasets/images/flower.jpg'],
 }
 

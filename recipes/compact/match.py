@@ -6,9 +6,9 @@ The solution is exact, so it is put into the network as it is; no step of traini
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from pyiqa_moeagiqa.archs.matching import PromptMatching, mean_word
+from pyiqa_moeagiqa.archs.matching import PromptMatching
 
 PENALTY = 2.0
 PARTS = 5
@@ -27,11 +27,13 @@ def fit(matching: PromptMatching, summaries: Tensor, prompts: Tensor, prompt: np
     """
     centre = prompts[np.unique(prompt)].mean(0)
     mean, deviation = summaries.mean(0), summaries.std(0) + 1e-6
-    seen = ((summaries - mean) / deviation).double()
+    seen = (summaries - mean) / deviation
     width = seen.shape[1]
     noise = PENALTY / (alignment / alignment.mean()).clamp(min=FAITHFUL).double()
-    dual = torch.linalg.solve(seen @ seen.T / width + noise.diag(), F.normalize(prompts[prompt] - centre).double())
-    weight = (dual.T @ seen / width).float() / deviation
+    dual = torch.linalg.solve(
+        (seen @ seen.T).double() / width + noise.diag(), F.normalize(prompts[prompt] - centre).double()
+    )
+    weight = dual.T.float() @ seen / width / deviation
     with torch.no_grad():
         matching.embed_image.weight.copy_(weight)
         matching.embed_image.bias.copy_(-weight @ mean)
@@ -54,20 +56,3 @@ def unseen_embeddings(
         fit(matching, summaries[rows], prompts, prompt[rows], alignment[rows])
         embeddings[held] = matching.embed_image(summaries[held]).detach()
     return embeddings
-
-
-class KnownEmbeddings(nn.Module):
-    """Stands for PromptMatching during training: the pictures' embeddings are given, in ``image``."""
-
-    image: Tensor
-
-    def __init__(self, matching: PromptMatching):
-        super().__init__()
-        self.matching = matching
-
-    def forward(self, summary: Tensor, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        prompt = self.matching.embed_prompt(mean_word(words, mask))
-        return F.normalize(self.image, dim=-1), F.normalize(prompt, dim=-1)
-
-    def add_to(self, targets, cosine):
-        return self.matching.add_to(targets, cosine)

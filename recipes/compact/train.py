@@ -1,125 +1,136 @@
-"""Training of what comes after the frozen encoders: two mixtures of experts, the fusion and the matching of prompts."""
+"""Training of what comes after the frozen encoders.
+
+The linear score, the matching of prompts and its gate are solved for. The mixture of experts then learns what a straight line
+cannot say: that damage makes a picture worse, and leaves what it shows as it is. On undamaged pictures it is held at zero.
+"""
 
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
+from pyiqa_moeagiqa.archs.experts import ExpertScores
 from pyiqa_moeagiqa.archs.matching import mean_word
-from pyiqa_moeagiqa.archs.moeagiqa_arch import Assessment, Features, MoEAGIQA
+from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA, mean_over_crops
 
-from . import match
-from .data import DEGRADED_EVERY, Data
+from . import gate, match, ridge
+from .data import SIDES, Data
 from .reduction import Reduction
-from .teacher import AlignmentTeacher, PictureKernel, QualityTeacher
+
+# What is left of a picture's quality after damage of strength 0 to 4. Nobody rated them: only the order is sure.
+LEFT = torch.tensor([0.93, 0.82, 0.68, 0.52, 0.38])
+
+REDUCED_FROM = 4  # of so many images one tells the principal components
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Chosen on other folds than those that are reported; see MODEL_CARD.md."""
+    """Of the mixture's training."""
 
-    epochs: int = 24
-    batch: int = 64
-    rate: float = 2e-3
+    steps: int = 800
+    clean: int = 48
+    damaged: int = 48
+    rate: float = 1e-3
     weight_decay: float = 0.05
-    correlation: float = 0.3
-    alignment: float = 0.5
-    order: float = 0.5
-    margin: float = 0.08
     average: float = 0.99
-    noise: float = 0.25
+    still: float = 0.002  # by so much an undamaged picture's score may change for nothing
+    hold: float = 20.0
 
 
-class Pictures(NamedTuple):
-    """What training sees of N pictures: FFN_v's input after its first convolution, and what the teachers go by.
+class Pictures:
+    """What training sees of pictures, ready for the network: FFN_v's input after its first convolution.
 
-    Attributes:
-        reduced: (N, 1 + n, H, h, w), the view first.
-        means: (N, 2 * C) over places, of the view and of the crops.
-        image: (N, tokens, D), what prompts attend to.
-        embedding: (N, d), what prompts are matched with.
+    Args:
+        features: the encoders'.
+        network: gives the means for the linear score, and the summaries that are matched with prompts.
+        view, crops: FFN_v's first convolutions.
     """
 
-    reduced: Tensor
-    means: Tensor
-    image: Tensor
-    embedding: Tensor
-
-    def __getitem__(self, rows) -> 'Pictures':
-        return Pictures(*(part[rows] for part in tuple(self)))
-
-    def mix(self, other: 'Pictures', share: Tensor) -> 'Pictures':
-        """So much of each of these, (N,), and the rest of the other."""
-        pairs = zip(tuple(self), tuple(other), strict=True)
-        return Pictures(*(torch.lerp(b, a, share.view(-1, *[1] * (a.dim() - 1))) for a, b in pairs))
+    def __init__(self, features: Features, network: MoEAGIQA, view: Reduction, crops: Reduction):
+        degradation = features.degradation
+        self.means = degradation.mean(dim=(3, 4))
+        self.reduced = torch.cat([view(degradation[:, :1]), crops(degradation[:, 1:])], dim=1)
+        self.image = features.image
+        with torch.no_grad():
+            self.embedding = network.matching.embed_image(network.summary(features))
 
 
 class Lesson:
-    """Training pictures, and the teachers that were made from them.
+    """The pictures to train on and all that is solved for.
 
     Args:
-        network: gets its matching of prompts here.
+        network: gets its linear score, matching and gate here.
         data: all pictures.
-        rows: those to train on.
+        rows: the images to train on.
+        seed: of the division in which embeddings of unseen pictures are found.
     """
 
     def __init__(self, network: MoEAGIQA, data: Data, rows: np.ndarray, seed: int):
-        features, hidden = data.features('clean', rows), network.config.hidden
-        self.view = Reduction(features.degradation[:, :1], hidden)
-        self.crops = Reduction(features.degradation[:, 1:], hidden)
-        summary, mos = network.summary(features), data.mos[rows]
-        prompts = mean_word(network.semantic.text.states, data.prompt_mask)
-        number = data.prompt[rows].numpy()
-        embedding = match.unseen_embeddings(network.matching, summary, prompts, number, mos[:, 1], seed)
-        match.fit(network.matching, summary, prompts, number, mos[:, 1])
-        means = summary[:, : 2 * features.degradation.shape[2]]
-        self.pictures = Pictures(self.reduce(features.degradation), means, features.image, embedding)
-        self.degraded = data.features('degraded', np.arange(0, len(data.table), DEGRADED_EVERY))
-        self.kernel = PictureKernel(means)
-        alike = self.kernel(means)
-        cosine = F.cosine_similarity(embedding, network.matching.embed_prompt(prompts[number]).detach())
-        self.quality = QualityTeacher(alike, mos[:, 0])
-        self.alignment = AlignmentTeacher(alike, cosine, mos[:, 1])
-        self.deviation = means.std(0).chunk(2)
+        self.data, self.rows = data, rows
+        clean = data.features('clean', rows)
+        words = mean_word(network.semantic.text.states, data.prompt_mask)
+        solve_for(network, data, rows, clean, words, seed)
+        hidden = network.config.hidden
+        self.view, self.crops = (
+            Reduction(clean.degradation[::REDUCED_FROM, part], hidden) for part in (slice(0, 1), slice(1, None))
+        )
+        place = _places(rows, len(data.table))
+        copies = np.flatnonzero(place[data.damaged['row']] >= 0)
+        self.copy_of = torch.from_numpy(place[data.damaged['row'].to_numpy()[copies]])
+        self.copy_left = LEFT[data.damaged['strength'].to_numpy()[copies].copy()]
+        photos = data.photos[~data.photos['reported']]
+        still, hurt = photos[photos['kind'] == ''], photos[photos['kind'] != '']
+        first = {file: number for number, file in enumerate(still['file']) if still['side'].iloc[number] == SIDES[0]}
+        self.photo_of = torch.tensor([first[file] for file in hurt['file']])
+        self.photo_left = LEFT[hurt['strength'].to_numpy().copy()]
+        self.clean = self._pictures(network, clean)
+        self.copies = self._pictures(network, data.features('damaged', copies))
+        self.photos = self._pictures(network, data.features('photos', still.index.to_numpy()))
+        self.hurt = self._pictures(network, data.features('photos', hurt.index.to_numpy()))
 
-    def reduce(self, degradation: Tensor) -> Tensor:
-        """FFN_v's first convolution."""
-        return torch.cat([self.view(degradation[:, :1]), self.crops(degradation[:, 1:])], dim=1)
+    def _pictures(self, network: MoEAGIQA, features: Features) -> Pictures:
+        return Pictures(features, network, self.view, self.crops)
 
-    def noised(self, pictures: Pictures, level: float) -> Pictures:
-        """With normal noise, ``level`` times each channel's deviation between pictures, the same at all places of a crop."""
-        view, crops = self.deviation
-        count, views = pictures.reduced.shape[:2]
-        on_view = level * view * torch.randn(count, 1, len(view))
-        on_crops = level * crops * torch.randn(count, views - 1, len(crops))
-        moved = torch.cat([on_view @ self.view.weight.T, on_crops @ self.crops.weight.T], dim=1)
-        means = pictures.means + torch.cat([on_view[:, 0], on_crops.mean(dim=1)], dim=1)
-        return pictures._replace(reduced=pictures.reduced + moved[..., None, None], means=means)
+
+def _places(rows: np.ndarray, count: int) -> np.ndarray:
+    """(count,) the place of each number in ``rows``, or -1."""
+    place = np.full(count, -1)
+    place[rows] = np.arange(len(rows))
+    return place
+
+
+def solve_for(network: MoEAGIQA, data: Data, rows: np.ndarray, clean: Features, words: Tensor, seed: int) -> None:
+    """Set all that has a solution: the linear score, the matching, its gate."""
+    mos, prompt = data.mos[rows], data.prompt[rows].numpy()
+    photos = data.photos[(data.photos['kind'] == '') & ~data.photos['reported']].index.to_numpy()
+    means = ridge.image_means(clean.degradation, network.config)
+    of_photos = ridge.image_means(data.features('photos', photos).degradation, network.config)
+    ridge.fit(network.linear, network.config, means, mos, data.table['family'].to_numpy()[rows], of_photos)
+    summary = network.summary(clean)
+    unseen = match.unseen_embeddings(network.matching, summary, words, prompt, mos[:, 1], seed)
+    match.fit(network.matching, summary, words, prompt, mos[:, 1])
+    gate.fit(network.matching, unseen, words, prompt, mos[:, 1], seed)
 
 
 def train(network: MoEAGIQA, data: Data, rows: np.ndarray, seed: int, settings: Settings) -> MoEAGIQA:
     """Train on ``rows``; returns the average of the weights over the last steps."""
     torch.manual_seed(seed)
-    random = np.random.default_rng(seed)
     lesson = Lesson(network, data, rows, seed)
+    still(network)
     network.view_ffn.reduce, network.local_ffn.reduce = nn.Identity(), nn.Identity()
-    for embedding in (network.matching.embed_image, network.matching.embed_prompt):
-        embedding.requires_grad_(False)
-    network.matching = match.KnownEmbeddings(network.matching)
+    for part in (network.linear, network.matching):
+        part.requires_grad_(False)
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, settings.rate, weight_decay=settings.weight_decay, fused=True)
-    steps = settings.epochs * (len(rows) // settings.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.rate, total_steps=steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.rate, total_steps=settings.steps, pct_start=0.1)
     average = copy.deepcopy(network).eval()
     network.train()
-    for step, batch in enumerate(batches(len(rows), settings, random)):
-        loss = taught_loss(network, data, lesson, rows, batch, settings, random)
-        loss = loss + rated_loss(network, data, lesson, rows, batch[: settings.batch // 2], settings)
+    for step, loss in enumerate(losses(network, lesson, np.random.default_rng(seed), settings)):
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -127,16 +138,15 @@ def train(network: MoEAGIQA, data: Data, rows: np.ndarray, seed: int, settings: 
         schedule.step()
         follow(average, network, min(settings.average, step / (step + 10)))
     average.view_ffn.reduce, average.local_ffn.reduce = lesson.view.as_convolution(), lesson.crops.as_convolution()
-    average.matching = average.matching.matching
     return average
 
 
-def batches(count: int, settings: Settings, random: np.random.Generator) -> Iterator[np.ndarray]:
-    """Every place once per epoch, in another order each time; an incomplete last batch is dropped."""
-    for _ in range(settings.epochs):
-        order = random.permutation(count)
-        for start in range(0, count - settings.batch + 1, settings.batch):
-            yield order[start : start + settings.batch]
+def still(network: MoEAGIQA) -> None:
+    """Let the experts say nothing: the network is the linear score then."""
+    for mixture in network.experts.values():
+        for expert in mixture.experts:
+            nn.init.zeros_(expert[-1].weight)
+            nn.init.zeros_(expert[-1].bias)
 
 
 @torch.no_grad()
@@ -146,54 +156,67 @@ def follow(average: MoEAGIQA, network: MoEAGIQA, keep: float) -> None:
         mean.lerp_(trained, 1 - keep)
 
 
-def taught_loss(
-    network: MoEAGIQA, data: Data, lesson: Lesson, rows: np.ndarray, batch: np.ndarray, settings: Settings,
-    random: np.random.Generator,
-) -> Tensor:  # fmt: skip
-    """Quality and alignment of mixtures of two pictures as the teachers see them; every other one has its own prompt."""
-    share = torch.from_numpy(random.beta(0.5, 0.5, len(batch))).float()
-    mixture = lesson.pictures[batch].mix(lesson.pictures[random.permutation(batch)], share)
-    mixture = lesson.noised(mixture, settings.noise)
-    texts = np.where(np.arange(len(batch)) % 2, batch, random.permutation(batch))
-    answer = assess(network, data, mixture, rows[texts])
-    image, prompt = answer.matching
-    cosine = (image * prompt).sum(dim=1).detach()
-    quality, alignment = (score_of(answer, target) for target in ('quality', 'alignment'))
-    alike = lesson.kernel(mixture.means)
-    loss = _distance(quality, lesson.quality(alike), settings)
-    return loss + settings.alignment * _distance(alignment, lesson.alignment(alike, cosine), settings)
+def losses(network: MoEAGIQA, lesson: Lesson, random: np.random.Generator, settings: Settings) -> Iterator[Tensor]:
+    """The loss of each step: half of the pictures are AGIQA-3K's and copies of them, half are photographs."""
+    prompts = torch.from_numpy(np.unique(lesson.data.prompt[lesson.rows]))
+    own = lesson.data.prompt[lesson.rows]
+    for _ in range(settings.steps):
+        some = torch.from_numpy(random.choice(len(own), settings.clean, replace=False))
+        texts = torch.where(
+            torch.from_numpy(random.random(len(some)) < 0.5), own[some], _any(prompts, len(some), random)
+        )
+        undamaged = hold(network, lesson, lesson.clean, some, texts, settings)
+        some = torch.from_numpy(random.choice(len(lesson.copy_of), settings.damaged, replace=False))
+        of = lesson.copy_of[some]
+        texts = torch.where(torch.from_numpy(random.random(len(some)) < 0.5), own[of], _any(prompts, len(some), random))
+        hurt = damage(network, lesson, (lesson.copies, some), (lesson.clean, of), texts, lesson.copy_left[some])
+        some = torch.from_numpy(random.choice(len(lesson.photos.image), settings.clean // 3))
+        undamaged = undamaged + hold(network, lesson, lesson.photos, some, _any(prompts, len(some), random), settings)
+        some = torch.from_numpy(random.choice(len(lesson.photo_of), settings.damaged // 2))
+        texts, left = _any(prompts, len(some), random), lesson.photo_left[some]
+        hurt = hurt + damage(network, lesson, (lesson.hurt, some), (lesson.photos, lesson.photo_of[some]), texts, left)
+        yield settings.hold * undamaged + hurt
 
 
-def rated_loss(
-    network: MoEAGIQA, data: Data, lesson: Lesson, rows: np.ndarray, batch: np.ndarray, settings: Settings
+def _any(prompts: Tensor, count: int, random: np.random.Generator) -> Tensor:
+    return prompts[torch.from_numpy(random.integers(len(prompts), size=count))]
+
+
+def hold(
+    network: MoEAGIQA, lesson: Lesson, pictures: Pictures, some: Tensor, texts: Tensor, settings: Settings
 ) -> Tensor:
-    """Alignment as raters saw it, and the order of clean and degraded pictures."""
-    answer = assess(network, data, lesson.pictures[batch], rows[batch])
-    alignment = score_of(answer, 'alignment')
-    loss = settings.alignment * _distance(alignment, data.mos[rows[batch], 1], settings)
-    has_degraded = rows[batch] % DEGRADED_EVERY == 0
-    chosen = batch[has_degraded]
-    seen = rows[chosen] // DEGRADED_EVERY
-    degraded = lesson.pictures[chosen]._replace(
-        reduced=lesson.reduce(lesson.degraded.degradation[seen]), image=lesson.degraded.image[seen]
-    )
-    worse = score_of(assess(network, data, degraded, rows[chosen]), 'quality')
-    better = score_of(answer, 'quality')[torch.from_numpy(has_degraded)]
-    return loss + settings.order * F.relu(worse - better + settings.margin).mean()
+    """How far the mixture moves undamaged pictures' scores, beyond ``still``."""
+    scores, without = assess(network, lesson, pictures, some, texts)
+    return F.relu((scores - without).abs() - settings.still).mean()
 
 
-def _distance(score: Tensor, mos: Tensor, settings: Settings) -> Tensor:
-    """L1, and how far from perfectly correlated the two are."""
-    correlation = F.cosine_similarity(score - score.mean(), mos - mos.mean(), dim=0)
-    return F.l1_loss(score, mos) + settings.correlation * (1 - correlation)
+def damage(
+    network: MoEAGIQA, lesson: Lesson, copies: tuple[Pictures, Tensor], originals: tuple[Pictures, Tensor], texts: Tensor,
+    left: Tensor,
+) -> Tensor:  # fmt: skip
+    """L1 to the quality that is left of the original's, and to its alignment, of which all is left."""
+    scores, _ = assess(network, lesson, *copies, texts)
+    with torch.no_grad():
+        _, before = assess(network, lesson, *originals, texts)
+    return F.l1_loss(scores[:, 0], before[:, 0] * left) + 0.5 * F.l1_loss(scores[:, 1], before[:, 1])
 
 
-def assess(network: MoEAGIQA, data: Data, pictures: Pictures, texts: np.ndarray) -> Assessment:
-    """The network's answer for pictures with the prompts of the given rows."""
-    network.matching.image = pictures.embedding
-    return network.assess(Features(pictures.reduced, None, pictures.image), data.ids(texts), data.mask[texts])
+def assess(network: MoEAGIQA, lesson: Lesson, pictures: Pictures, some: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+    """(n, 2) scores of pictures with prompts, and what they would be without the mixture."""
+    config, ids, mask = network.config, lesson.data.ids(texts), lesson.data.prompt_mask[texts]
+    features = Features(pictures.reduced[some], None, pictures.image[some])
+    words = network.semantic.words(ids, mask)
+    semantic = network.project_semantic(network.semantic.attend(words, features.image))
+    fused = network.fusion(network.visual_tokens(features), semantic).unflatten(1, (1 + config.crops, -1)).mean(dim=2)
+    prompt = F.normalize(network.matching.embed_prompt(mean_word(words, mask)), dim=-1)
+    matching = F.normalize(pictures.embedding[some], dim=-1), prompt
+    answer = network.judge(fused, pictures.means[some], matching)
+    silent = {name: ExpertScores(torch.zeros_like(part.score), *part[1:]) for name, part in answer.targets.items()}
+    without = network.linear.add_to(silent, pictures.means[some])
+    without = network.matching.add_to(without, (matching[0] * matching[1]).sum(dim=1))
+    return scores_of(answer.targets, config), scores_of(without, config)
 
 
-def score_of(answer: Assessment, target: str) -> Tensor:
-    """(N,) scores."""
-    return answer.targets[target].score.mean(dim=1)
+def scores_of(targets: dict[str, ExpertScores], config: MoEAGIQAConfig) -> Tensor:
+    """(N, targets)."""
+    return torch.cat([mean_over_crops(part.score, config) for part in targets.values()], dim=1)

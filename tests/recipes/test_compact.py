@@ -1,16 +1,21 @@
-"""The recipe's parts: what is put into the network equals what training saw; teachers and matching know what they should."""
+"""The recipe's parts: what is put into the network equals what training saw; ridge, matching and gate know what they should."""
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
+from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
+from pyiqa_moeagiqa.archs.experts import ExpertScores
+from pyiqa_moeagiqa.archs.linear_score import LinearScore
 from pyiqa_moeagiqa.archs.matching import PromptMatching
-from recipes.compact import match
-from recipes.compact.calibrate import coverage, quantiles
+from pyiqa_moeagiqa.archs.moeagiqa_arch import mean_over_crops
+from recipes.compact import gate, match, ridge
+from recipes.compact.build import COMPACT
 from recipes.compact.reduction import Reduction
-from recipes.compact.teacher import AlignmentTeacher, PictureKernel, QualityTeacher
-from recipes.compact.train import Pictures
+from recipes.compact.transfer import CHANGES, quantiles
+from recipes.damage import DAMAGE, STRENGTHS
 
 
 @pytest.fixture
@@ -28,24 +33,43 @@ def test_the_convolution_answers_as_the_reduction_did(generator):
     assert abs(reduced.square().mean().sqrt().item() - 1) < 0.2  # about as large as the network expects
 
 
-def test_teachers_know_functions_of_the_picture_and_of_its_fit_to_the_prompt(generator):
-    means, cosine = torch.randn(300, 8, generator=generator), torch.randn(300, generator=generator)
-    quality = 0.5 + 0.1 * means[:, 0].sin()
-    alignment = 0.5 + 0.1 * means[:, 1].sin() + 0.1 * cosine
-    kernel = PictureKernel(means[:200])
-    alike = kernel(means[:200])
-    assert alike.diagonal().allclose(torch.ones(200), atol=1e-4)
-    seen, held = slice(200), slice(200, 300)
-    quality_teacher = QualityTeacher(alike, quality[seen])
-    alignment_teacher = AlignmentTeacher(alike, cosine[seen], alignment[seen])
-    near = kernel(means[held])
+def test_the_linear_score_is_the_ridge(generator):
+    """Compared with ridge regression written the other way, by its normal equations."""
+    config = MoEAGIQAConfig.from_options(COMPACT)
+    seen = torch.randn(60, 4, 5, generator=generator)  # of 60 pictures a view and three crops
+    mos = torch.rand(60, 2, generator=generator)
+    photos = ridge.image_means(torch.randn(3, 4, 5, generator=generator), config)
+    features = ridge.image_means(seen, config)
+    linear = LinearScore(5, 2, view=True)
+    ridge.fit(linear, config, features, mos, ['one'] * 60, photos)
+    zero = torch.zeros(60, 4)
+    answer = linear.add_to(dict.fromkeys(('quality', 'alignment'), ExpertScores(zero, zero, zero)), seen)
+    alignment = mean_over_crops(answer['alignment'].score, config)[:, 0]
 
-    def correlation(one, other):
-        return torch.corrcoef(torch.stack([one, other]))[0, 1]
+    standard = (features - features.mean(0)) / features.std(0)
+    weighted = torch.cat([standard[:, :5] * ridge.VIEW**0.5, standard[:, 5:]], dim=1)
+    width = 5 * (1 + ridge.VIEW)
+    normal = weighted.T @ weighted / width + ridge.ALIGNMENT_PENALTY * torch.eye(10)
+    expected = (
+        weighted @ torch.linalg.solve(normal, weighted.T @ (mos[:, 1] - mos[:, 1].mean())) / width + mos[:, 1].mean()
+    )
+    torch.testing.assert_close(alignment, expected, atol=1e-5, rtol=1e-5)
 
-    assert correlation(quality_teacher(near), quality[held]) > 0.8
-    assert correlation(alignment_teacher(near, cosine[held]), alignment[held]) > 0.8
-    assert correlation(alignment_teacher(near, -cosine[held]), alignment[held]) < 0.5
+
+def test_photographs_and_small_families_count(generator):
+    config, features = MoEAGIQAConfig.from_options(COMPACT), torch.randn(60, 10, generator=generator)
+    mos, family = torch.rand(60, 2, generator=generator) / 2, np.array(['large'] * 50 + ['small'] * 10)
+    photos = features[:5] + 3
+
+    def quality(photos, family):
+        linear = LinearScore(5, 2, view=True)
+        ridge.fit(linear, config, features, mos, family, photos)
+        slopes = torch.cat([linear.view.weight[0] / 4, linear.crops.weight[0] * 3 / 4])
+        return lambda asked: asked @ slopes + linear.view.bias[0]
+
+    assert quality(photos, family)(photos).mean() > quality(photos[:0], family)(photos).mean() + 0.1
+    balanced, drowned = (quality(photos[:0], of)(features[50:]) - mos[50:, 0] for of in (family, ['one'] * 60))
+    assert balanced.abs().mean() < drowned.abs().mean()
 
 
 @pytest.fixture
@@ -85,21 +109,45 @@ def test_a_pictures_embedding_does_not_come_from_its_own_prompt(pictures_of_prom
     assert not same.all()  # the others' regressions saw prompt 7
 
 
-def test_mixtures_lie_between_pictures(generator):
-    one, other = (Pictures(*(torch.randn(4, *shape, generator=generator) for shape in ((2, 3, 1, 1), (5,), (2, 2), (3,)))) for _ in '12')  # fmt: skip
-    share = torch.tensor([0.0, 0.25, 0.5, 1.0])
-    mixture = one.mix(other, share)
-    for a, b, mixed in zip(tuple(one), tuple(other), tuple(mixture), strict=True):
-        torch.testing.assert_close(mixed[3], a[3])
-        torch.testing.assert_close(mixed[0], b[0])
-        torch.testing.assert_close(mixed[1], 0.25 * a[1] + 0.75 * b[1])
-    assert tuple(one[torch.tensor([2])])[1].equal(one.means[2:3])
+def test_a_gate_shuts_for_wrong_prompts(pictures_of_prompts):
+    summaries, prompts, number = pictures_of_prompts
+    matching, alignment = PromptMatching(20, 6, 6, targets=2, gates=True), torch.full((120,), 0.6)
+    embedding = match.unseen_embeddings(matching, summaries, prompts, number, alignment, seed=0)
+    match.fit(matching, summaries, prompts, number, alignment)
+    gate.fit(matching, embedding, prompts, number, alignment, seed=0)
+    texts = F.normalize(matching.embed_prompt(prompts), dim=-1)
+    cosine = F.normalize(embedding, dim=-1) @ texts.T
+    scores = torch.full((120, 1), 0.6)
+    before = {name: ExpertScores(scores, scores, scores) for name in ('quality', 'alignment')}
+    right = matching.add_to(before, cosine[torch.arange(120), torch.from_numpy(number)])
+    wrong = matching.add_to(before, cosine[torch.arange(120), torch.from_numpy((number + 1) % 40)])
+    assert right['quality'].score.equal(scores)
+    assert wrong['quality'].score.equal(scores)
+    assert abs(right['alignment'].score.mean() - 0.6) < 0.02  # the gate leaves the mean of right prompts where it is
+    assert wrong['alignment'].score.mean() < 0.4
 
 
-def test_intervals_hold_what_they_say_on_pictures_that_they_were_not_made_from():
-    random = np.random.default_rng(0)
-    errors, fold = random.normal(0.02, 0.1, 4000), np.arange(4000) % 5
-    low, high = quantiles(errors)
+def test_intervals_hold_what_they_say():
+    low, high = quantiles(np.random.default_rng(0).normal(0.02, 0.1, 4000))
     assert abs(low - (0.02 - 0.128)) < 0.01
     assert abs(high - (0.02 + 0.128)) < 0.01
-    assert np.abs(np.array(coverage(errors, fold)) - 0.8).max() < 0.03
+
+
+@pytest.mark.parametrize('kind', DAMAGE)
+def test_stronger_damage_changes_a_picture_more(kind):
+    pixels = np.linspace(40, 200, 96 * 96 * 3).reshape(96, 96, 3) + np.random.default_rng(0).normal(0, 12, (96, 96, 3))
+    image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+    copies = [np.asarray(DAMAGE[kind](image, strength, 1), dtype=float) for strength in range(STRENGTHS)]
+    changes = [np.abs(copy - np.asarray(image)).mean() for copy in copies]
+    assert changes == sorted(changes)
+    assert changes[0] > 0.5
+    assert all(copy.shape == (96, 96, 3) for copy in copies)
+
+
+def test_sizes_and_formats_are_what_they_are_called():
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8))
+    shapes = {name: change(image).size for name, change in CHANGES.items()}
+    assert shapes['1024 px'] == (1024, 1024)
+    assert shapes['middle 16:9'] == (512, 288)
+    assert shapes['middle 9:16'] == (288, 512)
+    assert shapes['JPEG 85'] == (512, 512)
