@@ -140,7 +140,9 @@ def _resized(image: Tensor, size: list[int]) -> Tensor:
     """(C, H, W), uint8 or float, as float of another size; bicubic."""
     # One channel at a time: a large photograph as float32 at once would be the largest thing in memory.
     channels = (to_dtype(channel, torch.float32, scale=True) for channel in image.split(1))
-    return torch.cat([resize(channel, size, interpolation=InterpolationMode.BICUBIC, antialias=True) for channel in channels])
+    return torch.cat(
+        [resize(channel, size, interpolation=InterpolationMode.BICUBIC, antialias=True) for channel in channels]
+    )
 
 
 def normalize(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

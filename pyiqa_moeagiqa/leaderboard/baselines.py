@@ -87,7 +87,10 @@ class _Features:
         image, network = read_image(path), self.metric.network
         size, scales = network.config.crop_size, network.config.crop_scales
         places = crop_positions(*image.shape[-2:], size, self.metric.crops, scales)
-        crops, view = take_crops(image, places, size, scales), view_of(image, network.view_size, network.config.whole_view)
+        crops, view = (
+            take_crops(image, places, size, scales),
+            view_of(image, network.view_size, network.config.whole_view),
+        )
         return network.summary(network.encode(crops[None], view[None]))[0].numpy()
 
 
