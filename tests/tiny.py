@@ -25,6 +25,19 @@ TINY = {
     'crop_size': 64,
     'crops': 2,
 }
+# Everything that differs between the compact network and the paper's.
+COMPACT_LIKE = {
+    'token_pool': 2,
+    'class_tokens': True,
+    'norm_layers': True,
+    'view_is_crop': True,
+    'whole_view': True,
+    'crop_scales': (80, 60, 0),
+    'crop_weights': (3, 2, 1),
+    'linear': True,
+    'matching_gates': True,
+    'crops': 3,
+}
 TINY_BLIP = {
     'semantic': 'blip',
     'matching': 0,
@@ -67,6 +80,13 @@ TINY_IMAGE_REWARD = {
 def config(**changes) -> MoEAGIQAConfig:
     """The tiny configuration with changes."""
     return MoEAGIQAConfig.from_options(TINY | changes)
+
+
+def shut_gates(network) -> None:
+    """Let the gates of a network with ``matching_gates`` count, which at the start they do not."""
+    with torch.no_grad():
+        for name, value in (('floor', 0.2), ('threshold', 0.05), ('steepness', 9.0), ('gain', 1.5)):
+            getattr(network.matching, name).fill_(value)
 
 
 def inputs(network, images: int = 2) -> tuple[torch.Tensor, ...]:

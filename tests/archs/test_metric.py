@@ -10,14 +10,15 @@ import pytest
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from tiny import TINY_BLIP, config
+from tiny import COMPACT_LIKE, TINY_BLIP, config, shut_gates
 
 from pyiqa_moeagiqa.archs.at_hand import PROMPTS_AT_HAND
 from pyiqa_moeagiqa.archs.hardware import fast_dtype, fused_attention_pays
 from pyiqa_moeagiqa.archs.images import PromptError
 from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
-from pyiqa_moeagiqa.archs.views import crop_positions
+from pyiqa_moeagiqa.archs.semantic import tokenize
+from pyiqa_moeagiqa.archs.views import crop_positions, take_crops, whole_view
 from pyiqa_moeagiqa.checkpoints import Checkpoint, read, save
 from pyiqa_moeagiqa.options import OptionError
 
@@ -242,8 +243,105 @@ def test_given_crop_positions_are_taken(metric, images):
     'places', [torch.tensor([[27, 0]]), torch.tensor([[-1, 0]]), torch.tensor([1, 2]), torch.rand(2, 2), []]
 )
 def test_impossible_crop_positions_are_refused(metric, images, places):
-    with pytest.raises(ValueError, match='crop_positions has'):
+    with pytest.raises(ValueError, match='crop_positions has') as error:
         metric(images[:1], caption_list=[CAT], crop_positions=places)
+    if len(places) == 1:
+        assert (
+            'for crop 1: in an image of 90 x 130 pixels that crop, of 64 pixels, starts at (0, 0) to (26, 66).'
+            in str(error.value)
+        )
+
+
+@pytest.fixture(scope='module')
+def compact_like(tmp_path_factory):
+    """The file of a tiny network with all that the compact one has; its gates count."""
+    torch.manual_seed(0)
+    network = MoEAGIQA(config(**COMPACT_LIKE))
+    shut_gates(network)
+    path = tmp_path_factory.mktemp('compact') / 'compact_like.safetensors'
+    return save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), path), network.eval()
+
+
+@torch.no_grad()
+def test_a_network_as_the_compact_one_is_what_its_checkpoint_says(compact_like, images):
+    path, network = compact_like
+    metric = MoEAGIQAMetric(pretrained_model_path=str(path))
+    assert metric.network.config == network.config
+    state = metric.network.state_dict()
+    assert {'linear.view.weight', 'linear.crops.bias', 'matching.floor', 'matching.steepness'} <= set(state)
+    # The metric's scores, step by step from the pixels.
+    scores, details = metric(images, caption_list=[CAT] * 3, return_details=True)
+    places = crop_positions(90, 130, 64, 3, (80, 60, 0))
+    crops = torch.stack([take_crops(image, places, 64, (80, 60, 0)) for image in images])
+    views = torch.stack([whole_view(image, 64) for image in images])
+    ids, mask, _ = tokenize([CAT] * 3, 35)
+    answer = network(crops, views, ids, mask).targets['quality'].score
+    view, first, second, third = answer.T
+    expected = (view + 3 * (3 * first + 2 * second + third) / 6) / 4
+    torch.testing.assert_close(scores.flatten(), expected, atol=0.01, rtol=0)  # a checkpoint's encoders are rounded
+    torch.testing.assert_close(details.crop_scores, answer, atol=0.01, rtol=0)
+    assert details.crop_positions[0].equal(places)
+    assert expected.std() > 1e-3
+
+
+@pytest.mark.parametrize('crops', [1, 15])
+def test_other_numbers_of_crops_take_turns_among_scales(compact_like, images, crops):
+    metric = MoEAGIQAMetric(pretrained_model_path=str(compact_like[0]), crops=crops)
+    scores, details = metric(images, caption_list=[CAT] * 3, return_details=True)
+    assert details.crop_scores.shape == (3, 1 + crops)
+    weights = torch.tensor(([3.0, 2.0, 1.0] * 5)[:crops])
+    mean = (details.crop_scores[:, 1:] * weights).sum(dim=1) / weights.sum()
+    torch.testing.assert_close(scores.flatten(), (details.crop_scores[:, 0] + 3 * mean) / 4)
+
+
+def test_what_the_caller_has_set_rounds_no_weighted_mean(compact_like, images):
+    metric = MoEAGIQAMetric(pretrained_model_path=str(compact_like[0]))
+    expected = metric(images, caption_list=[CAT] * 3)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert metric(images, caption_list=[CAT] * 3).equal(expected)
+    alone = torch.cat([metric(image[None], caption_list=[CAT]) for image in images])
+    assert alone.equal(expected)
+
+
+def test_a_network_as_the_compact_one_takes_any_picture(compact_like):
+    metric = MoEAGIQAMetric(pretrained_model_path=str(compact_like[0]))
+    given = [torch.rand(3, 1, 1), torch.rand(3, 2, 200), Image.new('L', (33, 50)), Image.new('RGB', (20_000, 3))]
+    scores = metric(given, caption_list=[CAT] * 4)
+    assert scores.shape == (4, 1)
+    assert scores.isfinite().all()
+
+
+def test_given_positions_are_of_the_crops_own_sides(compact_like, images):
+    metric = MoEAGIQAMetric(pretrained_model_path=str(compact_like[0]))
+    # Sides in 90 x 130 pixels: 64 * 108.17 / 80 = 87, and 64 * 108.17 / 60 = 115, which the picture has not: 90; 64.
+    last = torch.tensor([[3, 43], [0, 40], [26, 66]])
+    _, details = metric(images[:1], caption_list=[CAT], crop_positions=last, return_details=True)
+    assert details.crop_positions[0].equal(last)
+    with pytest.raises(ValueError, match=r'has \(1, 40\) for crop 2: .* that crop, of 90 pixels, .* to \(0, 40\)\.$'):
+        metric(images[:1], caption_list=[CAT], crop_positions=last + torch.tensor([[0, 0], [1, 0], [0, 0]]))
+
+
+def test_an_enlarged_picture_has_nearly_the_same_score(tmp_path):
+    torch.manual_seed(0)
+    y, x = torch.meshgrid(torch.linspace(0, 6, 90), torch.linspace(0, 9, 130), indexing='ij')
+    image = (torch.stack([y.sin(), x.cos(), (x + y).sin()]) / 2 + 0.5)[None]
+    large = torch.nn.functional.interpolate(image, scale_factor=2, mode='bilinear', antialias=True).clamp(0, 1)
+    apart = {}
+    for name, changes in {'scales': {'crop_scales': (80, 60)}, 'own pixels': {}}.items():
+        torch.manual_seed(0)
+        network = MoEAGIQA(config(linear=True, **changes))
+        path = tmp_path / f'{name}.safetensors'
+        save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), path)
+        metric = MoEAGIQAMetric(pretrained_model_path=str(path))
+        apart[name] = (metric(image, caption_list=[CAT]) - metric(large, caption_list=[CAT])).abs().item()
+    assert apart['scales'] < 0.3 * apart['own pixels']
+
+
+def test_as_loss_all_of_the_picture_has_a_gradient(compact_like):
+    metric = pyiqa.create_metric('moeagiqa', as_loss=True, pretrained_model_path=str(compact_like[0]))
+    image = torch.rand(1, 3, 70, 100, requires_grad=True)
+    metric(image, caption_list=[CAT]).backward()
+    assert (image.grad.abs().sum(dim=1) > 0).all()
 
 
 def test_the_number_of_crops_is_an_option(tiny_checkpoint, images):

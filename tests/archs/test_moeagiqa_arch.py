@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from tiny import TINY, TINY_BLIP, config, inputs
+from tiny import COMPACT_LIKE, TINY, TINY_BLIP, config, inputs, shut_gates
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
+from pyiqa_moeagiqa.archs.experts import ExpertScores
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA, mean_over_crops
 from pyiqa_moeagiqa.checkpoints.load import build_network, load_weights
 from pyiqa_moeagiqa.options import OptionError
@@ -23,6 +24,13 @@ ABLATIONS = {
     'squares of patches': {'token_pool': 2},
     'class tokens': {'class_tokens': True},
     'whole view as a crop': {'view_is_crop': True},
+    'linear': {'linear': True},
+    'linear, view as a crop': {'linear': True, 'view_is_crop': True},
+    'linear, visual only': {'linear': True, 'branches': 'visual', 'matching': 0},
+    'BLIP, linear': TINY_BLIP | {'linear': True},
+    'gates': {'matching_gates': True},
+    'gates, semantic only': {'branches': 'semantic', 'matching_gates': True},
+    'as the compact network': COMPACT_LIKE,
     'one target': {'targets': ['quality']},
     'BLIP': TINY_BLIP,
     'BLIP, semantic only': TINY_BLIP | {'branches': 'semantic'},
@@ -46,7 +54,9 @@ def test_every_ablation_trains(name):
     assert set(answer.targets) == set(network.config.targets)
 
 
-@pytest.mark.parametrize('name', ['Table 5: both, one expert', 'Table 9: 1 of 3', 'BLIP, prior'])
+@pytest.mark.parametrize(
+    'name', ['Table 5: both, one expert', 'Table 9: 1 of 3', 'BLIP, prior', 'as the compact network']
+)
 def test_every_trained_parameter_has_a_gradient(name):
     # Distributed training waits for ever for a gradient that never comes.
     network = MoEAGIQA(config(**ABLATIONS[name])).train()
@@ -134,6 +144,24 @@ def test_the_prompt_matters_to_alignment():
         ({'channels': 33}, 'multiple of heads'),
         ({'crop_size': 65}, 'multiple of the patch size'),
         ({'visual': 'vit_tiny_patch99'}, 'vit_tiny_patch99'),
+        ({'whole_view': 1}, 'whole_view is 1: it must be true or false'),
+        (TINY_BLIP | {'whole_view': True}, "whole_view is True: it must be false unless semantic is 'bert'"),
+        ({'crop_scales': 512}, 'crop_scales is 512: it must be a list of at most 16 sides from 0 to'),
+        ({'crop_scales': [512.0]}, 'a list of at most 16 sides'),
+        ({'crop_scales': [-1]}, 'a list of at most 16 sides'),
+        ({'crop_scales': [10**6]}, 'a list of at most 16 sides'),
+        ({'crop_scales': [0] * 17}, 'a list of at most 16 sides'),
+        (
+            {'crop_weights': [1]},
+            'crop_weights is [1]: it must be a list of numbers from 0.001 to 1000, one for each of',
+        ),
+        ({'crop_scales': [512, 0], 'crop_weights': [1]}, 'one for each of crop_scales'),
+        ({'crop_scales': [512, 0], 'crop_weights': [1, 0]}, 'from 0.001 to 1000'),
+        ({'crop_scales': [512], 'crop_weights': ['1']}, 'from 0.001 to 1000'),
+        ({'linear': 'yes'}, 'true or false'),
+        ({'linear': True, 'branches': 'semantic'}, "linear is True: it must be false where branches is 'semantic'"),
+        ({'matching_gates': None}, 'true or false'),
+        ({'matching_gates': True, 'matching': 0}, 'matching_gates is True: it must be false where matching is 0'),
     ],
 )
 def test_an_impossible_option_is_named(options, words):
@@ -212,6 +240,120 @@ def test_the_view_weighs_the_same_however_many_crops_there_are():
     for crops in (1, 3, 15):
         torch.testing.assert_close(mean_over_crops(alike[:, : 1 + crops], view_first), torch.tensor([[0.425]]))
     torch.testing.assert_close(mean_over_crops(scores[:, :2], config(crops=3)), torch.tensor([[0.4]]))
+
+
+def test_crops_weigh_as_their_scales_do():
+    turns = config(crop_scales=(512, 378, 0), crop_weights=(3, 2, 1), crops=3)
+    scores = torch.tensor([[0.9, 0.3, 0.6, 0.1, 0.5]], dtype=torch.float64)
+    for count, expected in ((1, 0.9), (2, 3.3 / 5), (3, 3.9 / 6), (5, (3.9 + 0.3 + 1.0) / 11)):
+        assert mean_over_crops(scores[:, :count], turns).item() == pytest.approx(expected)
+    first = config(view_is_crop=True, crop_scales=(512, 378, 0), crop_weights=(3, 2, 1), crops=3)
+    assert mean_over_crops(scores[:, :4], first).item() == pytest.approx((0.9 + 3 * (0.9 + 1.2 + 0.1) / 6) / 4)
+    assert mean_over_crops(scores[:, :2], first).item() == pytest.approx((0.9 + 3 * 0.3) / 4)
+    alike = config(view_is_crop=True, crop_scales=(512, 378, 0), crop_weights=(2.5, 2.5, 2.5), crops=3)
+    torch.testing.assert_close(mean_over_crops(scores[:, :4], alike), scores[:, :4].mean(dim=1, keepdim=True))
+
+
+def test_the_weighted_mean_is_the_same_alone_and_under_autocast():
+    turns = config(crop_scales=(512, 378, 0), crop_weights=(3, 2, 1))
+    scores = torch.rand(50, 15, generator=torch.Generator().manual_seed(0))
+    together = mean_over_crops(scores, turns)
+    assert torch.cat([mean_over_crops(row[None], turns) for row in scores]).equal(together)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert mean_over_crops(scores, turns).equal(together)
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [{}, {'branches': 'visual', 'matching': 0}, {'view_is_crop': True}, {'class_tokens': True, 'token_pool': 2}],
+)
+@torch.no_grad()
+def test_where_experts_say_nothing_the_score_is_linear_in_the_features(changes):
+    torch.manual_seed(0)
+    network = MoEAGIQA(config(linear=True, **changes)).eval()
+    for mixture in network.experts.values():
+        for expert in mixture.experts:
+            expert[-1].weight.zero_()
+            expert[-1].bias.zero_()
+    if hasattr(network, 'matching'):
+        network.matching.weight.zero_()
+    given = inputs(network)
+    features, answer = network.encode(*given), network(*given)
+    means = features.degradation.double().flatten(3).mean(dim=3)  # (N, n, D)
+    for place, name in enumerate(network.config.targets):
+        parts = [
+            network.linear.view if network.config.view_is_crop and crop == 0 else network.linear.crops
+            for crop in range(means.shape[1])
+        ]
+        expected = torch.stack(
+            [
+                means[:, crop] @ part.weight[place].double() + part.bias[place].double()
+                for crop, part in enumerate(parts)
+            ],
+            dim=1,
+        )
+        assert expected.std() > 1e-3
+        torch.testing.assert_close(answer.targets[name].score.double(), expected, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_the_linear_score_is_added_to_the_experts():
+    torch.manual_seed(0)
+    network = MoEAGIQA(config(linear=True)).eval()
+    given = inputs(network)
+    both = network(*given).targets
+    linear = network.linear(network.encode(*given).degradation.mean(dim=(3, 4)))
+    for part in (network.linear.crops.weight, network.linear.crops.bias):
+        part.zero_()
+    alone = network(*given).targets
+    for place, name in enumerate(alone):
+        torch.testing.assert_close(both[name].score, alone[name].score + linear[..., place], atol=1e-5, rtol=0)
+        assert not torch.allclose(both[name].score, alone[name].score, atol=1e-3)
+
+
+@torch.no_grad()
+def test_gates_start_open():
+    torch.manual_seed(0)
+    gated = MoEAGIQA(config(matching_gates=True)).eval()
+    plain = MoEAGIQA(config()).eval()
+    own = {name: tensor for name, tensor in gated.state_dict().items() if name in plain.state_dict()}
+    assert set(gated.state_dict()) - set(own) == {
+        f'matching.{name}' for name in ('floor', 'threshold', 'steepness', 'gain')
+    }
+    plain.load_state_dict(own)
+    given = inputs(plain)
+    expected, answer = plain(*given), gated(*given)
+    for name in expected.targets:
+        assert answer.targets[name].score.equal(expected.targets[name].score)
+    assert answer.matching[0].equal(expected.matching[0])
+
+
+@torch.no_grad()
+def test_a_gate_shuts_where_image_and_prompt_do_not_match():
+    matching = MoEAGIQA(config(matching_gates=True)).matching
+    matching.weight.zero_()
+    matching.steepness.copy_(torch.tensor([50.0, 0.0]))
+    matching.threshold.fill_(0.3)
+    matching.gain.copy_(torch.tensor([1.0, 2.0]))
+    matching.floor.fill_(0.125)
+    score = torch.tensor([[0.75, 0.5]] * 3)
+    targets = {name: ExpertScores(score, None, None) for name in ('quality', 'alignment')}
+    answer = matching.add_to(targets, torch.tensor([-0.5, 0.3, 1.0]))
+    shut, half, opened = answer['quality'].score
+    torch.testing.assert_close(shut, torch.full((2,), 0.125))
+    torch.testing.assert_close(half, (score[0] + 0.125) / 2)
+    torch.testing.assert_close(opened, score[0])
+    torch.testing.assert_close(answer['alignment'].score, score)  # its gate has no steepness
+
+
+@torch.no_grad()
+def test_gates_change_scores_once_they_are_steep():
+    torch.manual_seed(0)
+    network = MoEAGIQA(config(**COMPACT_LIKE)).eval()
+    given = inputs(network)
+    before = network(*given).targets['alignment'].score
+    shut_gates(network)
+    assert not torch.allclose(network(*given).targets['alignment'].score, before, atol=1e-3)
 
 
 def test_tokens_are_not_pooled_over_more_than_a_crop_has():

@@ -6,10 +6,14 @@ import pytest
 import torch
 import torch.distributed
 from PIL import Image
+from tiny import COMPACT_LIKE, config
 from torch.utils.data import DataLoader
 
 from pyiqa_moeagiqa.archs.images import read_image
-from pyiqa_moeagiqa.archs.views import crop_positions, take_crops
+from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
+from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
+from pyiqa_moeagiqa.archs.views import crop_positions, free_places, take_crops
+from pyiqa_moeagiqa.checkpoints import Checkpoint, save
 from pyiqa_moeagiqa.data.prompt_nr_dataset import PromptNRDataset
 from pyiqa_moeagiqa.data.table import TableError
 from pyiqa_moeagiqa.options import OptionError
@@ -154,6 +158,41 @@ def test_crops_that_do_not_move_are_the_metrics_own(make, options):
     assert torch.equal(item['crops'], take_crops(image, crop_positions(40, 50, 16, 5), 16))
 
 
+def test_crops_and_view_of_a_network_as_the_compact_one_are_the_metrics_own(make, tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    network = MoEAGIQA(config(**COMPACT_LIKE))
+    path = save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), tmp_path / 'a.safetensors')
+    metric, seen = MoEAGIQAMetric(pretrained_model_path=str(path)), []
+    encode = metric.network.encode
+    monkeypatch.setattr(metric.network, 'encode', lambda *given: seen.append(given) or encode(*given))
+    same = {'crop_size': 64, 'view_size': 64, 'crops': 3, 'crop_scales': [80, 60, 0], 'whole_view': True}
+    item = make('val', **same)[1]
+    metric(item['img_path'], caption_list=['a picture'])
+    ((crops, view),) = seen
+    assert item['crops'].equal(crops[0])
+    assert item['view'].equal(view[0])
+    for name, value in {'crop_scales': [], 'whole_view': False}.items():
+        other = make('val', **same | {name: value})[1]
+        assert other['crops'].equal(crops[0]) == (name != 'crop_scales')
+        assert other['view'].equal(view[0]) == (name != 'whole_view')
+
+
+def test_random_crops_of_scales_lie_within_the_picture_and_reach_its_corners(make):
+    dataset = make(crop_size=16, crops=400, crop_scales=[0, 40, 80])
+    positions = dataset._positions(torch.zeros(3, 40, 50))
+    free = free_places(40, 50, 16, 400, (0, 40, 80))
+    assert (positions <= free).all()
+    for scale in range(3):
+        assert positions[scale::3].amax(0).tolist() == free[scale].tolist()
+        assert positions[scale::3].amin(0).tolist() == [0, 0]
+
+
+def test_other_looks_are_kept_under_other_keys(make):
+    looks = [{}, {'crop_scales': [80]}, {'crop_scales': [80, 0]}, {'whole_view': True}]
+    assert len({make('val', **look).key(0) for look in looks}) == 4
+    assert make('val', crop_scales=[]).key(0) == make('val').key(0)
+
+
 def test_random_crops_reach_every_corner(make):
     dataset = make(crop_size=39, crops=200)
     image = torch.zeros(3, 40, 50)
@@ -209,6 +248,9 @@ WRONG = {
     'targets as text': ({'targets': 'quality'}, r"targets is 'quality': it must be a list, each of text"),
     'no such target': ({'targets': ['beauty']}, "column 'beauty' is missing"),
     'flip as text': ({'hflip': 'no'}, "hflip is 'no': it must be true or false"),
+    'scales as a number': ({'crop_scales': 512}, r'crop_scales is 512: it must be a list, each of a whole number'),
+    'scale below 0': ({'crop_scales': [-1]}, r'crop_scales is \[-1\]'),
+    'view as text': ({'whole_view': 'yes'}, "whole_view is 'yes': it must be true or false"),
     'prefetching thread': ({'prefetch_mode': 'cpu'}, 'an unreadable image would hang it'),
 }
 
