@@ -9,7 +9,7 @@ import pyiqa
 import pytest
 import torch
 from PIL import Image
-from tiny import config, inputs
+from tiny import COMPACT_LIKE, config, inputs, shut_gates
 from typer.testing import CliRunner
 
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
@@ -129,6 +129,32 @@ def test_the_number_of_crops_is_the_graphs_own_and_the_view_weighs_as_before(tmp
     image = torch.rand(1, 3, 90, 80)
     expected = exact(image, caption_list=['a cat'])
     torch.testing.assert_close(metric(image, caption_list=['a cat']), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize('crops', [None, 5])
+def test_the_graph_of_a_network_as_the_compact_one_gives_the_scores_of_torch(tmp_path, crops):
+    torch.manual_seed(0)
+    network = MoEAGIQA(config(**COMPACT_LIKE))
+    shut_gates(network)
+    path = save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), tmp_path / 'tiny.safetensors')
+    graph = export(tmp_path / 'tiny.onnx', str(path), crops=crops)
+    metric = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(graph))
+    exact = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(path), crops=crops)
+    assert metric.net.network.config == exact.net.network.config
+    images, prompts = torch.rand(3, 3, 90, 130), ['a cat', 'a dog', 'two birds']
+    scores, details = metric(images, caption_list=prompts, return_details=True)
+    expected, same = exact(images, caption_list=prompts, return_details=True)
+    torch.testing.assert_close(scores, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(details.crop_scores, same.crop_scores, atol=1e-5, rtol=0)
+    torch.testing.assert_close(details.scores['alignment'], same.scores['alignment'], atol=1e-5, rtol=0)
+    session = onnxruntime.InferenceSession(graph, providers=['CPUExecutionProvider'])
+    given = dict(zip(NAMES, [part.numpy() for part in inputs(exact.net.network, 2)], strict=True))
+    if crops:
+        given['crops'] = np.concatenate([given['crops'], given['crops'][:, :2]], axis=1)
+    means, each = session.run(['quality', 'quality_crops'], given)
+    weights = np.array([3, 2, 1, 3, 2][: crops or 3])
+    by_hand = (each[:, 0] + 3 * (each[:, 1:] @ weights) / weights.sum()) / 4
+    np.testing.assert_allclose(means[:, 0], by_hand, atol=1e-5, rtol=0)
 
 
 def test_the_command_writes_one_file(tiny_checkpoint, tmp_path):

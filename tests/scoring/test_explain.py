@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from tiny import TINY_BLIP, config
+from tiny import COMPACT_LIKE, TINY_BLIP, config, shut_gates
 from typer.testing import CliRunner
 
 from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
@@ -28,6 +28,9 @@ KINDS = {
     'blip': TINY_BLIP | {'prior': True, 'crops': 15, 'targets': ('quality',)},
     'visual': {'branches': 'visual', 'matching': 0},
     'semantic': {'branches': 'semantic', 'matching': 0},
+    'compact': COMPACT_LIKE | {'norm_layers': False},
+    'linear visual': {'branches': 'visual', 'matching': 0, 'linear': True, 'crop_scales': (80, 0)},
+    'gated semantic': {'branches': 'semantic', 'matching_gates': True, 'crop_scales': (80, 0), 'crop_weights': (2, 1)},
 }
 
 
@@ -40,6 +43,8 @@ def metrics(tmp_path_factory):
         network = MoEAGIQA(config(**changes))
         for parameter in network.experts.parameters():
             parameter.data *= 3
+        if network.config.matching_gates:
+            shut_gates(network)
         path = tmp_path_factory.mktemp(name) / f'{name}.safetensors'
         save(Checkpoint(network.config, network.state_dict(), {'model_name': name}), path)
         made[name] = MoEAGIQAMetric(pretrained_model_path=str(path))
@@ -72,7 +77,75 @@ def test_a_place_gives_what_the_crop_loses_without_it(metrics, pictures, kind):
     assert torch.equal(explanation.details.crop_scores, details.crop_scores)
 
 
-@pytest.mark.parametrize('kind', ['bert', 'view', 'blip', 'semantic'])
+@pytest.mark.parametrize('kind', ['compact', 'linear visual'])
+@torch.no_grad()
+def test_a_place_gives_its_share_of_the_linear_score_too(metrics, pictures, kind):
+    metric = metrics[kind]
+    network, seen = metric.network, {}
+    explanation = explain(metric, str(pictures / 'a.png'), PROMPT)
+    hooked = {'fused': network.fusion if kind == 'compact' else network.norm}
+    if kind == 'compact':
+        hooked['matching'] = network.matching
+    handles = [
+        module.register_forward_hook(lambda module, given, answer, name=name: seen.update({name: answer}))
+        for name, module in hooked.items()
+    ]
+    encode = network.encode
+    metric.forget()
+    network.encode = lambda *given: seen.setdefault('features', encode(*given))
+    metric(str(pictures / 'a.png'), [PROMPT])
+    del network.encode
+    for handle in handles:
+        handle.remove()
+    crops, opened = len(explanation.names), 1.0
+    fused = seen['fused'][0].unflatten(0, (crops, -1))
+    degradation = seen['features'].degradation[0].flatten(2).transpose(1, 2)  # (crops, tokens, D)
+    if kind == 'compact':
+        image, prompt = seen['matching']
+        matching = network.matching
+        cosine = (image * prompt).sum()
+        opened = matching.gain[0] * torch.sigmoid(matching.steepness[0] * (cosine - matching.threshold[0]))
+        assert opened not in (0, 1)
+    experts, tokens = network.experts['quality'], fused.shape[1]
+    for crop, place in ((0, 0), (crops - 1, tokens - 1), (crops // 2, 1)):
+        of_view = kind == 'compact' and crop == 0
+        linear = network.linear.view if of_view else network.linear.crops
+        others = [token for token in range(tokens) if token != place]
+        with_it, without = (
+            experts(fused[crop][some].mean(0)).score + linear(degradation[crop][some].mean(0))[0]
+            for some in (list(range(tokens)), others)
+        )
+        expected = (opened * (with_it - without)).item()
+        assert abs(expected) > 1e-6
+        assert explanation.places[crop].flatten()[place] == pytest.approx(expected, rel=1e-3, abs=2e-6)
+
+
+def test_what_crops_of_scales_and_a_whole_view_look_at(metrics, pictures):
+    explanation = explain(metrics['compact'], str(pictures / 'a.png'), PROMPT)  # 70 high, 90 wide
+    assert explanation.names == ['view', '1', '2', '3']
+    assert explanation.boxes == [(-10, 0, 90), (4, 14, 63), (0, 10, 70), (3, 13, 64)]
+    shown = explanation.place_map()
+    assert shown.shape == (70, 90)
+    assert np.isfinite(shown).all()  # nothing of the picture is left out
+
+
+def test_the_whole_view_of_a_strip_is_its_middle(metrics):
+    explanation = explain(metrics['compact'], Image.new('RGB', (300, 30)), PROMPT)
+    assert explanation.boxes[0] == (-45, 90, 120)
+    shown = explanation.place_map()
+    assert np.isfinite(shown[:, 90:210]).all()
+    assert np.isnan(shown[:, :60]).all()
+
+
+def test_the_frame_of_the_whole_view_is_drawn_within_the_picture(metrics, pictures):
+    axes = draw(explain(metrics['compact'], str(pictures / 'a.png'), PROMPT)).axes[0]
+    frames = [patch.get_bbox() for patch in axes.patches]
+    assert (frames[0].x0, frames[0].y0, frames[0].x1, frames[0].y1) == (0, 0, 90, 70)
+    (label,) = [text for text in axes.texts if text.get_text().startswith('view')]
+    assert label.get_position()[1] == 70
+
+
+@pytest.mark.parametrize('kind', ['bert', 'view', 'blip', 'semantic', 'compact', 'gated semantic'])
 def test_a_word_gives_what_the_score_loses_without_it(metrics, pictures, kind):
     explanation = explain(metrics[kind], str(pictures / 'b.jpg'), PROMPT)
     score = metrics[kind](str(pictures / 'b.jpg'), [PROMPT]).item()
@@ -152,8 +225,8 @@ def test_every_kind_is_drawn(metrics, tmp_path, kind, size):
         assert image.format == 'PNG'
         assert 1000 < image.size[0] < 2000
     titles = ' '.join(axes.get_title(loc='left') for axes in draw(explanation).axes)
-    assert ('Places' in titles) == (kind != 'semantic')
-    assert ('Words' in titles) == (kind != 'visual')
+    assert ('Places' in titles) == ('semantic' not in kind)
+    assert ('Words' in titles) == ('visual' not in kind)
     assert 'Gate' in titles
     json.dumps(explanation.as_dict())
 
