@@ -219,8 +219,9 @@ def compact() -> dict[str, Any]:
     """The embedded default's structure, its encoders as published and all else trained afresh, on a processor."""
     options = full_size('compact_agiqa3k', 'agiqa3k', 'v1')
     sizes = {'targets': ['quality', 'alignment'], 'split_column': 'prompt_0', 'crop_size': 252, 'view_size': 252}
+    sizes |= {'crop_scales': [512, 378, 0], 'whole_view': True}
     train, val = options['datasets']['train'], options['datasets']['val']
-    train |= sizes | {'crops': 2, 'random_crops': False, 'num_worker_per_gpu': 0, 'batch_size_per_gpu': 32}
+    train |= sizes | {'crops': 3, 'random_crops': False, 'num_worker_per_gpu': 0, 'batch_size_per_gpu': 32}
     val |= sizes | {'crops': 3, 'num_worker_per_gpu': 0, 'batch_size_per_gpu': 8}
     options['network'] = {
         'type': 'MoEAGIQA',
@@ -231,6 +232,10 @@ def compact() -> dict[str, Any]:
         'class_tokens': True,
         'token_pool': 6,
         'view_is_crop': True,
+        'whole_view': True,
+        'crop_scales': [512, 378, 0],
+        'crop_weights': [3, 2, 1],
+        'linear': True,
         'pixel_mean': [0.485, 0.456, 0.406],
         'pixel_std': [0.229, 0.224, 0.225],
         'semantic': 'bert',
@@ -245,6 +250,7 @@ def compact() -> dict[str, Any]:
         'channels': 256,
         'hidden': 256,
         'matching': 384,
+        'matching_gates': True,
         'dropout': 0.3,
         'targets': ['quality', 'alignment'],
         'crop_size': 252,
