@@ -3,7 +3,7 @@
 import pytest
 import torch
 from pyiqa.data import build_dataset
-from tiny import TINY_BLIP, config
+from tiny import COMPACT_LIKE, TINY_BLIP, config, shut_gates
 from torch.utils.data import DataLoader
 from training.pictures import batch, build, make_table, options, plain
 
@@ -72,11 +72,25 @@ def blip(tmp_path_factory):
     )
 
 
-@pytest.fixture(params=['bert', 'blip with prior'])
-def trained(request, opt, blip, tmp_path):
+@pytest.fixture(scope='module')
+def compact_like(tmp_path_factory):
+    """A tiny network with all that the compact one has; its gates count."""
+    torch.manual_seed(1)
+    network = MoEAGIQA(config(**COMPACT_LIKE))
+    shut_gates(network)
+    path = tmp_path_factory.mktemp('compact') / 'compact.safetensors'
+    return save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), path)
+
+
+@pytest.fixture(params=['bert', 'blip with prior', 'as the compact network'])
+def trained(request, opt, blip, compact_like, tmp_path):
     """A model after three steps with weight decay and a validation, and its tensors before."""
     opt = plain(opt, optim={'type': 'AdamW', 'lr': 1e-2, 'weight_decay': 0.5})
-    if request.param != 'bert':
+    if request.param == 'as the compact network':
+        same = {'crop_scales': [80, 60, 0], 'whole_view': True, 'crops': 3}
+        data = {name: one | same for name, one in opt['datasets'].items()}
+        opt |= {'network': {'type': 'MoEAGIQA', 'weights': {'checkpoint': str(compact_like)}}, 'datasets': data}
+    elif request.param != 'bert':
         data = {name: one | {'view_size': 32} for name, one in opt['datasets'].items()}
         opt |= {'network': {'type': 'MoEAGIQA', 'weights': {'checkpoint': str(blip)}}, 'datasets': data}
     model, data = build(opt, tmp_path)
