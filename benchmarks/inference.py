@@ -32,7 +32,7 @@ from tiny import TINY, TINY_BLIP  # noqa: E402
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig  # noqa: E402
 from pyiqa_moeagiqa.archs.hardware import fast_dtype  # noqa: E402
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA  # noqa: E402
-from pyiqa_moeagiqa.archs.views import crop_positions, semantic_view, take_crops  # noqa: E402
+from pyiqa_moeagiqa.archs.views import crop_positions, take_crops, view_of  # noqa: E402
 from pyiqa_moeagiqa.checkpoints import find, load_network  # noqa: E402
 from pyiqa_moeagiqa.checkpoints.load import build_network  # noqa: E402
 
@@ -101,11 +101,12 @@ class Bench:
             if released
             else (network.config.crop_size, network.view_size)
         )
+        scales, whole = ((), False) if released else (network.config.crop_scales, network.config.whole_view)
 
         @torch.inference_mode()
         def step() -> torch.Tensor:
-            crops = take_crops(image, crop_positions(*image.shape[-2:], size, way.crops), size)
-            given = crops[None], semantic_view(image, view)[None], self.ids, self.mask
+            crops = take_crops(image, crop_positions(*image.shape[-2:], size, way.crops, scales), size, scales)
+            given = crops[None], view_of(image, view, whole)[None], self.ids, self.mask
             if released:
                 network.settle('once a crop' in way.network, False)
                 return network(*given)
