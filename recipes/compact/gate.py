@@ -12,7 +12,7 @@ from torch import Tensor
 from pyiqa_moeagiqa.archs.matching import PromptMatching
 
 WRONG = 0.1  # the alignment of a picture with another's prompt
-WRONG_WEIGHT = 0.5  # how much such a row counts beside one with its own prompt
+WRONG_WEIGHT = 0.2  # how much such a row counts beside one with its own prompt
 OTHERS = 4  # wrong prompts of each picture
 STEEPNESS = (4.0, 6.0, 8.0, 12.0, 16.0, 24.0)
 THRESHOLD = np.linspace(-0.2, 0.2, 17)

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA
+from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA, image_means
 
 from .data import Data, Words
 from .train import Settings, scores_of, still, train
@@ -29,6 +29,7 @@ class Answers:
         own_prompt: (N,) share of the other unseen prompts that match the image less than its own.
         silent: (N, 2) scores without the mixture of experts.
         damaged: (copies, 2) of damaged copies, with their own prompts.
+        distance: (N,) from the training pictures, see ``Novelty.squared``.
     """
 
     scores: np.ndarray
@@ -36,6 +37,7 @@ class Answers:
     own_prompt: np.ndarray
     silent: np.ndarray
     damaged: np.ndarray
+    distance: np.ndarray
 
 
 def folds(data: Data) -> np.ndarray:
@@ -90,6 +92,7 @@ def ask(network: MoEAGIQA, data: Data, held: np.ndarray) -> dict[str, np.ndarray
         'wrong': np.mean([score(network, data, features, some) for some in wrong], axis=0),
         'own_prompt': _own_prompt(network, data, features, prompts, own),
         'silent': score(silenced(network), data, features, prompts),
+        'distance': network.novelty.squared(image_means(features.degradation.mean(dim=(3, 4)), network.config)).numpy(),
         'copies': copies,
         'damaged': score(network, data, data.features('damaged', copies), of_copies),
     }
@@ -130,7 +133,7 @@ def gathered(parts: list[tuple[np.ndarray, np.ndarray]], answers: list[dict[str,
     """All parts' answers, image by image."""
     shapes = {'scores': 2, 'wrong': 2, 'silent': 2}
     whole = {name: np.full((len(data.table), width), np.nan) for name, width in shapes.items()}
-    whole['own_prompt'] = np.full(len(data.table), np.nan)
+    whole |= {name: np.full(len(data.table), np.nan) for name in ('own_prompt', 'distance')}
     damaged = np.full((len(data.damaged), 2), np.nan)
     for (_, held), part in zip(parts, answers, strict=True):
         for name, array in whole.items():

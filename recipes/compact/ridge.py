@@ -13,18 +13,10 @@ from torch import Tensor
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 from pyiqa_moeagiqa.archs.linear_score import LinearScore
 
-VIEW = 0.5  # how much the view's features count beside the crops'
-QUALITY_PENALTY, ALIGNMENT_PENALTY = 0.3, 0.6  # of the number of features
+VIEW = 0.25  # how much the view's features count beside the crops'
+QUALITY_PENALTY, ALIGNMENT_PENALTY = 0.3, 1.0  # of the number of features
 BALANCE = 0.5  # a generator family of n images counts as n^(1 - BALANCE)
 PHOTOGRAPH, PHOTOGRAPH_WEIGHT = 0.75, 0.5  # the quality that a photograph is given, and how many images one counts for
-
-
-def image_means(degradation: Tensor, config: MoEAGIQAConfig) -> Tensor:
-    """(N, 1 + n, D, h, w) or its means over places -> (N, 2 D): of the view and, weighted, of the crops."""
-    means = degradation if degradation.dim() == 3 else degradation.mean(dim=(3, 4))
-    weights = means.new_tensor(config.crop_weights)
-    crops = torch.einsum('ncd,c->nd', means[:, 1:], weights / weights.sum())
-    return torch.cat([means[:, 0], crops], dim=1)
 
 
 def solve(features: Tensor, targets: Tensor, weights: Tensor, penalty: float) -> tuple[Tensor, float]:
@@ -50,7 +42,7 @@ def fit(
     Args:
         linear: what is set.
         config: the network's.
-        features: ``image_means`` of the training images.
+        features: ``image_means`` (N, 2 D) of the training images.
         mos: (N, 2) quality and alignment.
         family: of each image's generator; none of them drowns the others.
         photos: ``image_means`` of clean photographs, which teach quality alone, each at several sizes.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 from pyiqa_moeagiqa.archs.experts import ExpertScores
 from pyiqa_moeagiqa.archs.matching import mean_word
-from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA, mean_over_crops
+from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA, image_means, mean_over_crops
 
 from . import gate, match, ridge
 from .data import SIDES, Data
@@ -108,9 +108,12 @@ def solve_for(network: MoEAGIQA, data: Data, rows: np.ndarray, clean: Features, 
     """Set all that has a solution: the linear score, the matching, its gate."""
     mos, prompt = data.mos[rows], data.prompt[rows].numpy()
     photos = data.photos[(data.photos['kind'] == '') & ~data.photos['reported']].index.to_numpy()
-    means = ridge.image_means(clean.degradation, network.config)
-    of_photos = ridge.image_means(data.features('photos', photos).degradation, network.config)
+    means = image_means(clean.degradation.mean(dim=(3, 4)), network.config)
+    of_photos = image_means(data.features('photos', photos).degradation.mean(dim=(3, 4)), network.config)
     ridge.fit(network.linear, network.config, means, mos, data.table['family'].to_numpy()[rows], of_photos)
+    with torch.no_grad():
+        network.novelty.mean.copy_(means.mean(0))
+        network.novelty.deviation.copy_(means.std(0).clamp(min=1e-3))
     summary = network.summary(clean)
     unseen = match.unseen_embeddings(network.matching, summary, words, prompt, mos[:, 1], seed)
     match.fit(network.matching, summary, words, prompt, mos[:, 1])

@@ -18,7 +18,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from pyiqa_moeagiqa.archs.images import read_image
-from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA
+from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA, image_means
 
 from .data import MOS_MAX, SIDES, Data
 from .features import extract
@@ -135,6 +135,29 @@ def sizes(networks: list[MoEAGIQA], encoders: MoEAGIQA, data: Data, folder: Path
         }
         for number, change in enumerate(CHANGES)
     }
+    return pd.DataFrame(lines).T
+
+
+@torch.inference_mode()
+def far(of_prompts: Answers, of_families: Answers, network: MoEAGIQA, data: Data) -> pd.DataFrame:
+    """Novelty's median, and the share above 1: of each family seen and unseen, of damaged copies, of photographs."""
+    usual, family = float(network.novelty.usual), data.table['family'].to_numpy()
+
+    def line(novelty: np.ndarray) -> dict[str, float]:
+        return {'median': float(np.median(novelty)), 'above 1': float((novelty > 1).mean())}
+
+    def novelty(kind: str, rows: np.ndarray) -> np.ndarray:
+        means = data.features(kind, rows).degradation.mean(dim=(3, 4))
+        return network.novelty(image_means(means, network.config)).numpy()
+
+    lines = {}
+    for one in np.unique(family):
+        lines[f'{one}, unseen prompts'] = line(of_prompts.distance[family == one] / usual)
+        lines[f'{one}, unseen'] = line(of_families.distance[family == one] / usual)
+    for kind, rows in data.damaged.groupby('kind').groups.items():
+        lines[f'damaged: {kind}'] = line(novelty('damaged', rows.to_numpy()))
+    clean = data.photos[data.photos['reported'] & (data.photos['kind'] == '')].index.to_numpy()
+    lines['reported photographs'] = line(novelty('photos', clean))
     return pd.DataFrame(lines).T
 
 

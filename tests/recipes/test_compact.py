@@ -10,7 +10,7 @@ from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 from pyiqa_moeagiqa.archs.experts import ExpertScores
 from pyiqa_moeagiqa.archs.linear_score import LinearScore
 from pyiqa_moeagiqa.archs.matching import PromptMatching
-from pyiqa_moeagiqa.archs.moeagiqa_arch import mean_over_crops
+from pyiqa_moeagiqa.archs.moeagiqa_arch import image_means, mean_over_crops
 from recipes.compact import gate, match, ridge
 from recipes.compact.build import COMPACT
 from recipes.compact.reduction import Reduction
@@ -38,8 +38,8 @@ def test_the_linear_score_is_the_ridge(generator):
     config = MoEAGIQAConfig.from_options(COMPACT)
     seen = torch.randn(60, 4, 5, generator=generator)  # of 60 pictures a view and three crops
     mos = torch.rand(60, 2, generator=generator)
-    photos = ridge.image_means(torch.randn(3, 4, 5, generator=generator), config)
-    features = ridge.image_means(seen, config)
+    photos = image_means(torch.randn(3, 4, 5, generator=generator), config)
+    features = image_means(seen, config)
     linear = LinearScore(5, 2, view=True)
     ridge.fit(linear, config, features, mos, ['one'] * 60, photos)
     zero = torch.zeros(60, 4)
