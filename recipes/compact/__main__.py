@@ -18,9 +18,9 @@ from pyiqa_moeagiqa.checkpoints import Checkpoint, find, save
 from . import transfer
 from .build import build
 from .data import MOS_MAX, load
-from .held_out import fresh, gathered, in_parallel, reported, unseen_families, unseen_prompts
+from .held_out import gathered, in_parallel, reported, unseen_families, unseen_prompts
 from .parts import check, download_wheels, read_dinov2
-from .train import Settings, train
+from .train import Settings
 from .transfer import TARGETS, markdown
 
 SOURCES = {
@@ -45,24 +45,24 @@ def main() -> None:
     data, words = load(options.data, options.work, network)
     settings = Settings()
     prompts, families = unseen_prompts(data), unseen_families(data)
-    networks, answers = zip(*in_parallel(network, data, words, settings, prompts + families), strict=True)
-    of_prompts = gathered(prompts, list(answers[: len(prompts)]), data)
-    of_families = gathered(families, list(answers[len(prompts) :]), data)
+    everything = np.arange(len(data.table))
+    solved = in_parallel(network, data, words, None, families)
+    of_families = gathered(families, [answers for _, answers in solved], data)
+    *of_folds, (trained, _) = in_parallel(network, data, words, settings, [*prompts, (everything, everything[:1])])
+    of_prompts = gathered(prompts, [answers for _, answers in of_folds], data)
+    networks = [of_fold for of_fold, _ in of_folds]
     nothing_chosen = reported(data)
-    everything = np.ones(len(nothing_chosen), bool)
+    all_of_them = np.ones(len(nothing_chosen), bool)
     sections = {
         'Unseen prompts': transfer.agreement(of_prompts, data, nothing_chosen),
-        'Unseen prompts, all of them': transfer.agreement(of_prompts, data, everything),
+        'Unseen prompts, all of them': transfer.agreement(of_prompts, data, all_of_them),
         'Unseen family and prompts': transfer.agreement(of_families, data, nothing_chosen),
-        'Unseen family and prompts, all of them': transfer.agreement(of_families, data, everything),
-        'Mean score less mean MOS of unseen families': transfer.biases(of_families, data, everything),
+        'Unseen family and prompts, all of them': transfer.agreement(of_families, data, all_of_them),
+        'Mean score less mean MOS of unseen families': transfer.biases(of_families, data, all_of_them),
         'Share of an unseen family within the interval': transfer.coverage(of_families, data),
         'Damaged copies': transfer.damage(of_prompts, data, nothing_chosen),
-        'Sizes, cuts, formats': transfer.sizes(
-            list(networks[: len(prompts)]), network, data, options.data, nothing_chosen
-        ),
+        'Sizes, cuts, formats': transfer.sizes(networks, network, data, options.data, nothing_chosen),
     }
-    trained = train(fresh(network, words, len(families)), data, np.arange(len(everything)), len(families), settings)
     with torch.no_grad():
         trained.novelty.usual.fill_(float(np.quantile(of_prompts.distance, USUAL)))
     sections['Far from the training pictures'] = transfer.far(of_prompts, of_families, trained, data)

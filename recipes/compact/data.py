@@ -37,7 +37,7 @@ class Data:
         mos: (N, 2) quality and alignment in [0, 1].
         prompt: (N,) number of each image's prompt.
         prompt_mask: (prompts, L2) of each prompt's tokens.
-        seen: the features of 'clean', 'damaged' and 'photos', row by row.
+        seen: the features of 'clean', 'damaged' and 'photos', row by row, and their 'means' over places.
     """
 
     table: pd.DataFrame
@@ -48,10 +48,11 @@ class Data:
     prompt_mask: Tensor
     seen: dict[str, dict[str, Tensor]]
 
-    def features(self, kind: str, rows: np.ndarray) -> Features:
-        """What the encoders see of pictures: of the whole view, then of the crops."""
+    def features(self, kind: str, rows: np.ndarray, places: bool = True) -> Features:
+        """What the encoders see of pictures: of the whole view, then of the crops; without ``places`` their mean in one."""
         seen = self.seen[kind]
-        return Features(seen['degradation'][rows].float(), None, seen['image'][rows].float())
+        degradation = seen['degradation'][rows].float() if places else seen['means'][rows][..., None, None]
+        return Features(degradation, None, seen['image'][rows].float())
 
     def ids(self, prompts: Tensor) -> Tensor:
         """Prompts by number, in the place of token ids: see ``Words``."""
@@ -143,4 +144,5 @@ def _kept(file: Path, network: MoEAGIQA, pictures: list[Callable[[], Tensor]]) -
     grid = network.visual.patch_embed.grid_size[0] // config.token_pool
     if len(seen['image']) != len(pictures) or seen['degradation'].shape[1::3] != (1 + config.crops, grid):
         raise SystemExit(f'{file}: features of another configuration; remove the file.')
-    return seen
+    means = [part.float().mean(dim=(3, 4)) for part in seen['degradation'].split(256)]
+    return seen | {'means': torch.cat(means)}

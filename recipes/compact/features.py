@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Sequence
 from multiprocessing.pool import Pool
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -28,7 +29,7 @@ def extract(network: MoEAGIQA, pictures: Sequence[Callable[[], Tensor]], name: s
     _job[:] = [copy.deepcopy(network).cast_encoders(fast_dtype(torch.device('cpu'))), pictures]
     with torch.multiprocessing.get_context('fork').Pool(initializer=torch.set_num_threads, initargs=(1,)) as pool:
         features = list(_progress(pool, len(pictures), name))
-    return {part: torch.stack([one[part] for one in features]) for part in ('degradation', 'image')}
+    return {part: torch.from_numpy(np.stack([one[part] for one in features])) for part in ('degradation', 'image')}
 
 
 def _progress(pool: Pool, count: int, name: str):
@@ -36,14 +37,15 @@ def _progress(pool: Pool, count: int, name: str):
 
 
 @torch.inference_mode()
-def _one(index: int) -> dict[str, Tensor]:
+def _one(index: int) -> dict[str, np.ndarray]:
     network, pictures = _job
     crops, view = looks(network, pictures[index]())
     which = [next(earlier for earlier, other in enumerate(crops) if other.equal(crop)) for crop in crops]
     different = sorted(set(which))  # of 512 x 512 pixels the native crop is another one's twin
     features = network.encode(crops[different][None], view[None])
     order = [0, *(1 + different.index(first) for first in which)]
-    return {'degradation': features.degradation[0, order].half().clone(), 'image': features.image[0].half().clone()}
+    # Arrays go through a pipe; a tensor would keep a file open until all are there.
+    return {'degradation': features.degradation[0, order].half().numpy(), 'image': features.image[0].half().numpy()}
 
 
 def looks(network: MoEAGIQA, image: Tensor) -> tuple[Tensor, Tensor]:

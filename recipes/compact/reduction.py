@@ -24,7 +24,8 @@ class Reduction:
 
     def __call__(self, features: Tensor) -> Tensor:
         """(..., C, h, w) -> (..., count, h, w)."""
-        return ((features.movedim(-3, -1) - self.mean) @ self.weight.T).movedim(-1, -3)
+        convolution = self.as_convolution().requires_grad_(False)
+        return convolution(features.flatten(0, -4)).unflatten(0, features.shape[:-3])
 
     def as_convolution(self) -> nn.Conv2d:
         """The 1x1 convolution that gives the same answers."""

@@ -32,12 +32,12 @@ REDUCED_FROM = 4  # of so many images one tells the principal components
 class Settings:
     """Of the mixture's training."""
 
-    steps: int = 800
-    clean: int = 48
-    damaged: int = 48
+    steps: int = 300
+    images: int = 16
+    photos: int = 8
     rate: float = 1e-3
     weight_decay: float = 0.05
-    average: float = 0.99
+    average: float = 0.97
     still: float = 0.002  # by so much an undamaged picture's score may change for nothing
     hold: float = 20.0
 
@@ -72,10 +72,8 @@ class Lesson:
 
     def __init__(self, network: MoEAGIQA, data: Data, rows: np.ndarray, seed: int):
         self.data, self.rows = data, rows
-        clean = data.features('clean', rows)
-        words = mean_word(network.semantic.text.states, data.prompt_mask)
-        solve_for(network, data, rows, clean, words, seed)
-        hidden = network.config.hidden
+        solve_for(network, data, rows, seed)
+        clean, hidden = data.features('clean', rows), network.config.hidden
         self.view, self.crops = (
             Reduction(clean.degradation[::REDUCED_FROM, part], hidden) for part in (slice(0, 1), slice(1, None))
         )
@@ -104,27 +102,28 @@ def _places(rows: np.ndarray, count: int) -> np.ndarray:
     return place
 
 
-def solve_for(network: MoEAGIQA, data: Data, rows: np.ndarray, clean: Features, words: Tensor, seed: int) -> None:
-    """Set all that has a solution: the linear score, the matching, its gate."""
+def solve_for(network: MoEAGIQA, data: Data, rows: np.ndarray, seed: int) -> None:
+    """Set all that has a solution: the linear score, the matching, its gate. The experts say nothing yet."""
     mos, prompt = data.mos[rows], data.prompt[rows].numpy()
+    words = mean_word(network.semantic.text.states, data.prompt_mask)
     photos = data.photos[(data.photos['kind'] == '') & ~data.photos['reported']].index.to_numpy()
-    means = image_means(clean.degradation.mean(dim=(3, 4)), network.config)
-    of_photos = image_means(data.features('photos', photos).degradation.mean(dim=(3, 4)), network.config)
+    means = image_means(data.seen['clean']['means'][rows], network.config)
+    of_photos = image_means(data.seen['photos']['means'][photos], network.config)
     ridge.fit(network.linear, network.config, means, mos, data.table['family'].to_numpy()[rows], of_photos)
     with torch.no_grad():
         network.novelty.mean.copy_(means.mean(0))
         network.novelty.deviation.copy_(means.std(0).clamp(min=1e-3))
-    summary = network.summary(clean)
+    summary = network.summary(data.features('clean', rows, places=False))
     unseen = match.unseen_embeddings(network.matching, summary, words, prompt, mos[:, 1], seed)
     match.fit(network.matching, summary, words, prompt, mos[:, 1])
     gate.fit(network.matching, unseen, words, prompt, mos[:, 1], seed)
+    still(network)
 
 
 def train(network: MoEAGIQA, data: Data, rows: np.ndarray, seed: int, settings: Settings) -> MoEAGIQA:
     """Train on ``rows``; returns the average of the weights over the last steps."""
     torch.manual_seed(seed)
     lesson = Lesson(network, data, rows, seed)
-    still(network)
     network.view_ffn.reduce, network.local_ffn.reduce = nn.Identity(), nn.Identity()
     for part in (network.linear, network.matching):
         part.requires_grad_(False)
@@ -160,37 +159,40 @@ def follow(average: MoEAGIQA, network: MoEAGIQA, keep: float) -> None:
 
 
 def losses(network: MoEAGIQA, lesson: Lesson, random: np.random.Generator, settings: Settings) -> Iterator[Tensor]:
-    """The loss of each step: half of the pictures are AGIQA-3K's and copies of them, half are photographs."""
-    prompts = torch.from_numpy(np.unique(lesson.data.prompt[lesson.rows]))
-    own = lesson.data.prompt[lesson.rows]
+    """The loss of each step: on images of AGIQA-3K and copies of others, on photographs and copies of others."""
+    own, count = lesson.data.prompt[lesson.rows], len(lesson.rows)
     for _ in range(settings.steps):
-        some = torch.from_numpy(random.choice(len(own), settings.clean, replace=False))
-        texts = torch.where(
-            torch.from_numpy(random.random(len(some)) < 0.5), own[some], _any(prompts, len(some), random)
+        some = _draw(count, settings.images, random)
+        loss = settings.hold * hold(network, lesson, lesson.clean, some, _half(own[some], own, random), settings)
+        some = _draw(len(lesson.copy_of), settings.images, random)
+        of, left = lesson.copy_of[some], lesson.copy_left[some]
+        loss = loss + damage(
+            network, lesson, (lesson.copies, some), (lesson.clean, of), _half(own[of], own, random), left
         )
-        undamaged = hold(network, lesson, lesson.clean, some, texts, settings)
-        some = torch.from_numpy(random.choice(len(lesson.copy_of), settings.damaged, replace=False))
-        of = lesson.copy_of[some]
-        texts = torch.where(torch.from_numpy(random.random(len(some)) < 0.5), own[of], _any(prompts, len(some), random))
-        hurt = damage(network, lesson, (lesson.copies, some), (lesson.clean, of), texts, lesson.copy_left[some])
-        some = torch.from_numpy(random.choice(len(lesson.photos.image), settings.clean // 3))
-        undamaged = undamaged + hold(network, lesson, lesson.photos, some, _any(prompts, len(some), random), settings)
-        some = torch.from_numpy(random.choice(len(lesson.photo_of), settings.damaged // 2))
-        texts, left = _any(prompts, len(some), random), lesson.photo_left[some]
-        hurt = hurt + damage(network, lesson, (lesson.hurt, some), (lesson.photos, lesson.photo_of[some]), texts, left)
-        yield settings.hold * undamaged + hurt
+        some = _draw(len(lesson.photos.image), settings.photos, random)
+        texts = own[_draw(count, settings.photos, random)]
+        loss = loss + settings.hold * hold(network, lesson, lesson.photos, some, texts, settings)
+        some = _draw(len(lesson.photo_of), settings.photos, random)
+        of, left = lesson.photo_of[some], lesson.photo_left[some]
+        yield loss + damage(network, lesson, (lesson.hurt, some), (lesson.photos, of), texts, left)
 
 
-def _any(prompts: Tensor, count: int, random: np.random.Generator) -> Tensor:
-    return prompts[torch.from_numpy(random.integers(len(prompts), size=count))]
+def _draw(count: int, size: int, random: np.random.Generator) -> Tensor:
+    return torch.from_numpy(random.choice(count, size, replace=False))
+
+
+def _half(texts: Tensor, prompts: Tensor, random: np.random.Generator) -> Tensor:
+    """Every other picture keeps its own prompt, the rest are given any."""
+    any_other = prompts[_draw(len(prompts), len(texts), random)]
+    return torch.where(torch.arange(len(texts)) % 2 == 0, texts, any_other)
 
 
 def hold(
     network: MoEAGIQA, lesson: Lesson, pictures: Pictures, some: Tensor, texts: Tensor, settings: Settings
 ) -> Tensor:
     """How far the mixture moves undamaged pictures' scores, beyond ``still``."""
-    scores, without = assess(network, lesson, pictures, some, texts)
-    return F.relu((scores - without).abs() - settings.still).mean()
+    moved = assess(network, lesson, pictures, some, texts) - without_experts(network, lesson, pictures, some, texts)
+    return F.relu(moved.abs() - settings.still).mean()
 
 
 def damage(
@@ -198,26 +200,36 @@ def damage(
     left: Tensor,
 ) -> Tensor:  # fmt: skip
     """L1 to the quality that is left of the original's, and to its alignment, of which all is left."""
-    scores, _ = assess(network, lesson, *copies, texts)
-    with torch.no_grad():
-        _, before = assess(network, lesson, *originals, texts)
+    scores, before = assess(network, lesson, *copies, texts), without_experts(network, lesson, *originals, texts)
     return F.l1_loss(scores[:, 0], before[:, 0] * left) + 0.5 * F.l1_loss(scores[:, 1], before[:, 1])
 
 
-def assess(network: MoEAGIQA, lesson: Lesson, pictures: Pictures, some: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
-    """(n, 2) scores of pictures with prompts, and what they would be without the mixture."""
+def assess(network: MoEAGIQA, lesson: Lesson, pictures: Pictures, some: Tensor, texts: Tensor) -> Tensor:
+    """(n, 2) scores of pictures with prompts."""
     config, ids, mask = network.config, lesson.data.ids(texts), lesson.data.prompt_mask[texts]
     features = Features(pictures.reduced[some], None, pictures.image[some])
-    words = network.semantic.words(ids, mask)
-    semantic = network.project_semantic(network.semantic.attend(words, features.image))
+    semantic = network.project_semantic(network.semantic.attend(network.semantic.words(ids, mask), features.image))
     fused = network.fusion(network.visual_tokens(features), semantic).unflatten(1, (1 + config.crops, -1)).mean(dim=2)
-    prompt = F.normalize(network.matching.embed_prompt(mean_word(words, mask)), dim=-1)
-    matching = F.normalize(pictures.embedding[some], dim=-1), prompt
-    answer = network.judge(fused, pictures.means[some], matching)
-    silent = {name: ExpertScores(torch.zeros_like(part.score), *part[1:]) for name, part in answer.targets.items()}
-    without = network.linear.add_to(silent, pictures.means[some])
-    without = network.matching.add_to(without, (matching[0] * matching[1]).sum(dim=1))
-    return scores_of(answer.targets, config), scores_of(without, config)
+    answer = network.judge(fused, pictures.means[some], _matching(network, lesson, pictures, some, texts))
+    return scores_of(answer.targets, config)
+
+
+@torch.no_grad()
+def without_experts(network: MoEAGIQA, lesson: Lesson, pictures: Pictures, some: Tensor, texts: Tensor) -> Tensor:
+    """(n, 2) scores of pictures with prompts by the linear score and the gate alone."""
+    means, (image, prompt) = pictures.means[some], _matching(network, lesson, pictures, some, texts)
+    nothing = torch.zeros(means.shape[:2])
+    silent = {target: ExpertScores(nothing, nothing, nothing) for target in network.config.targets}
+    targets = network.matching.add_to(network.linear.add_to(silent, means), (image * prompt).sum(dim=1))
+    return scores_of(targets, network.config)
+
+
+def _matching(
+    network: MoEAGIQA, lesson: Lesson, pictures: Pictures, some: Tensor, texts: Tensor
+) -> tuple[Tensor, Tensor]:
+    mask = lesson.data.prompt_mask[texts]
+    prompt = network.matching.embed_prompt(mean_word(network.semantic.words(lesson.data.ids(texts), mask), mask))
+    return F.normalize(pictures.embedding[some], dim=-1), F.normalize(prompt, dim=-1)
 
 
 def scores_of(targets: dict[str, ExpertScores], config: MoEAGIQAConfig) -> Tensor:
