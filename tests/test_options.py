@@ -12,6 +12,7 @@ from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 from pyiqa_moeagiqa.archs.degradation import build_vit
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.archs.prior_arch import PriorRegressor
+from pyiqa_moeagiqa.checkpoints import load_network
 from pyiqa_moeagiqa.checkpoints.start import encoders
 from pyiqa_moeagiqa.data.info import shared_folder
 from pyiqa_moeagiqa.data.shared_files import write
@@ -66,6 +67,11 @@ def test_a_file_trains_two_steps_on_a_tiny_network(name, tables, weights, tmp_pa
     check_run(options)
     result = run(options, tmp_path / 'run')
     assert result['best_iteration'] == 2
+    if (
+        options['model_type'] == 'MoEAGIQAModel'
+    ):  # what was trained, and from elsewhere what was not, is a network again
+        network, _ = load_network(tmp_path / 'run' / 'models' / 'net_best.safetensors')
+        assert network.config == config(options)
     tested = {options['datasets']['val']['name'], *options['test']}
     assert set(result['figures']) == tested
     assert set(options.get('published', {})) <= tested

@@ -82,11 +82,15 @@ def config(**changes) -> MoEAGIQAConfig:
     return MoEAGIQAConfig.from_options(TINY | changes)
 
 
-def shut_gates(network) -> None:
-    """Let the gates of a network with ``matching_gates`` count, which at the start they do not."""
+def let_all_count(network) -> None:
+    """Let gates and linear score of a network count, which at the start they do not."""
+    generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
-        for name, value in (('floor', 0.2), ('threshold', 0.05), ('steepness', 9.0), ('gain', 1.5)):
-            getattr(network.matching, name).fill_(value)
+        for parameter in network.linear.parameters() if network.config.linear else ():
+            parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
+        if network.config.matching_gates:
+            for name, value in (('floor', 0.2), ('threshold', 0.05), ('steepness', 9.0), ('gain', 1.5)):
+                getattr(network.matching, name).fill_(value)
 
 
 def inputs(network, images: int = 2) -> tuple[torch.Tensor, ...]:

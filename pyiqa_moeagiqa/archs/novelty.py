@@ -25,8 +25,8 @@ class Novelty(nn.Module):
         self.usual = nn.Parameter(torch.zeros(1), requires_grad=False)
 
     def forward(self, features: Tensor) -> Tensor | None:
-        if not self.usual > 0:
-            return None
+        if torch.compiler.is_exporting() or not self.usual > 0:
+            return None  # a graph answers with scores alone, and cannot ask for a value
         return self.squared(features) / self.usual
 
     def squared(self, features: Tensor) -> Tensor:

@@ -130,12 +130,17 @@ class MoEAGIQAModel(TrainingModel):
     def mean_over_crops(self, scores: Tensor) -> Tensor:
         return mean_over_crops(scores, self.network.config)
 
+    def frozen(self) -> dict[str, Tensor]:
+        # What the network knows of its training pictures is in no encoder's file, so each checkpoint carries it.
+        return {name: tensor for name, tensor in super().frozen().items() if not name.startswith('novelty.')}
+
     def write_checkpoint(self, path: Path) -> None:
         """Write what ``create_metric(..., pretrained_model_path=)`` takes as it is."""
         network, info = self.network, self._describe()
         weights = network.state_dict()
         if not self.opt['train'].get('save_whole'):
-            weights = {name: tensor for name, tensor in weights.items() if name in self.trained}
+            frozen = self.frozen()
+            weights = {name: tensor for name, tensor in weights.items() if name not in frozen}
             info['frozen'] = self._describe_frozen()
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         save(Checkpoint(network.config, weights, info), path.with_name(path.name + '.safetensors'))

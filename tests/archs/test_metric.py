@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from tiny import COMPACT_LIKE, TINY_BLIP, config, shut_gates
+from tiny import COMPACT_LIKE, TINY_BLIP, config, let_all_count
 
 from pyiqa_moeagiqa.archs.at_hand import PROMPTS_AT_HAND
 from pyiqa_moeagiqa.archs.hardware import fast_dtype, fused_attention_pays
@@ -257,7 +257,7 @@ def compact_like(tmp_path_factory):
     """The file of a tiny network with all that the compact one has; its gates count."""
     torch.manual_seed(0)
     network = MoEAGIQA(config(**COMPACT_LIKE))
-    shut_gates(network)
+    let_all_count(network)
     path = tmp_path_factory.mktemp('compact') / 'compact_like.safetensors'
     return save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), path), network.eval()
 
@@ -330,6 +330,7 @@ def test_an_enlarged_picture_has_nearly_the_same_score(tmp_path):
     for name, changes in {'scales': {'crop_scales': (80, 60)}, 'own pixels': {}}.items():
         torch.manual_seed(0)
         network = MoEAGIQA(config(linear=True, **changes))
+        let_all_count(network)
         path = tmp_path / f'{name}.safetensors'
         save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), path)
         metric = MoEAGIQAMetric(pretrained_model_path=str(path))

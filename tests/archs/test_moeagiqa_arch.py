@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny import COMPACT_LIKE, TINY, TINY_BLIP, config, inputs, shut_gates
+from tiny import COMPACT_LIKE, TINY, TINY_BLIP, config, inputs, let_all_count
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 from pyiqa_moeagiqa.archs.experts import ExpertScores
@@ -271,6 +271,7 @@ def test_the_weighted_mean_is_the_same_alone_and_under_autocast():
 def test_where_experts_say_nothing_the_score_is_linear_in_the_features(changes):
     torch.manual_seed(0)
     network = MoEAGIQA(config(linear=True, **changes)).eval()
+    let_all_count(network)
     for mixture in network.experts.values():
         for expert in mixture.experts:
             expert[-1].weight.zero_()
@@ -300,6 +301,7 @@ def test_where_experts_say_nothing_the_score_is_linear_in_the_features(changes):
 def test_the_linear_score_is_added_to_the_experts():
     torch.manual_seed(0)
     network = MoEAGIQA(config(linear=True)).eval()
+    let_all_count(network)
     given = inputs(network)
     both = network(*given).targets
     linear = network.linear(network.encode(*given).degradation.mean(dim=(3, 4)))
@@ -352,7 +354,7 @@ def test_gates_change_scores_once_they_are_steep():
     network = MoEAGIQA(config(**COMPACT_LIKE)).eval()
     given = inputs(network)
     before = network(*given).targets['alignment'].score
-    shut_gates(network)
+    let_all_count(network)
     assert not torch.allclose(network(*given).targets['alignment'].score, before, atol=1e-3)
 
 

@@ -9,7 +9,7 @@ import pyiqa
 import pytest
 import torch
 from PIL import Image
-from tiny import COMPACT_LIKE, config, inputs, shut_gates
+from tiny import COMPACT_LIKE, config, inputs, let_all_count
 from typer.testing import CliRunner
 
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
@@ -135,7 +135,7 @@ def test_the_number_of_crops_is_the_graphs_own_and_the_view_weighs_as_before(tmp
 def test_the_graph_of_a_network_as_the_compact_one_gives_the_scores_of_torch(tmp_path, crops):
     torch.manual_seed(0)
     network = MoEAGIQA(config(**COMPACT_LIKE))
-    shut_gates(network)
+    let_all_count(network)
     path = save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), tmp_path / 'tiny.safetensors')
     graph = export(tmp_path / 'tiny.onnx', str(path), crops=crops)
     metric = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(graph))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from pyiqa.data import build_dataset
-from tiny import COMPACT_LIKE, TINY_BLIP, config, shut_gates
+from tiny import COMPACT_LIKE, TINY_BLIP, config, let_all_count
 from torch.utils.data import DataLoader
 from training.pictures import batch, build, make_table, options, plain
 
@@ -77,7 +77,7 @@ def compact_like(tmp_path_factory):
     """A tiny network with all that the compact one has; its gates count."""
     torch.manual_seed(1)
     network = MoEAGIQA(config(**COMPACT_LIKE))
-    shut_gates(network)
+    let_all_count(network)
     path = tmp_path_factory.mktemp('compact') / 'compact.safetensors'
     return save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), path)
 

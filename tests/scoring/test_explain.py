@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from tiny import COMPACT_LIKE, TINY_BLIP, config, shut_gates
+from tiny import COMPACT_LIKE, TINY_BLIP, config, let_all_count
 from typer.testing import CliRunner
 
 from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
@@ -43,8 +43,7 @@ def metrics(tmp_path_factory):
         network = MoEAGIQA(config(**changes))
         for parameter in network.experts.parameters():
             parameter.data *= 3
-        if network.config.matching_gates:
-            shut_gates(network)
+        let_all_count(network)
         path = tmp_path_factory.mktemp(name) / f'{name}.safetensors'
         save(Checkpoint(network.config, network.state_dict(), {'model_name': name}), path)
         made[name] = MoEAGIQAMetric(pretrained_model_path=str(path))
