@@ -20,6 +20,8 @@ class Details:
         scores: one (N, 1) tensor per target that the checkpoint has.
         interval: (N, 2) per target, from where to where the MOS of 80 % of images lie that get such a score; empty for a
             checkpoint that was not calibrated.
+        novelty: (N,) how far each image is from those that the network was trained on: above 1, farther than 99 % of the
+            pictures that it was tested on, and its score is a guess. None for a checkpoint that does not know.
         crop_scores: (N, n), before the mean; with ``view_is_crop`` (N, 1 + n), the view's first. Of a prompt in windows these
             are means over windows, and so is ``gate``.
         crop_positions: (N, n, 2) of (y, x).
@@ -30,6 +32,7 @@ class Details:
 
     scores: dict[str, Tensor]
     interval: dict[str, Tensor]
+    novelty: Tensor | None
     crop_scores: Tensor
     crop_positions: Tensor
     gate: Tensor
@@ -39,6 +42,7 @@ class Details:
 
 def details(
     targets: dict[str, ExpertScores],
+    novelty: Tensor | None,
     positions: Tensor,
     windows: Windows,
     config: MoEAGIQAConfig,
@@ -49,6 +53,7 @@ def details(
 
     Args:
         targets: one answer per image, (N, n) each.
+        novelty: of each image, or None.
         positions: each image's crops, (N, n, 2).
         windows: of the prompts.
         config: the network's.
@@ -60,6 +65,7 @@ def details(
     return Details(
         scores=means,
         interval={name: means[name] + means[name].new_tensor(errors[name]) for name in means if name in errors},
+        novelty=novelty,
         crop_scores=targets[target].score,
         crop_positions=positions,
         gate=targets[target].gate,

@@ -15,7 +15,7 @@ from .experts import ExpertScores
 from .hardware import fast_dtype, images_at_once
 from .images import ImageBatch, read_images, read_with_prompts
 from .metric_options import check_dtype, check_values, refuse_others
-from .moeagiqa_arch import Features, MoEAGIQA, mean_over_crops
+from .moeagiqa_arch import Assessment, Features, MoEAGIQA, mean_over_crops
 from .semantic import (
     MOST_WINDOWS,
     Windows,
@@ -184,12 +184,13 @@ class MoEAGIQAMetric(SteadyModule):
         positions = [self._positions(image, crop_positions) for image in images]
         with plain_arithmetic(self.device):
             self._make_ready()
-            targets = joined(self._assess_all(images, positions, windows), windows)
+            answers, novelty = self._assess_all(images, positions, windows)
+            targets = joined(answers, windows)
         score = mean_over_crops(targets[self.target].score, self.network.config)
         if not return_details:
             return score
         places = torch.stack(positions) if positions else torch.zeros(0, self.crops, 2, dtype=torch.long)
-        return score, details(targets, places, windows, self.network.config, self.target, self.info)
+        return score, details(targets, novelty, places, windows, self.network.config, self.target, self.info)
 
     def _windows(self, prompts: list[str]) -> Windows:
         length = self.network.config.prompt_tokens
@@ -197,20 +198,27 @@ class MoEAGIQAMetric(SteadyModule):
             return tokenize_windows(prompts, length)
         return one_window_each(*tokenize(prompts, length))
 
-    def _assess_all(self, images: ImageBatch, positions: list[Tensor], windows: Windows) -> dict[str, ExpertScores]:
-        """The network's answers for each window, (M, n) each; as many at once as the device is fast at."""
+    def _assess_all(
+        self, images: ImageBatch, positions: list[Tensor], windows: Windows
+    ) -> tuple[dict[str, ExpertScores], Tensor | None]:
+        """The network's answers for each window, (M, n) each, and each image's novelty; as many at once as the device is fast at."""
         device, of = self.device, windows.prompt.tolist()
         if not of:
-            return no_answers(self.network.config, self.crops, device)
+            return no_answers(self.network.config, self.crops, device), None
         at_once, parts = images_at_once(device), []
         for start in range(0, len(of), at_once):
             chosen, rows = of[start : start + at_once], slice(start, start + at_once)
             batch = ImageBatch(images[image] for image in chosen).to(device)
             places = [positions[image] for image in chosen]
             parts.append(self._assess(batch, places, windows.ids[rows].to(device), windows.mask[rows].to(device)))
-        return {
-            name: ExpertScores(*map(torch.cat, zip(*(part[name] for part in parts), strict=True))) for name in parts[0]
+        targets = {
+            name: ExpertScores(*map(torch.cat, zip(*(part.targets[name] for part in parts), strict=True)))
+            for name in parts[0].targets
         }
+        if parts[0].novelty is None:
+            return targets, None
+        first = [of.index(image) for image in range(len(images))]  # an image's windows all have the image's novelty
+        return targets, torch.cat([part.novelty for part in parts])[first]
 
     def _positions(self, image: Tensor, given: Tensor | None) -> Tensor:
         height, width = image.shape[-2:]
@@ -236,14 +244,12 @@ class MoEAGIQAMetric(SteadyModule):
             )
         return given.long()
 
-    def _assess(
-        self, images: ImageBatch, positions: list[Tensor], ids: Tensor, mask: Tensor
-    ) -> dict[str, ExpertScores]:
+    def _assess(self, images: ImageBatch, positions: list[Tensor], ids: Tensor, mask: Tensor) -> Assessment:
         """The network's answers, (N, n) each."""
         features = self.look_at(images, positions)
         if self.network.config.reads_image_with_visual and not self._is_graph:
             features = features._replace(words=self._read(ids, mask))
-        return self.network.assess(features, ids, mask).targets
+        return self.network.assess(features, ids, mask)
 
     def look_at(self, images: ImageBatch, positions: list[Tensor]) -> Features:
         """The encoders' features; those of the image that was looked at last are at hand for its next prompt."""

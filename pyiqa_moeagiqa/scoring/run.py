@@ -136,7 +136,7 @@ class Scorer:
                 answer.score,
                 notes=tuple(dict.fromkeys([*one.notes, *said, *answer.notes])),
                 scores=answer.scores,
-                numbers=numbers_of(self.scales, answer.score, answer.scores),
+                numbers=numbers_of(self.scales, answer.score, answer.scores, answer.novelty),
                 content=one.content,
             )
             if math.isfinite(answer.score)
@@ -152,22 +152,33 @@ class Scorer:
         images = ImageBatch(one.image for one in seen)
         scores, details = self.metric(images, **prompts, return_details=True)
         targets = {name: values.flatten().tolist() for name, values in getattr(details, 'scores', {}).items()}
+        known = getattr(details, 'novelty', None)
+        novelty = [None] * len(seen) if known is None else known.tolist()
         return [
             _Answer(
                 score,
                 {name: values[place] for name, values in targets.items()},
-                _prompt_notes(seen[place].prompt, details.cut_tokens[place]),
+                [*_prompt_notes(seen[place].prompt, details.cut_tokens[place]), *_novelty_notes(novelty[place])],
+                novelty[place],
             )
             for place, score in enumerate(scores.flatten().tolist())
         ]
 
 
 class _Answer(NamedTuple):
-    """What a metric says of one image: its score, the scores of all targets by name, and notes."""
+    """What a metric says of one image: its score, the scores of all targets by name, notes, and its novelty."""
 
     score: float
     scores: Mapping[str, float] = NO_NUMBERS
     notes: Sequence[str] = ()
+    novelty: float | None = None
+
+
+def _novelty_notes(novelty: float | None) -> list[str]:
+    """What there is to say of a picture that is far from all that the network was trained on."""
+    if novelty is None or novelty <= 1:
+        return []
+    return [f'it is unlike the pictures that the metric was trained on (novelty {novelty:.1f}), so its score is a guess']
 
 
 def _prompt_notes(prompt: str, cut: int) -> list[str]:

@@ -8,6 +8,7 @@ from ..data.info import description, is_of_set
 from ..options import RANGE
 
 COLUMNS = ('mos', 'low', 'high', 'percentile')
+NOVELTY = 'novelty'
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Scale:
         ``mos``: the score in the MOS units of the data set that the checkpoint was trained on. As a score may lie a little
         outside of 0 to 1, it may lie outside of the MOS' range.
 
-        ``low``, ``high``: within them lies the MOS of 80 % of images. That was measured on unseen prompts of the data set
-        that the checkpoint was trained on; of other generators' or damaged images fewer may lie within.
+        ``low``, ``high``: within them lies the MOS of 80 % of images. The default's were measured on unseen prompts by
+        generators that training had left out; of a generator unlike all of those, or of damaged images, fewer may lie within.
 
         ``percentile``: of AGIQA-3K's 2,982 images, how many in a hundred have a MOS below this one's ``mos``. They are by
         generators of 2018 to 2023, so it says little about today's best; and as predictions keep closer to the mean than MOS
@@ -74,14 +75,14 @@ def scale_of(metric: Any, target: str | None = None) -> Scale | None:
 
 def columns_of(target: str, targets: Iterable[str]) -> list[str]:
     """The columns of numbers beside a score: those of ``Scale.of``, and for each other target, such as alignment, 'alignment',
-    'alignment_mos' and so on.
+    'alignment_mos' and so on; at the end 'novelty', see ``Details``.
 
     Args:
         target: what the score is of.
         targets: all that the metric scores.
     """
-    others = [name for name in targets if name != target]
-    return [*COLUMNS, *(column for name in others for column in (name, *(f'{name}_{part}' for part in COLUMNS)))]
+    others = [column for name in targets if name != target for column in (name, *(f'{name}_{part}' for part in COLUMNS))]
+    return [*COLUMNS, *others, NOVELTY]
 
 
 def number_columns(metric: Any) -> list[str]:
@@ -103,13 +104,16 @@ def targets_of(metric: Any) -> list[str]:
     return list(getattr(getattr(network, 'config', None), 'targets', ()))
 
 
-def numbers_of(scales: Mapping[str, Scale], score: float, scores: Mapping[str, float]) -> dict[str, float | None]:
+def numbers_of(
+    scales: Mapping[str, Scale], score: float, scores: Mapping[str, float], novelty: float | None = None
+) -> dict[str, float | None]:
     """What stands under ``columns_of`` beside a score.
 
     Args:
         scales: of the metric, as ``scales_of`` gives them.
         score: of its target.
         scores: of all its targets, by name.
+        novelty: of the image.
     """
     if not scales:
         return {}
@@ -119,7 +123,7 @@ def numbers_of(scales: Mapping[str, Scale], score: float, scores: Mapping[str, f
         if name in scores:
             said = scales[name].of(scores[name])
             numbers |= {name: scores[name]} | {f'{name}_{part}': value for part, value in said.items()}
-    return numbers
+    return numbers | {NOVELTY: novelty}
 
 
 def _quantiles(info: Mapping[str, Any], target: str) -> Sequence[float] | None:
