@@ -31,7 +31,7 @@ from measure import machine, measure_times  # noqa: E402
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig  # noqa: E402
 from pyiqa_moeagiqa.archs.images import read_image  # noqa: E402
 from pyiqa_moeagiqa.archs.moeagiqa_arch import mean_over_crops  # noqa: E402
-from pyiqa_moeagiqa.archs.views import crop_positions  # noqa: E402
+from pyiqa_moeagiqa.archs.views import crop_positions, free_places  # noqa: E402
 
 COUNTS = (1, 2, 3, 5, 10, 15)
 GRIDS = {1: (1, 1), 2: (1, 2), 3: (1, 3), 5: (1, 5), 10: (2, 5), 15: (3, 5)}
@@ -39,20 +39,20 @@ PIXELS = 512
 SHOWN = 0.12  # of SRCC, so that noise does not look like a finding
 
 
-def spread(height: int, width: int, size: int, seed: int) -> Tensor:
+def spread(height: int, width: int, config: MoEAGIQAConfig, seed: int) -> Tensor:
     """The metric's own: the centre first, then ever more evenly."""
-    return crop_positions(height, width, size, COUNTS[-1])
+    return crop_positions(height, width, config.crop_size, COUNTS[-1], config.crop_scales)
 
 
-def random(height: int, width: int, size: int, seed: int) -> Tensor:
+def random(height: int, width: int, config: MoEAGIQAConfig, seed: int) -> Tensor:
     """As the released implementation tests: anywhere."""
     draw = torch.rand(COUNTS[-1], 2, generator=torch.Generator().manual_seed(seed))
-    return (draw * torch.tensor([max(height - size, 0) + 1, max(width - size, 0) + 1])).long()
+    return (draw * (free_places(height, width, config.crop_size, COUNTS[-1], config.crop_scales) + 1)).long()
 
 
-def grid(height: int, width: int, size: int, seed: int) -> Tensor:
+def grid(height: int, width: int, config: MoEAGIQAConfig, seed: int) -> Tensor:
     """Rows and columns from border to border, those of each count after those of the count before."""
-    free = torch.tensor([max(height - size, 0), max(width - size, 0)])
+    free = free_places(height, width, config.crop_size, 1)[0]
     parts = []
     for rows, columns in GRIDS.values():
         unit = [torch.linspace(0, 1, n) if n > 1 else torch.tensor([0.5]) for n in (rows, columns)]
@@ -60,7 +60,11 @@ def grid(height: int, width: int, size: int, seed: int) -> Tensor:
     return torch.cat(parts)
 
 
-PLACEMENTS: dict[str, Callable[[int, int, int, int], Tensor]] = {'spread': spread, 'random': random, 'grid': grid}
+PLACEMENTS: dict[str, Callable[[int, int, MoEAGIQAConfig, int], Tensor]] = {
+    'spread': spread,
+    'random': random,
+    'grid': grid,
+}
 
 
 def chosen(crop_scores: Tensor, count: int, placement: str, config: MoEAGIQAConfig) -> Tensor:
@@ -71,19 +75,20 @@ def chosen(crop_scores: Tensor, count: int, placement: str, config: MoEAGIQAConf
 
 
 def srcc(metric: Any, table: pd.DataFrame, folder: Path) -> dict[str, dict[int, float]]:
-    """For each placement and count."""
-    size = metric.net.network.config.crop_size
-    result = {}
+    """For each placement and count; crops that take turns in their scale have no grid."""
+    config, result = metric.net.network.config, {}
     for name, place in PLACEMENTS.items():
+        if name == 'grid' and config.crop_scales:
+            continue
         scores = []
         for seed, row in enumerate(tqdm(table.itertuples(), total=len(table), desc=name, disable=None)):
             image = read_image(folder / row.path)
-            positions = place(*image.shape[-2:], size, seed)
+            positions = place(*image.shape[-2:], config, seed)
             _, details = metric(
                 folder / row.path, caption_list=[row.prompt], crop_positions=positions, return_details=True
             )
             scores.append(details.crop_scores)
-        every, config = torch.cat(scores), metric.net.network.config
+        every = torch.cat(scores)
         result[name] = {
             count: float(spearmanr(chosen(every, count, name, config).flatten(), table['quality']).statistic)
             for count in COUNTS

@@ -33,11 +33,12 @@ def rows(prior: dict[str, Any]) -> list[Row]:
         'network.branches': 'visual',
         'network.view_is_crop': False,
         'network.matching': 0,
+        'network.matching_gates': False,
         'network.weights.semantic': None,
         'train.matching_weight': None,
     }
     # Without the visual branch the view's tokens are still what the prompt attends to.
-    semantic = {'network.branches': 'semantic', 'network.view_is_crop': False}
+    semantic = {'network.branches': 'semantic', 'network.view_is_crop': False, 'network.linear': False}
     published = {name: figures for name, (_, figures) in BRANCHES.items()}
     branches = [
         Row('5', 'visual', visual | ONE_EXPERT, published['visual']),

@@ -32,7 +32,7 @@ REDUCED_FROM = 4  # of so many images one tells the principal components
 class Settings:
     """Of the mixture's training."""
 
-    steps: int = 300
+    steps: int = 200
     images: int = 16
     photos: int = 8
     rate: float = 1e-3
