@@ -16,6 +16,16 @@ def crops_at_once(tokens: int, device: torch.device) -> int:
     return max(1, (TOKENS_IN_AUTOCAST if torch.is_autocast_enabled('cpu') else TOKENS_AT_ONCE) // tokens)
 
 
+def without_twins(crops: Tensor) -> tuple[Tensor, list[int] | None]:
+    """The crops (N, ...) that differ, and for each of all its place among them; None where all differ.
+
+    A picture of 512 x 512 pixels has the same crop at scale 512 and at its own pixels.
+    """
+    first = [next(place for place, other in enumerate(crops) if other.equal(crop)) for crop in crops]
+    kept = sorted(set(first))
+    return (crops, None) if len(kept) == len(crops) else (crops[kept], [kept.index(place) for place in first])
+
+
 def in_chunks(
     function: Callable[[Tensor], tuple[Tensor | None, ...]], inputs: Tensor, size: int
 ) -> tuple[Tensor | None, ...]:

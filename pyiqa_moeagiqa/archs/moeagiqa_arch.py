@@ -14,7 +14,7 @@ from timm.layers import Attention
 from torch import Tensor, nn
 
 from ..options import OptionError
-from .chunks import crops_at_once, in_chunks
+from .chunks import crops_at_once, in_chunks, without_twins
 from .config import MoEAGIQAConfig
 from .degradation import (
     LocalFFN,
@@ -186,7 +186,11 @@ class MoEAGIQA(nn.Module):
         if config.branches != 'semantic':
             tokens = 1 + self.visual.patch_embed.num_patches
             at_once = crops_at_once(tokens, crops.device)
-            degradation, prior, deepest = in_chunks(self._encode_crops, crops.flatten(0, 1), at_once)
+            looks, of = crops.flatten(0, 1), None
+            if config.crop_scales and len(crops) == 1 and not torch.compiler.is_exporting():
+                looks, of = without_twins(looks)
+            parts = in_chunks(self._encode_crops, looks, at_once)
+            degradation, prior, deepest = (None if part is None else part[of] for part in parts) if of else parts
             degradation, prior = (
                 None if part is None else part.unflatten(0, crops.shape[:2]) for part in (degradation, prior)
             )

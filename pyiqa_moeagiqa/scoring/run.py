@@ -178,7 +178,9 @@ def _novelty_notes(novelty: float | None) -> list[str]:
     """What there is to say of a picture that is far from all that the network was trained on."""
     if novelty is None or novelty <= 1:
         return []
-    return [f'it is unlike the pictures that the metric was trained on (novelty {novelty:.1f}), so its score is a guess']
+    return [
+        f'it is unlike the pictures that the metric was trained on (novelty {novelty:.1f}), so its score is a guess'
+    ]
 
 
 def _prompt_notes(prompt: str, cut: int) -> list[str]:

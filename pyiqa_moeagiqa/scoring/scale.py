@@ -81,7 +81,9 @@ def columns_of(target: str, targets: Iterable[str]) -> list[str]:
         target: what the score is of.
         targets: all that the metric scores.
     """
-    others = [column for name in targets if name != target for column in (name, *(f'{name}_{part}' for part in COLUMNS))]
+    others = [
+        column for name in targets if name != target for column in (name, *(f'{name}_{part}' for part in COLUMNS))
+    ]
     return [*COLUMNS, *others, NOVELTY]
 
 

@@ -48,7 +48,7 @@ def main() -> None:
     everything = np.arange(len(data.table))
     solved = in_parallel(network, data, words, None, families)
     of_families = gathered(families, [answers for _, answers in solved], data)
-    *of_folds, (trained, _) = in_parallel(network, data, words, settings, [*prompts, (everything, everything[:1])])
+    *of_folds, (trained, _) = in_parallel(network, data, words, settings, [*prompts, (everything, prompts[0][1])])
     of_prompts = gathered(prompts, [answers for _, answers in of_folds], data)
     networks = [of_fold for of_fold, _ in of_folds]
     nothing_chosen = reported(data)

@@ -40,12 +40,9 @@ def _progress(pool: Pool, count: int, name: str):
 def _one(index: int) -> dict[str, np.ndarray]:
     network, pictures = _job
     crops, view = looks(network, pictures[index]())
-    which = [next(earlier for earlier, other in enumerate(crops) if other.equal(crop)) for crop in crops]
-    different = sorted(set(which))  # of 512 x 512 pixels the native crop is another one's twin
-    features = network.encode(crops[different][None], view[None])
-    order = [0, *(1 + different.index(first) for first in which)]
+    features = network.encode(crops[None], view[None])
     # Arrays go through a pipe; a tensor would keep a file open until all are there.
-    return {'degradation': features.degradation[0, order].half().numpy(), 'image': features.image[0].half().numpy()}
+    return {'degradation': features.degradation[0].half().numpy(), 'image': features.image[0].half().numpy()}
 
 
 def looks(network: MoEAGIQA, image: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@ import timm
 import torch
 from tiny import config, inputs
 
-from pyiqa_moeagiqa.archs.chunks import TOKENS_AT_ONCE, crops_at_once, in_chunks
+from pyiqa_moeagiqa.archs.chunks import TOKENS_AT_ONCE, crops_at_once, in_chunks, without_twins
 from pyiqa_moeagiqa.archs.degradation import class_token, tokens_after
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 
@@ -85,3 +85,13 @@ def test_the_class_token_is_the_one_of_the_whole_network(options, layers):
         torch.testing.assert_close(class_token(vit, pixels, *given), whole, atol=1e-5, rtol=0)
         vit.train()
         torch.testing.assert_close(class_token(vit, pixels, *given), whole, atol=1e-5, rtol=0)
+
+
+def test_twins_are_computed_once():
+    one, other = torch.rand(2, 3, 4, 4)
+    kept, of = without_twins(torch.stack([one, other, one, other]))
+    assert kept.equal(torch.stack([one, other]))
+    assert of == [0, 1, 0, 1]
+    kept, of = without_twins(torch.stack([one, other]))
+    assert kept.equal(torch.stack([one, other]))
+    assert of is None
