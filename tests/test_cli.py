@@ -127,7 +127,7 @@ def test_scores_are_written_to_a_file(score, pictures, tmp_path, ending):
     result = score(pictures, '--prompt', 'None', '--output', output)
     assert result.exit_code == 0, result.output
     table = read(output)
-    others = ['alignment', 'alignment_mos', 'alignment_low', 'alignment_high', 'alignment_percentile']
+    others = ['alignment', 'alignment_mos', 'alignment_low', 'alignment_high', 'alignment_percentile', 'novelty']
     assert list(table.columns) == ['path', 'prompt', 'score', 'mos', 'low', 'high', 'percentile', *others, 'content']
     assert table['path'].tolist() == [str(pictures / name) for name in ('a.png', 'b.jpg', 'sub/c.webp')]
     assert table['prompt'].tolist() == ['None'] * 3

@@ -13,7 +13,7 @@ from PIL import Image
 import pyiqa_moeagiqa
 from pyiqa_moeagiqa import rank, score, score_matrix
 
-OTHER_TARGET = ['alignment', 'alignment_mos', 'alignment_low', 'alignment_high', 'alignment_percentile']
+OTHER_TARGET = ['alignment', 'alignment_mos', 'alignment_low', 'alignment_high', 'alignment_percentile', 'novelty']
 COLUMNS = ['path', 'prompt', 'score', 'mos', 'low', 'high', 'percentile', *OTHER_TARGET, 'reason', 'notes']
 PROMPTS = ['a cat', 'a dog', 'two birds']
 

@@ -215,7 +215,9 @@ SCALES = pytest.mark.parametrize(
 def scaled_rows(path, scale):
     file = ScoreFile(path, MADE_BY, scale)
     file.close()
-    return list(map(plain, file.rows))
+    rows = list(map(plain, file.rows))
+    assert all(row.pop('novelty') is None for row in rows)
+    return rows
 
 
 @ENDINGS
@@ -255,7 +257,8 @@ def test_scores_of_an_earlier_version_are_refused_and_stay(tmp_path, ending):
     write(path)
     before = path.read_bytes()
     with pytest.raises(
-        OutputError, match=r'path, prompt, score, mos, low, high, percentile, content .*name another --output, or rem'
+        OutputError,
+        match=r'path, prompt, score, mos, low, high, percentile, novelty, content .*name another --output, or rem',
     ):
         ScoreFile(path, MADE_BY, Scale((0, 5), None, None))
     with pytest.raises(OutputError, match="made with metric 'moeagiqa', now it is 'piqe'"):
@@ -400,7 +403,9 @@ def test_the_other_targets_stand_in_columns_of_their_own(tmp_path, ending):
     file = ScoreFile(path, TWO_TARGETS, with_numbers=True)
     file.close()
     expected = {'path': 'a.png', 'prompt': 'a cat', 'score': 0.5} | numbers | {'content': 'f00d'}
-    assert file.rows == [expected | dict.fromkeys(['alignment_low', 'alignment_high', 'alignment_percentile'])]
+    assert file.rows == [
+        expected | dict.fromkeys(['alignment_low', 'alignment_high', 'alignment_percentile', 'novelty'])
+    ]
 
 
 @ENDINGS
