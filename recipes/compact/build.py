@@ -21,7 +21,7 @@ COMPACT = {
     'view_is_crop': True,
     'whole_view': True,
     'crop_scales': (512, 378, 0),
-    'crop_weights': (3, 2, 1),
+    'crop_weights': (4, 2, 1),
     'linear': True,
     'pixel_mean': IMAGENET_MEAN,
     'pixel_std': IMAGENET_STD,

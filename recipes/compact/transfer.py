@@ -103,6 +103,7 @@ def changed(path: Path, change: str) -> Tensor:
     return pil_to_tensor(CHANGES[change](Image.fromarray(read_image(path).permute(1, 2, 0).numpy())))
 
 
+@torch.inference_mode()
 def sizes(networks: list[MoEAGIQA], encoders: MoEAGIQA, data: Data, folder: Path, chosen: np.ndarray) -> pd.DataFrame:
     """Per change: mean shift and SRCC of both scores to the unchanged pictures'.
 
