@@ -41,7 +41,7 @@ def test_the_header_says_what_it_is():
     config, info = read_header(find('moeagiqa'))
     assert config.targets == ('quality', 'alignment')
     assert {'dataset', 'mos_range', 'licence', 'sources', 'figures'} <= info.keys()
-    quality = info['figures']['five folds over prompts, quality']
+    quality = info['figures']['unseen family and prompts, quality']
     assert f'{quality["srcc"]:.3f}' in CARD.read_text()
 
 
@@ -51,6 +51,41 @@ def test_a_clean_photograph_scores_above_its_damaged_versions(metric, name):
     versions = [clean, blur(clean, 3), noise(clean, 40), jpeg(clean, 10)]
     scores = metric(versions, caption_list=[PHOTOS[name]] * len(versions)).flatten().tolist()
     assert scores[0] > max(scores[1:])
+
+
+@pytest.mark.parametrize('name', PHOTOS)
+def test_an_enlarged_photograph_is_a_little_worse_and_no_class_worse(metric, name):
+    clean = photo(name)
+    larger = clean.resize((2 * clean.width, 2 * clean.height), Image.LANCZOS)
+    one, other = metric([clean, larger], caption_list=[PHOTOS[name]] * 2).flatten().tolist()
+    assert abs(one - other) < 0.1
+
+
+def test_all_of_a_wide_picture_is_seen(metric):
+    """What stands at its ends, outside of the square in the middle, changes the score."""
+    clean = photo('coffee.png').crop((0, 100, 600, 250))
+    ends = clean.copy()
+    for place in ((0, 0), (510, 0)):
+        ends.paste(noise(clean, 120).crop((*place, place[0] + 90, 150)), place)
+    one, other = metric([clean, ends], caption_list=[PHOTOS['coffee.png']] * 2).flatten().tolist()
+    assert abs(one - other) > 0.005
+
+
+def test_a_wrong_prompt_costs_alignment_and_not_quality(metric):
+    falls = []
+    for name, other in zip(PHOTOS, [*list(PHOTOS)[1:], next(iter(PHOTOS))], strict=True):
+        prompts = [PHOTOS[name], PHOTOS[other]]
+        _, details = metric([photo(name)] * 2, caption_list=prompts, return_details=True)
+        falls.append(float(details.scores['alignment'][0] - details.scores['alignment'][1]))
+        assert abs(float(details.scores['quality'][0] - details.scores['quality'][1])) < 0.01
+    assert sum(falls) / len(falls) > 0.15
+
+
+def test_noise_is_said_to_be_unlike_the_training_pictures_and_photographs_are_not(metric):
+    strange = Image.effect_noise((512, 512), 200).convert('RGB')
+    pictures = [photo(name) for name in PHOTOS]
+    _, details = metric([strange, *pictures], caption_list=['a cat'] * 6, return_details=True)
+    assert details.novelty[0] > 1 > details.novelty[1:].max()
 
 
 def test_photographs_prefer_their_own_prompt(metric):

@@ -16,26 +16,38 @@ from pyiqa_moeagiqa.archs.linear_score import LinearScore
 VIEW = 0.25  # how much the view's features count beside the crops'
 QUALITY_PENALTY, ALIGNMENT_PENALTY = 0.3, 1.0  # of the number of features
 BALANCE = 0.5  # a generator family of n images counts as n^(1 - BALANCE)
-PHOTOGRAPH, PHOTOGRAPH_WEIGHT = 0.75, 0.5  # the quality that a photograph is given, and how many images one counts for
+PHOTOGRAPH, PHOTOGRAPH_WEIGHT = 0.75, 0.15  # the quality that a photograph is given, and how many images one counts for
+
+# How many images a damaged copy counts for. Nobody rated them: counted as much as images they would cost
+# what is learnt from those.
+QUALITY_COPY, ALIGNMENT_COPY = 0.1, 0.15
 
 
 def solve(features: Tensor, targets: Tensor, weights: Tensor, penalty: float) -> tuple[Tensor, float]:
-    """Slopes (2 D,) and intercept of weighted ridge regression on standardised features (N, 2 D)."""
-    mean, deviation = features.mean(0), features.std(0) + 1e-6
+    """Slopes (2 D,) and intercept of ridge regression on standardised features (N, 2 D).
+
+    A row of weight w counts as w rows, also in mean and deviation.
+    """
+    share = weights / weights.sum()
+    mean, target_mean = share @ features, share @ targets
+    deviation = (share @ (features - mean).square()).sqrt() + 1e-6
     scale = torch.tensor([VIEW, 1.0]).sqrt().repeat_interleave(features.shape[1] // 2) / deviation
-    seen = ((features - mean) * scale).double()
-    weights = weights.double() / weights.sum()
-    seen_mean, target_mean = weights @ seen, weights @ targets.double()
-    seen = seen - seen_mean
-    width = (1 + VIEW) / 2 * features.shape[1]
-    kernel = seen @ seen.T / width + torch.diag(penalty / (weights * len(weights)))
-    dual = torch.linalg.solve(kernel, targets.double() - target_mean)
-    slopes = (dual @ seen / width * scale).float()
-    return slopes, float(target_mean - slopes.double() @ (mean + seen_mean.float() / scale).double())
+    seen, width = (features - mean) * scale, (1 + VIEW) / 2 * features.shape[1]
+    kernel = (seen @ seen.T / width).double() + torch.diag(penalty / weights.double())
+    dual = torch.linalg.solve(kernel, (targets - target_mean).double()).float()
+    slopes = dual @ seen / width * scale
+    return slopes, float(target_mean - slopes @ mean)
 
 
 def fit(
-    linear: LinearScore, config: MoEAGIQAConfig, features: Tensor, mos: Tensor, family: Sequence[str], photos: Tensor
+    linear: LinearScore,
+    config: MoEAGIQAConfig,
+    features: Tensor,
+    mos: Tensor,
+    family: Sequence[str],
+    photos: Tensor,
+    copies: Tensor,
+    copies_mos: Tensor,
 ) -> None:
     """Set the linear score of quality and alignment.
 
@@ -46,16 +58,27 @@ def fit(
         mos: (N, 2) quality and alignment.
         family: of each image's generator; none of them drowns the others.
         photos: ``image_means`` of clean photographs, which teach quality alone, each at several sizes.
+        copies: ``image_means`` of damaged copies of images.
+        copies_mos: (copies, 2), what is left of their quality, and all of their alignment.
     """
     _, number, count = np.unique(family, return_inverse=True, return_counts=True)
-    balanced = torch.tensor(count[number] ** -BALANCE)
+    balanced = torch.tensor(count[number] ** -BALANCE).float()
     balanced = balanced / balanced.mean()
     label, weight = torch.full((len(photos),), PHOTOGRAPH), torch.full((len(photos),), PHOTOGRAPH_WEIGHT)
+    copy = torch.ones(len(copies))
     answers = [
         solve(
-            torch.cat([features, photos]), torch.cat([mos[:, 0], label]), torch.cat([balanced, weight]), QUALITY_PENALTY
+            torch.cat([features, photos, copies]),
+            torch.cat([mos[:, 0], label, copies_mos[:, 0]]),
+            torch.cat([balanced, weight, QUALITY_COPY * copy]),
+            QUALITY_PENALTY,
         ),
-        solve(features, mos[:, 1], torch.ones(len(features)), ALIGNMENT_PENALTY),
+        solve(
+            torch.cat([features, copies]),
+            torch.cat([mos[:, 1], copies_mos[:, 1]]),
+            torch.cat([torch.ones(len(features)), ALIGNMENT_COPY * copy]),
+            ALIGNMENT_PENALTY,
+        ),
     ]
     # The image's score is the mean of the view's and the crops' scores, in which the view is one of 1 + crops.
     shares = 1 / (1 + config.crops), config.crops / (1 + config.crops)

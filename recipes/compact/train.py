@@ -32,7 +32,7 @@ REDUCED_FROM = 4  # of so many images one tells the principal components
 class Settings:
     """Of the mixture's training."""
 
-    steps: int = 200
+    steps: int = 300
     images: int = 16
     photos: int = 8
     rate: float = 1e-3
@@ -109,7 +109,12 @@ def solve_for(network: MoEAGIQA, data: Data, rows: np.ndarray, seed: int) -> Non
     photos = data.photos[(data.photos['kind'] == '') & ~data.photos['reported']].index.to_numpy()
     means = image_means(data.seen['clean']['means'][rows], network.config)
     of_photos = image_means(data.seen['photos']['means'][photos], network.config)
-    ridge.fit(network.linear, network.config, means, mos, data.table['family'].to_numpy()[rows], of_photos)
+    copies = np.flatnonzero(data.damaged['row'].isin(rows))
+    of_copies = image_means(data.seen['damaged']['means'][copies], network.config)
+    copies_mos = data.mos[data.damaged['row'].to_numpy()[copies]].clone()
+    copies_mos[:, 0] *= LEFT[data.damaged['strength'].to_numpy()[copies].copy()]
+    family = data.table['family'].to_numpy()[rows]
+    ridge.fit(network.linear, network.config, means, mos, family, of_photos, of_copies, copies_mos)
     with torch.no_grad():
         network.novelty.mean.copy_(means.mean(0))
         network.novelty.deviation.copy_(means.std(0).clamp(min=1e-3))

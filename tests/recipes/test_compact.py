@@ -33,6 +33,10 @@ def test_the_convolution_answers_as_the_reduction_did(generator):
     assert abs(reduced.square().mean().sqrt().item() - 1) < 0.2  # about as large as the network expects
 
 
+def no_copies():
+    return torch.zeros(0, 10), torch.zeros(0, 2)
+
+
 def test_the_linear_score_is_the_ridge(generator):
     """Compared with ridge regression written the other way, by its normal equations."""
     config = MoEAGIQAConfig.from_options(COMPACT)
@@ -41,12 +45,12 @@ def test_the_linear_score_is_the_ridge(generator):
     photos = image_means(torch.randn(3, 4, 5, generator=generator), config)
     features = image_means(seen, config)
     linear = LinearScore(5, 2, view=True)
-    ridge.fit(linear, config, features, mos, ['one'] * 60, photos)
+    ridge.fit(linear, config, features, mos, ['one'] * 60, photos, *no_copies())
     zero = torch.zeros(60, 4)
     answer = linear.add_to(dict.fromkeys(('quality', 'alignment'), ExpertScores(zero, zero, zero)), seen)
     alignment = mean_over_crops(answer['alignment'].score, config)[:, 0]
 
-    standard = (features - features.mean(0)) / features.std(0)
+    standard = (features - features.mean(0)) / features.std(0, correction=0)
     weighted = torch.cat([standard[:, :5] * ridge.VIEW**0.5, standard[:, 5:]], dim=1)
     width = 5 * (1 + ridge.VIEW)
     normal = weighted.T @ weighted / width + ridge.ALIGNMENT_PENALTY * torch.eye(10)
@@ -56,6 +60,22 @@ def test_the_linear_score_is_the_ridge(generator):
     torch.testing.assert_close(alignment, expected, atol=1e-5, rtol=1e-5)
 
 
+def test_damaged_copies_lower_quality_and_leave_alignment(generator):
+    config, features = MoEAGIQAConfig.from_options(COMPACT), torch.randn(80, 10, generator=generator)
+    mos = torch.full((80, 2), 0.5) + 0.1 * torch.randn(80, 2, generator=generator)
+    copies = features[:40] + torch.tensor([2.0, *[0.0] * 9])  # damage moves one feature
+    copies_mos = mos[:40] * torch.tensor([0.5, 1.0])
+
+    def slopes(*copies):
+        linear = LinearScore(5, 2, view=True)
+        ridge.fit(linear, config, features, mos, ['one'] * 80, features[:0], *copies)
+        return linear.view.weight[:, 0] / 4
+
+    (quality, alignment), (before, _) = slopes(copies, copies_mos), slopes(*no_copies())
+    assert quality < before - 0.01
+    assert abs(alignment) < 0.02
+
+
 def test_photographs_and_small_families_count(generator):
     config, features = MoEAGIQAConfig.from_options(COMPACT), torch.randn(60, 10, generator=generator)
     mos, family = torch.rand(60, 2, generator=generator) / 2, np.array(['large'] * 50 + ['small'] * 10)
@@ -63,7 +83,7 @@ def test_photographs_and_small_families_count(generator):
 
     def quality(photos, family):
         linear = LinearScore(5, 2, view=True)
-        ridge.fit(linear, config, features, mos, family, photos)
+        ridge.fit(linear, config, features, mos, family, photos, *no_copies())
         slopes = torch.cat([linear.view.weight[0] / 4, linear.crops.weight[0] * 3 / 4])
         return lambda asked: asked @ slopes + linear.view.bias[0]
 
