@@ -186,11 +186,11 @@ def test_crops_of_each_count_are_those_of_its_placement():
     assert crops.chosen(scores, 3, 'spread', config).item() == 1  # the first three
     assert crops.chosen(scores, 3, 'grid', config).item() == 4  # after those of the grids of one and of two
     for place in crops.PLACEMENTS.values():
-        positions = place(512, 400, 224, seed=1)
+        positions = place(512, 400, config, seed=1)
         assert (positions >= 0).all()
         assert (positions <= torch.tensor([512 - 224, 400 - 224])).all()
         assert len(positions) in (15, 36)
-    assert crops.grid(512, 512, 224, 0)[1:3].tolist() == [[144, 0], [144, 288]]
+    assert crops.grid(512, 512, config, 0)[1:3].tolist() == [[144, 0], [144, 288]]
 
 
 def test_the_crops_are_drawn(tmp_path):

@@ -1,6 +1,6 @@
 """AGIQA-3K's images, prompts and opinion scores, damaged copies of them and photographs, with the encoders' features at hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,7 @@ class Data:
     Attributes:
         table: N images: name, prompt, generator, family and the MOS.
         damaged: copies: row in ``table``, kind and strength (0 to 4) of the damage.
-        photos: photographs: file, side (None: as damaged ones are), kind ('' for a clean one), strength (-1), reported.
+        photos: photographs: file, side, kind ('' for a clean one), strength (-1), reported.
         mos: (N, 2) quality and alignment in [0, 1].
         prompt: (N,) number of each image's prompt.
         prompt_mask: (prompts, L2) of each prompt's tokens.
@@ -91,14 +91,27 @@ def load(folder: Path, work: Path, network: MoEAGIQA) -> tuple[Data, Words]:
         states = torch.cat([network.semantic.text(*part) for part in zip(ids.split(32), mask.split(32), strict=True)])  # fmt: skip
     mos = torch.tensor(table[['mos_quality', 'mos_align']].to_numpy() / MOS_MAX).float()
     damaged, photos = damaged_copies(len(table)), photo_table(work)
-    paths = [next(folder.rglob(name)) for name in table['name']]
+    paths = image_paths(folder, table['name'])
     pictures: dict[str, list[Callable[[], Tensor]]] = {
         'clean': [partial(read_image, path) for path in paths],
-        'damaged': [partial(damaged_image, paths[one.row], one.kind, one.strength) for one in damaged.itertuples()],
+        'damaged': [
+            partial(damaged_image, paths[one.row], one.kind, one.strength, one.Index) for one in damaged.itertuples()
+        ],
         'photos': [partial(photograph, one) for one in photos.itertuples()],
     }
     seen = {kind: _kept(work / f'{kind}.safetensors', network, some) for kind, some in pictures.items()}
     return Data(table, damaged, photos, mos, torch.tensor(numbers.to_numpy()), mask, seen), Words(states.clone())
+
+
+def image_paths(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Where in a folder the images of these names lie; SystemExit names the first that is missing."""
+    places = {file.name: file for file in folder.rglob('*')}
+    missing = [name for name in names if name not in places]
+    if missing:
+        raise SystemExit(
+            f'{folder}: {len(missing)} images of data.csv are missing, such as {missing[0]}; unpack them there.'
+        )
+    return [places[name] for name in names]
 
 
 def damaged_copies(images: int) -> pd.DataFrame:
@@ -110,10 +123,10 @@ def damaged_copies(images: int) -> pd.DataFrame:
     return pd.DataFrame(copies, columns=['row', 'kind', 'strength'])
 
 
-def damaged_image(path: Path, kind: str, strength: int) -> Tensor:
+def damaged_image(path: Path, kind: str, strength: int, seed: int) -> Tensor:
     """(3, H, W), uint8."""
     image = Image.fromarray(read_image(path).permute(1, 2, 0).numpy())
-    return pil_to_tensor(DAMAGE[kind](image, int(strength), len(path.name)))
+    return pil_to_tensor(DAMAGE[kind](image, int(strength), seed))
 
 
 def photo_table(work: Path) -> pd.DataFrame:

@@ -47,7 +47,7 @@ def folds(data: Data) -> np.ndarray:
 
 
 def reported(data: Data) -> np.ndarray:
-    """(N,) whether an image's prompt is in the half of which nothing was chosen by."""
+    """(N,) whether an image's prompt is in the half by which nothing was chosen."""
     count = int(data.prompt.max()) + 1
     return ~(np.random.RandomState(11).permutation(count) < count // 2)[data.prompt.numpy()]
 

@@ -20,7 +20,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from pyiqa_moeagiqa.archs.images import read_image
 from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA, image_means
 
-from .data import MOS_MAX, SIDES, Data
+from .data import MOS_MAX, SIDES, Data, image_paths
 from .features import extract
 from .figures import figures
 from .held_out import Answers, folds, score
@@ -31,7 +31,7 @@ OF_EACH = 6  # images of each generator setting whose sizes are changed
 
 
 def agreement(answers: Answers, data: Data, chosen: np.ndarray) -> pd.DataFrame:
-    """Per target SRCC, PLCC, SRCC within settings, pairs within a prompt; with another's prompt; own prompt preferred."""
+    """Per target SRCC, PLCC, SRCC within settings, pairs within a prompt; without experts; with another's prompt; own prompt preferred."""
     table, lines = data.table[chosen], {}
     for place, target in enumerate(TARGETS):
         mos = data.mos[chosen, place].numpy() * MOS_MAX
@@ -70,7 +70,7 @@ def coverage(answers: Answers, data: Data) -> pd.DataFrame:
 
 
 def damage(answers: Answers, data: Data, chosen: np.ndarray) -> pd.DataFrame:
-    """Per kind and strength: share of copies whose quality is below the original's, and the mean fall of both scores."""
+    """Per kind: share of copies whose quality is below the original's, and the mean fall of both scores."""
     rows = data.damaged['row'].to_numpy()
     fall = pd.DataFrame(answers.scores[rows] - answers.damaged, columns=['quality falls', 'alignment falls'])
     fall['ordered'] = (fall['quality falls'] > 0).astype(float)
@@ -116,7 +116,7 @@ def sizes(networks: list[MoEAGIQA], encoders: MoEAGIQA, data: Data, folder: Path
     """
     table, fold = data.table[chosen], folds(data)
     rows = table.groupby('generator').sample(OF_EACH, random_state=0).index.to_numpy()
-    paths = [next(folder.rglob(name)) for name in data.table['name'][rows]]
+    paths = image_paths(folder, data.table['name'][rows])
     pictures = [partial(changed, path, change) for path in paths for change in CHANGES]
     seen = extract(encoders, pictures, 'sizes')
     before, after = np.zeros((len(rows), 2)), np.zeros((len(rows), len(CHANGES), 2))
