@@ -28,6 +28,7 @@ docs: $(STAMP)
 	$(VENV)/bin/mkdocs build --strict
 
 # Trains the embedded default again, from its published parts: make compact DATA=folder-of-AGIQA-3K
+# (photographs come from Debian's archive, by apt-get)
 compact: $(STAMP)
 	$(VENV)/bin/pip install --quiet --requirement requirements/compact.txt
 	$(VENV)/bin/python -m recipes.compact --data $(DATA)

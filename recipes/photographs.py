@@ -7,6 +7,7 @@ Those that scikit-image and scikit-learn ship teach nothing: figures are reporte
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from PIL import Image
 
@@ -47,9 +48,13 @@ def wallpapers(folder: Path) -> list[Path]:
     for package, names in WALLPAPERS.items():
         place = (folder / package).resolve()
         if not place.is_dir():
-            place.mkdir(parents=True)
-            subprocess.run(['apt-get', 'download', package], cwd=place, check=True)
-            subprocess.run(['dpkg-deb', '--extract', str(next(place.glob('*.deb'))), str(place)], check=True)
+            with TemporaryDirectory(dir=folder) as part:
+                subprocess.run(['apt-get', 'download', package], cwd=part, check=True)
+                unpacked = Path(part) / package
+                subprocess.run(
+                    ['dpkg-deb', '--extract', str(next(Path(part).glob('*.deb'))), str(unpacked)], check=True
+                )
+                unpacked.rename(place)
         files += [_largest(place, name) for name in names]
     return files
 

@@ -89,6 +89,7 @@ class MoEAGIQA(nn.Module):
         self.view_size, self.view_mean, self.view_std = config.crop_size, config.pixel_mean, config.pixel_std
         self.frozen: list[nn.Module] = []
         self.frozen_dropout = False
+        self.fixed_shapes = False  # compiled encoders are compiled anew for another number of crops
         if config.branches != 'semantic' or config.reads_image_with_visual:
             self.visual = self._build_vit().requires_grad_(False)
             if not config.reads_image_with_visual:
@@ -187,7 +188,7 @@ class MoEAGIQA(nn.Module):
             tokens = 1 + self.visual.patch_embed.num_patches
             at_once = crops_at_once(tokens, crops.device)
             looks, of = crops.flatten(0, 1), None
-            if config.crop_scales and len(crops) == 1 and not torch.compiler.is_exporting():
+            if config.crop_scales and len(crops) == 1 and not self.fixed_shapes and not torch.compiler.is_exporting():
                 looks, of = without_twins(looks)
             parts = in_chunks(self._encode_crops, looks, at_once)
             degradation, prior, deepest = (None if part is None else part[of] for part in parts) if of else parts
@@ -370,7 +371,7 @@ class MoEAGIQA(nn.Module):
             # A CUDA graph answers in the same memory each time, and the next chunk must not overwrite this one's answer.
             return tuple(None if part is None else part.clone() for part in compiled(crops))
 
-        self._encode_crops = encode
+        self._encode_crops, self.fixed_shapes = encode, True
         return self
 
     @property

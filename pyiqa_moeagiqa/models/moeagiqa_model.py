@@ -51,6 +51,8 @@ class MoEAGIQAModel(TrainingModel):
             raise OptionError('datasets option degrade is true: it is for MoEAGIQAPriorModel, remove it.')
         network, self.info = start_network(opt['network'])
         network.frozen_dropout = opt.get('train', {}).get('frozen_dropout', False)
+        if network.config.linear and opt.get('train'):
+            network.novelty.usual.zero_()  # what is usual among other pictures says nothing of those that are to come
         if opt.get('train', {}).get('inject_from_zero'):
             if not hasattr(network, 'inject'):
                 raise OptionError('train option inject_from_zero is true: it needs a network with a prior.')

@@ -119,8 +119,10 @@ def _crops(axes: Axes, explanation: Explanation) -> None:
     height, width = explanation.image.shape[-2:]
     together = defaultdict(list)
     for number, box in enumerate(explanation.boxes):
-        together[box].append(number)
-    for (y, x, side), numbers in together.items():
+        together[(explanation.names[number] == 'view', *box)].append(
+            number
+        )  # the view is no crop, where it is as large
+    for (_, y, x, side), numbers in together.items():
         colour = _colour(explanation, numbers[0])
         left, top, right, bottom = max(x, 0), max(y, 0), min(x + side, width), min(y + side, height)
         shown = Rectangle((left, top), right - left, bottom - top, fill=False, ec=colour, lw=2)

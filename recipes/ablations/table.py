@@ -27,18 +27,31 @@ def with_prior(file: Path) -> dict[str, Any]:
     return {'network.prior': True, 'network.weights.prior': str(file)}
 
 
+# What docs/ablations.md was measured with: crops of the pictures' own pixels, a square view, nothing beside the paper's parts.
+AS_MEASURED = {
+    'network.whole_view': 'false',
+    'network.crop_scales': [],
+    'network.crop_weights': [],
+    'network.linear': 'false',
+    'network.matching_gates': 'false',
+    'datasets.train.whole_view': 'false',
+    'datasets.train.crop_scales': [],
+    'datasets.val.whole_view': 'false',
+    'datasets.val.crop_scales': [],
+}
+
+
 def rows(prior: dict[str, Any]) -> list[Row]:
     """All rows; ``prior`` are the changes of ``with_prior``. A row that changes nothing is ``BASE`` by another name."""
     visual = {
         'network.branches': 'visual',
         'network.view_is_crop': False,
         'network.matching': 0,
-        'network.matching_gates': False,
         'network.weights.semantic': None,
         'train.matching_weight': None,
     }
     # Without the visual branch the view's tokens are still what the prompt attends to.
-    semantic = {'network.branches': 'semantic', 'network.view_is_crop': False, 'network.linear': False}
+    semantic = {'network.branches': 'semantic', 'network.view_is_crop': False}
     published = {name: figures for name, (_, figures) in BRANCHES.items()}
     branches = [
         Row('5', 'visual', visual | ONE_EXPERT, published['visual']),
@@ -70,6 +83,7 @@ def options_of(row: Row, table: Path, work: Path) -> dict:
         for name, value in row.changes.items()
     ]
     same = {
+        **AS_MEASURED,
         'datasets.train.meta_info_file': table,
         'datasets.val.meta_info_file': table,
         'datasets.train.crops': 3,  # as in testing, so that an image's features serve every split

@@ -59,10 +59,10 @@ def fit(
 def _grid_point(
     own: Tensor, other: Tensor, alignment: Tensor, steepness: float, threshold: float
 ) -> tuple[float, float, float, float]:
-    """The error of a gate, and its steepness, threshold and gain: that leaves the mean alignment as it is."""
-    opened, shut = ((steepness * (cosine - threshold)).sigmoid() for cosine in (own, other))
+    """The error of a gate, and its steepness, threshold and a gain that leaves the mean alignment as it is."""
+    of_own, of_wrong = ((steepness * (cosine - threshold)).sigmoid() for cosine in (own, other))
     above = alignment - WRONG
-    gain = float(above.sum() / (above * opened).sum())
+    gain = float(above.sum() / (above * of_own).sum())
     # A picture's own part is not known here; its alignment stands for it, as the gate is to be 1 for what is well matched.
-    right = (above * (1 - gain * opened)).square().mean()
-    return float(right + WRONG_WEIGHT * (above[:, None] * gain * shut).square().mean()), steepness, threshold, gain
+    right = (above * (1 - gain * of_own)).square().mean()
+    return float(right + WRONG_WEIGHT * (above[:, None] * gain * of_wrong).square().mean()), steepness, threshold, gain

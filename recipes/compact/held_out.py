@@ -17,6 +17,7 @@ from .train import Settings, scores_of, solve_for, still, train
 FOLDS = 5
 OTHERS = 4  # wrong prompts that each picture is tried with
 SEED = 2024
+MOST_AT_ONCE = 4  # each takes some 3 GB
 
 
 @dataclass
@@ -70,7 +71,7 @@ def in_parallel(network: MoEAGIQA, data: Data, words: Words, settings: Settings 
     the answers come back then.
     """
     _job[:] = [network, data, words, settings, parts]  # forked processes share it, where an argument would be copied
-    with torch.multiprocessing.get_context('fork').Pool(os.cpu_count()) as pool:
+    with torch.multiprocessing.get_context('fork').Pool(min(MOST_AT_ONCE, os.cpu_count())) as pool:
         return pool.map(_train_and_ask, range(len(parts)), chunksize=1)
 
 

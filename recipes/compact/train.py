@@ -1,7 +1,7 @@
 """Training of what comes after the frozen encoders.
 
 The linear score, the matching of prompts and its gate are solved for. The mixture of experts then learns what a straight line
-cannot say: that damage makes a picture worse, and leaves what it shows as it is. On undamaged pictures it is held at zero.
+cannot say: that damage makes a picture worse, and leaves what it shows as it is. On undamaged pictures it is held near zero.
 """
 
 import copy

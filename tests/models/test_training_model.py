@@ -78,6 +78,7 @@ def compact_like(tmp_path_factory):
     torch.manual_seed(1)
     network = MoEAGIQA(config(**COMPACT_LIKE))
     let_all_count(network)
+    network.novelty.usual.fill_(1)
     path = tmp_path_factory.mktemp('compact') / 'compact.safetensors'
     return save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), path)
 
@@ -145,3 +146,14 @@ def test_of_blip_the_layers_above_the_frozen_share_are_trained(opt, blip, tmp_pa
     assert encoders == expected
     for start in starts:
         assert any(name.startswith(start) for name in expected)
+
+
+def test_a_trained_network_does_not_say_what_was_usual_before(opt, compact_like, tmp_path):
+    same = {'crop_scales': [80, 60, 0], 'whole_view': True, 'crops': 3}
+    data = {name: one | same for name, one in opt['datasets'].items()}
+    changed = plain(opt) | {
+        'network': {'type': 'MoEAGIQA', 'weights': {'checkpoint': str(compact_like)}},
+        'datasets': data,
+    }
+    model, _ = build(changed, tmp_path)
+    assert model.network.novelty.usual.item() == 0
