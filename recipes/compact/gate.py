@@ -24,7 +24,7 @@ def fit(
     """Set alignment's gate by least squares on a grid; the cosine itself adds nothing, and quality's gate stays open.
 
     Args:
-        matching: what is set; its embedding of prompts is fitted already.
+        matching: gets its gate here; its embedding of prompts is fitted before.
         embeddings: (N, d) of training pictures.
         words: (P, E) mean words of all prompts.
         prompt: (N,) the number of each picture's prompt.

@@ -59,7 +59,7 @@ def fit(
         family: of each image's generator; none of them drowns the others.
         photos: ``image_means`` of clean photographs, which teach quality alone, each at several sizes.
         copies: ``image_means`` of damaged copies of images.
-        copies_mos: (copies, 2), what is left of their quality, and all of their alignment.
+        copies_mos: (copies, 2): the part of the original's quality that is left, and the original's alignment.
     """
     _, number, count = np.unique(family, return_inverse=True, return_counts=True)
     balanced = torch.tensor(count[number] ** -BALANCE).float()

@@ -1,4 +1,4 @@
-"""How far a picture is from the training pictures: nothing is said until it is known, and 1 is as far as is usual."""
+"""Novelty: a network that was not told what is usual says nothing, and 1 stands for what is usual."""
 
 import torch
 
