@@ -23,6 +23,7 @@ from .features import extract
 
 MOS_MAX = 5
 DAMAGED_EVERY, COPIES = 4, 3  # of so many images one has so many damaged copies
+SAMPLE, ROUNDING = 48, 0.02  # so many pictures are seen again to check stored features; they may differ by so much
 SIDES = (512, 768, 1024, 1536)  # a clean photograph is seen with as many pixels as squares of these
 
 
@@ -150,12 +151,24 @@ def photograph(one) -> Tensor:
 
 
 def _kept(file: Path, network: MoEAGIQA, pictures: list[Callable[[], Tensor]]) -> dict[str, Tensor]:
-    """Features from the file, or computed and kept there."""
-    if not file.exists():
-        save_file(extract(network, pictures, file.stem), file)
-    seen, config = load_file(file), network.config
-    grid = network.visual.patch_embed.grid_size[0] // config.token_pool
-    if len(seen['image']) != len(pictures) or seen['degradation'].shape[1::3] != (1 + config.crops, grid):
-        raise SystemExit(f'{file}: features of another configuration; remove the file.')
-    means = [part.float().mean(dim=(3, 4)) for part in seen['degradation'].split(256)]
-    return seen | {'means': torch.cat(means)}
+    """Features from the file, or computed and kept there: again where a sample of pictures is seen in another way today."""
+    sample = np.linspace(0, len(pictures) - 1, SAMPLE).round().astype(int)
+    stored = load_file(file) if file.exists() else {}
+    if not (stored and len(stored['image']) == len(pictures)):
+        stored = {}
+    elif not _equal(extract(network, [pictures[number] for number in sample], f'{file.stem}, a sample'), stored, sample):
+        stored = {}
+    if not stored:
+        stored = extract(network, pictures, file.stem)
+        save_file(stored, file)
+    means = [part.float().mean(dim=(3, 4)) for part in stored['degradation'].split(256)]
+    return stored | {'means': torch.cat(means)}
+
+
+def _equal(some: dict[str, Tensor], stored: dict[str, Tensor], rows: np.ndarray) -> bool:
+    """Whether features of a sample are the stored ones, but for rounding."""
+    return all(
+        tensor.shape == stored[name][rows].shape
+        and (tensor.float() - stored[name][rows].float()).abs().mean() < ROUNDING * tensor.float().abs().mean()
+        for name, tensor in some.items()
+    )
