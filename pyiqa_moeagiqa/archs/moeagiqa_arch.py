@@ -238,11 +238,19 @@ class MoEAGIQA(nn.Module):
     def _pool(self, tokens: Tensor) -> Tensor:
         return pool_tokens(tokens.float(), self.visual.patch_embed.grid_size, self.config.token_pool)
 
-    def assess(self, features: Features, ids: Tensor | None, mask: Tensor | None) -> Assessment:
+    def read(self, ids: Tensor, mask: Tensor) -> Tensor | None:
+        """The prompts' words (N, L2, E) before they attend to an image; None where they are not known without one."""
+        return self.semantic.words(ids, mask) if self.config.reads_image_with_visual else None
+
+    def assess(
+        self, features: Features, ids: Tensor | None, mask: Tensor | None, words: Tensor | None = None
+    ) -> Assessment:
         """Eq. 2 and 4-12: from the encoders' features and the prompts to one score per crop and target.
 
-        Without the visual branch crops are not looked at, and the one score is the image's.
+        Without the visual branch crops are not looked at, and the one score is the image's. ``words`` are what ``read`` gives.
         """
+        if words is not None:
+            features = features._replace(words=words)
         fused, matching = self.fuse(features, self.visual_tokens(features), ids, mask)
         means = features.degradation.mean(dim=(3, 4)) if self.config.linear else None
         return self.judge(fused.mean(dim=2), means, matching)
@@ -337,10 +345,32 @@ class MoEAGIQA(nn.Module):
             parts += self.semantic.encoders
         return [part for part in parts if part is not None]
 
+    @property
+    def crops(self) -> int:
+        """Crops per image when scoring, unless told otherwise."""
+        return self.config.crops
+
+    def prepare_to_score(self, crops: int, dtype: str, fast: bool, compile: bool) -> None:
+        """Nothing is trained from here on: all that an image alone decides is computed once for all prompts."""
+        if self.config.branches != 'visual':
+            self.semantic.freeze(1.0)
+        if dtype == 'int8':
+            self.quantize_encoders()
+        if compile:
+            self.compile_encoders()
+
+    @torch.inference_mode(False)  # tensors that are made in inference mode could never be part of a loss
+    def make_ready(self, dtype: torch.dtype) -> None:
+        """Evaluation mode, and encoders in ``dtype``, whatever was done to the network since the last score."""
+        if self.training:
+            self.eval()
+        self.cast_encoders(dtype)
+
     def cast_encoders(self, dtype: torch.dtype) -> 'MoEAGIQA':
         """Let the encoders compute in ``dtype``, by the attention that is faster so; their answers are float32 again."""
         for part in self.encoders:
-            part.to(dtype)
+            if _dtype(part) != dtype:
+                part.to(dtype)
             fused = fused_attention_pays(next(part.parameters()).device, dtype)
             for module in part.modules():
                 if isinstance(module, Attention):

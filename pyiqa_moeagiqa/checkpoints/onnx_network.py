@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..archs.encoder_options import SIDE
 from ..archs.experts import ExpertScores
 from ..archs.moeagiqa_arch import Assessment
+from ..options import OptionError
 from .file import CheckpointError, first_line, parse_header, require_file
 
 
@@ -74,19 +75,40 @@ class OnnxNetwork(nn.Module):
             )
         return n, side
 
+    def prepare_to_score(self, crops: int, dtype: str, fast: bool, compile: bool) -> None:
+        """Raise an OptionError for what a graph cannot do: it is float32 and has a fixed number of crops."""
+        if fast:
+            raise OptionError('fast is True: an ONNX graph is computed as it was exported; export it with --crops 1.')
+        if crops != self.crops:
+            raise OptionError(
+                f'crops is {crops}: the graph {self.path} was exported with {self.crops}; export it again.'
+            )
+        if dtype != 'float32' or compile:
+            option = f'dtype is {dtype!r}' if dtype != 'float32' else 'compile is True'
+            raise OptionError(f'{option}: an ONNX graph is computed in float32; take the checkpoint it was made from.')
+
+    def make_ready(self, dtype: torch.dtype) -> None:
+        """A graph always is."""
+
     def encode(self, crops: Tensor, view: Tensor) -> Pixels:
         """The graph encodes and assesses at once, so nothing is done yet.
 
         Raises:
             CheckpointError: for images that are to get a gradient.
+            ValueError: for another number of crops than the graph takes.
         """
+        if crops.shape[1] != self.crops:
+            raise ValueError(f'crop_positions has {crops.shape[1]} crops: this ONNX graph takes {self.crops}.')
         if crops.requires_grad:
             raise CheckpointError(
                 'An ONNX graph gives images no gradient; take the checkpoint that it was exported from.'
             )
         return Pixels(crops, view)
 
-    def assess(self, pixels: Pixels, ids: Tensor, mask: Tensor) -> Assessment:
+    def read(self, ids: Tensor, mask: Tensor) -> None:
+        """The graph reads prompts itself."""
+
+    def assess(self, pixels: Pixels, ids: Tensor, mask: Tensor, words: None = None) -> Assessment:
         """As ``MoEAGIQA.assess``, without the embeddings of the matching."""
         given = {'crops': pixels.crops, 'view': pixels.view, 'ids': ids, 'mask': mask}
         taken = {one.name for one in self.session.get_inputs()}

@@ -1,5 +1,6 @@
 """``pyiqa_moeagiqa.score``, ``score_matrix`` and ``rank``: whatever holds images in, a pandas table out."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from ..options import OptionError
 from .inputs import Prompts, items_of
 from .metric import make_metric
 from .output import RANK
-from .run import reads_images, score_items, takes_prompts
+from .run import as_batch, reason_of, score_items, takes_prompts
 from .scale import number_columns
 from .sources import Item, SourceError
 from .tables import as_table, ranked
@@ -101,29 +102,26 @@ def score_matrix(
     made = _metric(metric, target, options)
     if not takes_prompts(made):
         raise SourceError(f'The metric {made.metric_name} does not look at prompts: its score is the same for all.')
-    read = (_read(made, item) for item in items_of(images, prompts[0]))
-    items = (item._replace(prompt=prompt) for item in read for prompt in prompts)
-    rows: list[list[float]] = []
-    paths = []
-    for number, result in enumerate(score_items(made, items, at_once=1)):
-        if number % len(prompts) == 0:
-            paths.append(result.path)
-            rows.append([])
-            if result.reason:
-                warnings.warn(f'{result.path}: not scored: {result.reason}', stacklevel=2)
-        rows[-1].append(result.score)
+    rows, paths = [], []
+    for item in items_of(images, prompts[0]):
+        paths.append(str(item.path))
+        try:
+            rows.append(_row(made, item, prompts))
+        except Exception as error:  # whatever a decoder raises, the other images are still scored
+            rows.append([math.nan] * len(prompts))
+            warnings.warn(f'{item.path}: not scored: {reason_of(error, str(item.path))}', stacklevel=2)
     return pd.DataFrame(rows, pd.Index(paths, name='path'), pd.Index(prompts, name='prompt'), dtype=float)
 
 
-def _read(metric: Any, item: Item) -> Item:
-    """The item with its image read, so that it is read once for all prompts, or with the exception that reading raised."""
-    if not reads_images(metric) or isinstance(item.image, Exception):
-        return item
-    try:
-        image = metric.net.read_images(str(item.path) if item.image is None else item.image)
-    except Exception as error:  # whatever a decoder raises, the other images are still scored
-        image = error
-    return item._replace(image=image)
+def _row(metric: Any, item: Item, prompts: list[str]) -> list[float]:
+    """An image's scores for all prompts."""
+    if isinstance(item.image, Exception):
+        raise item.image
+    image = str(item.path) if item.image is None else item.image
+    if hasattr(metric.net, 'matrix'):
+        return metric.net.matrix(image, prompts)[0].tolist()
+    image = image if isinstance(image, str) else as_batch(image)
+    return [float(metric(image, caption_list=[prompt])) for prompt in prompts]
 
 
 def _metric(metric: Any, target: str | None, options: dict[str, Any]) -> Any:

@@ -140,7 +140,7 @@ def explain(metric: Any, image: Any, prompt: str) -> Explanation:
     words, unread = read_words(prompt, config.prompt_tokens)
     without = [' '.join(words[:n] + words[n + 1 :] + unread) for n in range(len(words))]
     with plain_arithmetic(device):
-        features = net.look_at(images.to(device), list(details.crop_positions))
+        features = net.encode(images, list(details.crop_positions))
         places, scores = _leave_out(net.network, features, [prompt, *without], net.target)
     names, boxes = _looked_at(images, details, net)
     return Explanation(

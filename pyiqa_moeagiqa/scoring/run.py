@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
 from ..archs.hardware import images_at_once
 from ..archs.images import ImageBatch, read_image
 from ..archs.semantic import cut_words, unknown_note
@@ -20,9 +22,7 @@ LONGEST_SHOWN = 80  # characters of what was cut of a prompt
 READ_AHEAD = 4  # images; on an accelerator, twice what it scores at once
 
 
-def score_items(
-    metric: Any, items: Iterable[Item], output: ScoreFile | None = None, at_once: int | None = None
-) -> Iterator[Result]:
+def score_items(metric: Any, items: Iterable[Item], output: ScoreFile | None = None) -> Iterator[Result]:
     """Score images; yields a result for each, in order.
 
     Images are read by threads while others are scored, and are scored together where the metric's device gains by it.
@@ -32,10 +32,9 @@ def score_items(
         items: what to score; taken from as far as images are read ahead.
         output: where rows are written as they come; its rows are not computed again. Rows of files that have changed since are
             to be dropped before (``changed_rows``).
-        at_once: how many images are scored together; by default as many as the device is fast at.
     """
     done = {(row['path'], row['prompt']): row for row in output.rows} if output else {}
-    at_once = (at_once or images_at_once(metric.device)) if reads_images(metric) else 1
+    at_once = images_at_once(metric.device) if reads_images(metric) else 1
     with Notes() as notes:
         scorer = Scorer(metric, done, notes, with_content=output is not None)
         for batch in read_batches(scorer.read, items, max(READ_AHEAD, 2 * at_once), at_once):
@@ -55,6 +54,12 @@ def takes_prompts(metric: Any) -> bool:
 def reads_images(metric: Any) -> bool:
     """Whether a metric reads images itself, which are then read before it is their turn: the metrics of this package do."""
     return hasattr(metric.net, 'read_images')
+
+
+def as_batch(image: Any) -> Tensor:
+    """One image as a batch of floats, (1, 3, H, W) in [0, 1]: what metrics take that do not read images themselves."""
+    pixels = read_image(image)
+    return (pixels if pixels.is_floating_point() else pixels / 255)[None]
 
 
 @dataclass
@@ -100,7 +105,7 @@ class Scorer:
             try:
                 return Seen(path, prompt, self._image(item), notes, content)
             except Exception as error:  # whatever a decoder raises, the other images are still scored
-                return Result(path, prompt, None, _reason(error, path))
+                return Result(path, prompt, None, reason_of(error, path))
 
     def _image(self, item: Item) -> Any:
         """As the metric takes it: those of pyiqa that do not read images are given a batch of floats."""
@@ -108,8 +113,7 @@ class Scorer:
             raise item.image
         if reads_images(self.metric):
             return self.metric.net.read_images(str(item.path) if item.image is None else item.image)[0]
-        image = read_image(item.image)
-        return (image if image.is_floating_point() else image / 255)[None]
+        return as_batch(item.image)
 
     def score(self, batch: Sequence[Result | Seen]) -> list[Result]:
         """The results of a batch, in its order."""
@@ -124,7 +128,7 @@ class Scorer:
                 answers = self._call(seen)
         except Exception as error:  # whatever a metric raises, the other images are still scored
             said, answers = [], [_Answer(math.nan)]
-            reason = _reason(error, seen[0].path)
+            reason = reason_of(error, seen[0].path)
         else:
             reason = f'its score is {answers[0].score}'
         if len(seen) > 1 and (said or not all(math.isfinite(answer.score) for answer in answers)):  # of which image?
@@ -196,7 +200,8 @@ def _cut_note(prompt: str, tokens: int) -> str:
     return f"its prompt was cut by {tokens} token{'s' if tokens > 1 else ''}: '…{shown}'"
 
 
-def _reason(error: Exception, path: str) -> str:
+def reason_of(error: Exception, path: str) -> str:
+    """The first line of what failed, without the path, which stands beside it."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].removeprefix(f'{path}: ')
 
 

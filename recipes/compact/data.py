@@ -152,23 +152,21 @@ def photograph(one) -> Tensor:
 
 def _kept(file: Path, network: MoEAGIQA, pictures: list[Callable[[], Tensor]]) -> dict[str, Tensor]:
     """Features from the file, or computed and kept there: again where a sample of pictures is seen in another way today."""
+    seen = load_file(file) if file.exists() else None
+    if seen is None or not _still_true(seen, network, pictures):
+        seen = extract(network, pictures, file.stem)
+        save_file(seen, file)
+    means = [part.float().mean(dim=(3, 4)) for part in seen['degradation'].split(256)]
+    return seen | {'means': torch.cat(means)}
+
+
+def _still_true(stored: dict[str, Tensor], network: MoEAGIQA, pictures: list[Callable[[], Tensor]]) -> bool:
+    """Whether as many features are stored as there are pictures, and those of a sample are what they are today, but for rounding."""
+    if len(stored['image']) != len(pictures):
+        return False
     sample = np.linspace(0, len(pictures) - 1, SAMPLE).round().astype(int)
-    stored = load_file(file) if file.exists() else {}
-    if not (stored and len(stored['image']) == len(pictures)):
-        stored = {}
-    elif not _equal(extract(network, [pictures[number] for number in sample], f'{file.stem}, a sample'), stored, sample):
-        stored = {}
-    if not stored:
-        stored = extract(network, pictures, file.stem)
-        save_file(stored, file)
-    means = [part.float().mean(dim=(3, 4)) for part in stored['degradation'].split(256)]
-    return stored | {'means': torch.cat(means)}
-
-
-def _equal(some: dict[str, Tensor], stored: dict[str, Tensor], rows: np.ndarray) -> bool:
-    """Whether features of a sample are the stored ones, but for rounding."""
     return all(
-        tensor.shape == stored[name][rows].shape
-        and (tensor.float() - stored[name][rows].float()).abs().mean() < ROUNDING * tensor.float().abs().mean()
-        for name, tensor in some.items()
+        tensor.shape == stored[name][sample].shape
+        and (tensor.float() - stored[name][sample].float()).abs().mean() < ROUNDING * tensor.float().abs().mean()
+        for name, tensor in extract(network, [pictures[number] for number in sample], 'a sample').items()
     )

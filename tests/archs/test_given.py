@@ -205,7 +205,9 @@ def test_words_that_the_text_encoder_does_not_know_are_counted(prompt, unknown, 
 
 
 @pytest.mark.parametrize('name', ['moeagiqa', 'imagereward'])
-def test_a_prompt_of_unknown_words_is_warned_of(metric, image_reward_file, images, pictures, name, recwarn):
+def test_a_prompt_of_unknown_words_is_warned_of(
+    metric, image_reward_file, images, pictures, name, recwarn, monkeypatch
+):
     if name == 'imagereward':
         metric = pyiqa.create_metric('imagereward', pretrained_model_path=str(image_reward_file))
     metric(images, caption_list=[CAT, 'a cat 🐱'])
@@ -215,8 +217,9 @@ def test_a_prompt_of_unknown_words_is_warned_of(metric, image_reward_file, image
     with pytest.warns(UserWarning, match=r'^Image 0: 3 of 4 words of its prompt are unknown .* \(and 1 more\)\.$'):
         metric(images, caption_list=['🐱 cat 🐶 🐭', '고양이'])
     for at_once in (1, 2):
+        monkeypatch.setattr('pyiqa_moeagiqa.scoring.run.images_at_once', lambda device, at_once=at_once: at_once)
         items = [Item(pictures / 'a.png', '고양이'), Item(pictures / 'b.jpg', CAT)]
-        notes = [result.notes for result in score_items(metric, items, at_once=at_once)]
+        notes = [result.notes for result in score_items(metric, items)]
         assert notes == [(unknown_note('고양이'),), ()]
 
 

@@ -12,7 +12,6 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from tiny import COMPACT_LIKE, TINY_BLIP, config, let_all_count
 
-from pyiqa_moeagiqa.archs.at_hand import PROMPTS_AT_HAND
 from pyiqa_moeagiqa.archs.hardware import fast_dtype, fused_attention_pays
 from pyiqa_moeagiqa.archs.images import PromptError
 from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
@@ -77,33 +76,40 @@ def picture(tmp_path):
     return str(tmp_path / 'picture.png')
 
 
-def test_a_repeated_image_and_a_repeated_prompt_are_encoded_once(tiny_checkpoint, picture, images, monkeypatch):
+def test_the_matrix_reads_each_image_and_each_prompt_once(tiny_checkpoint, picture, images, monkeypatch):
     metric = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(tiny_checkpoint))
-    fresh = torch.cat([
-        pyiqa.create_metric('moeagiqa', pretrained_model_path=str(tiny_checkpoint))(picture, caption_list=[prompt])
-        for prompt in (CAT, 'a dog')
-    ])  # fmt: skip
+    prompts, pictures = [CAT, 'a dog', 'two birds'], [picture, images[0]]
+    expected = [[metric(image, caption_list=[prompt]).item() for prompt in prompts] for image in pictures]
     calls = counted(metric.net.network, monkeypatch)
-    matrix = metric([picture] * 4, caption_list=[CAT, 'a dog', CAT, 'a dog'])
-    assert calls == {'encode': 1, 'words': 2}
-    assert matrix[:2].equal(fresh)
-    assert matrix[2:].equal(fresh)
-    metric(images, caption_list=[CAT] * 3)
-    assert calls == {'encode': 4, 'words': 2}
+    assert metric.net.matrix(pictures, prompts).tolist() == expected
+    assert calls == {'encode': 2, 'words': 3}
+    assert metric.net.matrix([], prompts).shape == (0, 3)
 
 
-def test_a_repeated_image_passes_blip_once(tmp_path, picture):
+def test_the_matrix_of_prompts_in_windows(tiny_checkpoint, picture):
+    metric = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(tiny_checkpoint), long_prompts='window')
+    prompts = [CAT, 'a dog, ' * 40]
+    expected = [metric(picture, caption_list=[prompt]).item() for prompt in prompts]
+    assert metric.net.matrix(picture, prompts).tolist() == [expected]
+
+
+def test_a_prompt_in_windows_encodes_its_image_once(tiny_checkpoint, picture, monkeypatch):
+    metric = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(tiny_checkpoint), long_prompts='window')
+    calls = counted(metric.net.network, monkeypatch)
+    metric([picture, picture], caption_list=['a dog, ' * 40, CAT])
+    assert calls['encode'] == 2
+
+
+def test_in_the_matrix_an_image_passes_blip_once(tmp_path, picture):
     network = MoEAGIQA(config(**TINY_BLIP))
     path = save(
         Checkpoint(network.config, network.state_dict(), {'model_name': 'moeagiqa-v1'}), tmp_path / 'v1.safetensors'
     )
-    metric = MoEAGIQAMetric(pretrained_model_path=str(path))
-    fresh = MoEAGIQAMetric(pretrained_model_path=str(path))(picture, caption_list=['a dog'])
-    calls = []
+    metric, prompts, calls = MoEAGIQAMetric(pretrained_model_path=str(path)), [CAT, 'a dog'], []
+    expected = [metric(picture, caption_list=[prompt]).item() for prompt in prompts]
     for layer in metric.network.semantic.vision.encoder.layers:
         layer.register_forward_hook(lambda *call: calls.append(1))
-    metric(picture, caption_list=[CAT])
-    assert metric(picture, caption_list=['a dog']).equal(fresh)
+    assert metric.matrix(picture, prompts).tolist() == [expected]
     assert len(calls) == 2
 
 
@@ -130,13 +136,6 @@ def test_a_metric_made_in_inference_mode_works(tiny_checkpoint, picture, metric)
     with torch.inference_mode():
         other = MoEAGIQAMetric(pretrained_model_path=str(tiny_checkpoint))
         assert other(picture, caption_list=[CAT]).equal(metric(picture, caption_list=[CAT]))
-
-
-def test_prompts_at_hand_are_few(metric, picture):
-    metric(picture, caption_list=[CAT])
-    for number in range(PROMPTS_AT_HAND + 5):
-        metric(picture, caption_list=[f'prompt {number}'])
-    assert len(metric.net.at_hand.words) == PROMPTS_AT_HAND
 
 
 @pytest.mark.parametrize('name', ['visual.blocks.0.mlp.fc1.bias', 'semantic.text.embeddings.LayerNorm.weight'])

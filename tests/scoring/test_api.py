@@ -102,9 +102,7 @@ def test_other_metrics_have_their_score_alone(files):
 def test_the_matrix_has_the_metrics_scores_and_encodes_an_image_once(metric, files, monkeypatch):
     calls, encode = [], metric.net.network.encode
     expected = [[metric(path, caption_list=[prompt]).item() for prompt in PROMPTS] for path in files]
-    metric.net.forget()
     monkeypatch.setattr(metric.net.network, 'encode', lambda *given: calls.append(1) or encode(*given))
-    monkeypatch.setattr('pyiqa_moeagiqa.scoring.run.images_at_once', lambda device: 32)
     matrix = score_matrix(files, PROMPTS, metric=metric)
     assert (matrix.index.tolist(), matrix.columns.tolist()) == (files, PROMPTS)
     assert matrix.to_numpy().tolist() == expected

@@ -90,7 +90,6 @@ def test_a_place_gives_its_share_of_the_linear_score_too(metrics, pictures, kind
         for name, module in hooked.items()
     ]
     encode = network.encode
-    metric.forget()
     network.encode = lambda *given: seen.setdefault('features', encode(*given))
     metric(str(pictures / 'a.png'), [PROMPT])
     del network.encode
