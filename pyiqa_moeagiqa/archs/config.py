@@ -67,6 +67,8 @@ class MoEAGIQAConfig:
     """How much crops of each scale weigh in the image's score; without weights all weigh the same."""
     linear: bool = False
     """Whether the mixture adds to a score that is linear in the features of eq. 3."""
+    linear_prompt: bool = False
+    """Whether that score is linear in the prompt's mean word as well. For a 'bert' only."""
     pixel_mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Subtracted from a crop's pixels in [0, 1]; the released implementation subtracts nothing."""
     pixel_std: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -119,6 +121,11 @@ class MoEAGIQAConfig:
         )
         self._require('whole_view', self.semantic == 'bert' or not self.whole_view, "false unless semantic is 'bert'")
         self._require('linear', self.branches != 'semantic' or not self.linear, "false where branches is 'semantic'")
+        self._require(
+            'linear_prompt',
+            not self.linear_prompt or (self.linear and self.reads_image_with_visual),
+            "false unless linear is true, semantic is 'bert' and branches is not 'visual'",
+        )
         self._require('matching_gates', self.matching > 0 or not self.matching_gates, 'false where matching is 0')
 
     def _check_encoders(self) -> None:

@@ -8,6 +8,7 @@ in the work folder. Photographs come from Debian's archive (``apt-get download``
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +36,8 @@ LICENCE = (
 )
 
 
-def without_experts(table: pd.DataFrame) -> pd.DataFrame:
-    """Of networks whose experts were not trained, the column says nothing."""
-    return table.drop(columns='without experts')
-
-
 def measured(
-    network: MoEAGIQA, trained: MoEAGIQA, of_folds: list[MoEAGIQA], of_prompts: Answers, of_families: Answers, data: Data,
+    network: MoEAGIQA, trained: MoEAGIQA, of_folds: Sequence[MoEAGIQA], of_prompts: Answers, of_families: Answers, data: Data,
     folder: Path,
 ) -> dict[str, pd.DataFrame]:  # fmt: skip
     """All tables by their titles.
@@ -61,8 +57,8 @@ def measured(
     return {
         'Unseen prompts': transfer.agreement(of_prompts, data, nothing_chosen),
         'Unseen prompts, all of them': transfer.agreement(of_prompts, data, all_of_them),
-        'Unseen family and prompts': without_experts(transfer.agreement(of_families, data, nothing_chosen)),
-        'Unseen family and prompts, all of them': without_experts(transfer.agreement(of_families, data, all_of_them)),
+        'Unseen family and prompts': transfer.agreement(of_families, data, nothing_chosen),
+        'Unseen family and prompts, all of them': transfer.agreement(of_families, data, all_of_them),
         'Mean score less mean MOS of unseen families': transfer.biases(of_families, data, all_of_them),
         'Share of an unseen family within the interval': transfer.coverage(of_families, data),
         'Damaged copies': transfer.damage(of_prompts, data, nothing_chosen),
@@ -111,14 +107,14 @@ def main() -> None:
     data, words = load(options.data, options.work, network)
     prompts, families = unseen_prompts(data), unseen_families(data)
     everything = np.arange(len(data.table)), prompts[0][1]
-    solved = in_parallel(network, data, words, None, families)
-    of_families = gathered(families, [answers for _, answers in solved], data)
-    *of_folds, (trained, _) = in_parallel(network, data, words, Settings(), [*prompts, everything])
-    of_prompts = gathered(prompts, [answers for _, answers in of_folds], data)
+    parts = [*prompts, *families, everything]
+    *answered, (trained, _) = in_parallel(network, data, words, Settings(), parts)
+    networks, answers = zip(*answered, strict=True)
+    of_prompts = gathered(prompts, answers[: len(prompts)], data)
+    of_families = gathered(families, answers[len(prompts) :], data)
     with torch.no_grad():
         trained.novelty.usual.fill_(float(np.quantile(of_prompts.distance, USUAL)))
-    networks = [of_fold for of_fold, _ in of_folds]
-    tables = measured(network, trained, networks, of_prompts, of_families, data, options.data)
+    tables = measured(network, trained, networks[: len(prompts)], of_prompts, of_families, data, options.data)
     report = '\n\n'.join(f'### {title}\n\n{markdown(table)}' for title, table in tables.items())
     (options.work / 'figures.md').write_text(report + '\n')
     print(report)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA, image_means
 
 from .data import Data, Words
-from .train import Settings, scores_of, solve_for, still, train
+from .train import Settings, scores_of, still, train
 
 FOLDS = 5
 OTHERS = 4  # wrong prompts that each picture is tried with
@@ -64,12 +64,8 @@ def fresh(network: MoEAGIQA, words: Words, seed: int) -> MoEAGIQA:
 _job: list = []
 
 
-def in_parallel(network: MoEAGIQA, data: Data, words: Words, settings: Settings | None, parts: list) -> list:
-    """For each (training rows, held rows): the trained network and its ``answers``, one process per processor.
-
-    Without ``settings`` the experts are left silent: on undamaged pictures they hardly speak, and most time is theirs. Only
-    the answers come back then.
-    """
+def in_parallel(network: MoEAGIQA, data: Data, words: Words, settings: Settings, parts: list) -> list:
+    """For each (training rows, held rows): the trained network and its ``answers``, one process per processor."""
     _job[:] = [network, data, words, settings, parts]  # forked processes share it, where an argument would be copied
     with torch.multiprocessing.get_context('fork').Pool(min(MOST_AT_ONCE, os.cpu_count())) as pool:
         return pool.map(_train_and_ask, range(len(parts)), chunksize=1)
@@ -79,21 +75,16 @@ def _train_and_ask(number: int) -> tuple[MoEAGIQA, dict[str, np.ndarray]]:
     network, data, words, settings, parts = _job
     torch.set_num_threads(1)
     rows, held = parts[number]
-    trained = fresh(network, words, number)
-    if settings is None:
-        solve_for(trained, data, rows, number)
-    else:
-        trained = train(trained, data, rows, number, settings)
-    answers = ask(trained, data, held, places=settings is not None)
-    return trained if settings else None, answers
+    trained = train(fresh(network, words, number), data, rows, number, settings)
+    return trained, ask(trained, data, held)
 
 
 @torch.inference_mode()
-def ask(network: MoEAGIQA, data: Data, held: np.ndarray, places: bool) -> dict[str, np.ndarray]:
+def ask(network: MoEAGIQA, data: Data, held: np.ndarray) -> dict[str, np.ndarray]:
     """The arrays of ``Answers`` for held rows, and of their damaged copies; their prompts are among themselves."""
     prompts, own = data.prompt[held], np.unique(data.prompt[held])
     copies = np.flatnonzero(data.damaged['row'].isin(held))
-    features = data.features('clean', held, places)
+    features = data.features('clean', held)
     of_copies = data.prompt[data.damaged['row'].to_numpy()[copies]]
     random = np.random.default_rng(0)
     wrong = [_another(prompts, own, random) for _ in range(OTHERS)]
@@ -104,7 +95,7 @@ def ask(network: MoEAGIQA, data: Data, held: np.ndarray, places: bool) -> dict[s
         'silent': score(silenced(network), data, features, prompts),
         'distance': network.novelty.squared(image_means(features.degradation.mean(dim=(3, 4)), network.config)).numpy(),
         'copies': copies,
-        'damaged': score(network, data, data.features('damaged', copies, places), of_copies),
+        'damaged': score(network, data, data.features('damaged', copies), of_copies),
     }
 
 
