@@ -109,8 +109,6 @@ setup(
         'onnx': ['onnx>=1.17', 'onnxscript>=0.5', 'onnxruntime>=1.20'],
         # HEIC pictures, as phones take them
         'heif': ['pillow-heif>=0.22'],
-        # dtype='int8'
-        'int8': ['torchao>=0.14'],
     },
     entry_points={
         'console_scripts': ['moeagiqa = pyiqa_moeagiqa.cli:main'],

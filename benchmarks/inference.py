@@ -8,7 +8,6 @@ random: the released way and ours share them, and their scores are compared firs
 
 import argparse
 import copy
-import importlib.util
 import json
 import statistics
 import sys
@@ -40,7 +39,6 @@ CROPS, PIXELS, PROMPT_TOKENS = 15, 512, 12
 SAME = 1e-4
 FULL_SIZE = MoEAGIQAConfig()
 SMALL = MoEAGIQAConfig.from_options(TINY | TINY_BLIP | {'prior': True, 'targets': ('quality',)})
-DTYPES = ['float32', 'bfloat16', 'int8']
 NETWORKS = ('released', 'released, BLIP once a crop', 'v2', 'v1', 'compact')
 
 
@@ -118,8 +116,7 @@ class Bench:
 def _in(dtype: str, network: MoEAGIQA) -> MoEAGIQA:
     if dtype == 'float32':
         return network
-    network = copy.deepcopy(network)
-    return network.quantize_encoders() if dtype == 'int8' else network.cast_encoders(getattr(torch, dtype))
+    return copy.deepcopy(network).cast_encoders(getattr(torch, dtype))
 
 
 def limit(dtype: torch.dtype, rows: int = 1024) -> float:
@@ -134,10 +131,8 @@ def limit(dtype: torch.dtype, rows: int = 1024) -> float:
 
 
 def available() -> list[str]:
-    """The dtypes that can be measured here: bfloat16 only where it is fast, int8 only with torchao."""
-    there = {'bfloat16': fast_dtype(torch.device('cpu')) == torch.bfloat16}
-    there['int8'] = importlib.util.find_spec('torchao') is not None
-    return [dtype for dtype in DTYPES if there.get(dtype, True)]
+    """The dtypes that can be measured here: bfloat16 only where it is fast."""
+    return ['float32', *(['bfloat16'] if fast_dtype(torch.device('cpu')) == torch.bfloat16 else [])]
 
 
 def measure(tiny: bool, rounds: int, networks: Sequence[str] = NETWORKS) -> dict[str, Any]:
@@ -153,7 +148,7 @@ def measure(tiny: bool, rounds: int, networks: Sequence[str] = NETWORKS) -> dict
     chosen = [way for way in ways(dtypes, compact.config.crops) if way.network in networks]
     steps = {way.title: bench.step(way) for way in chosen}
     gmac = {way.title: count_gmac(steps[way.title]) for way in chosen if way.dtype == 'float32'}
-    limits = {dtype: lambda dtype=dtype: limit(getattr(torch, dtype)) for dtype in dtypes if dtype != 'int8'}
+    limits = {dtype: lambda dtype=dtype: limit(getattr(torch, dtype)) for dtype in dtypes}
     for step in steps.values():
         step()  # to warm up
     times, speeds = {title: [] for title in steps}, {dtype: [] for dtype in limits}

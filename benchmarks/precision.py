@@ -1,4 +1,4 @@
-"""How far scores in bfloat16, in 8 bits and of the preset ``fast`` are from the exact ones, on real images.
+"""How far scores in bfloat16, of one crop and of the preset ``fast`` are from the exact ones, on real images.
 
     python benchmarks/precision.py TABLE [--images 200] [--output FILE.json]
 
@@ -7,7 +7,6 @@ trained on AGIQA-3K; what counts is whether it changes.
 """
 
 import argparse
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -32,7 +31,6 @@ from pyiqa_moeagiqa.scoring.sources import Item  # noqa: E402
 WAYS = {
     'float32': {},
     'bfloat16': {'dtype': 'bfloat16'},
-    'int8': {'dtype': 'int8'},
     'one crop': {'crops': 1},
     'fast': {'fast': True},
 }
@@ -48,8 +46,7 @@ def scores(options: dict[str, Any], items: list[Item]) -> Tensor:
 def measure(table: pd.DataFrame, folder: Path) -> dict[str, Any]:
     """Differences to float32, and SRCC, of each way."""
     items = [Item(folder / row.path, row.prompt) for row in table.itertuples()]
-    names = [name for name in WAYS if name != 'int8' or importlib.util.find_spec('torchao')]
-    every = {name: scores(WAYS[name], items) for name in names}
+    every = {name: scores(options, items) for name, options in WAYS.items()}
     result = {}
     for name, values in every.items():
         away = (values - every['float32']).abs()

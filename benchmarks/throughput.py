@@ -42,7 +42,6 @@ WAYS = {
     'loop': {},
     'float32': {},
     'auto': {'dtype': 'auto'},
-    'int8': {'dtype': 'int8'},
     'fast': {'fast': True},
 }
 GROWTH = (100, 10_000)

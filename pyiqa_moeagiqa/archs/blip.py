@@ -5,13 +5,9 @@ It runs on transformers, whose import takes seconds: only what has a BLIP import
 """
 
 from torch import Tensor, nn
-
-from .quiet import quiet_import
-
-with quiet_import():
-    from transformers import BlipTextConfig, BlipVisionConfig
-    from transformers.models.blip.modeling_blip import BlipVisionModel
-    from transformers.models.blip.modeling_blip_text import BlipTextModel
+from transformers import BlipTextConfig, BlipVisionConfig
+from transformers.models.blip.modeling_blip import BlipVisionModel
+from transformers.models.blip.modeling_blip_text import BlipTextModel
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 # ImageReward's BLIP: a ViT-L/16 at 224 pixels and a BERT-base with two more words, [DEC] and [ENC].

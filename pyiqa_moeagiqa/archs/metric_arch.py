@@ -30,7 +30,6 @@ DTYPES = {
     'float32': torch.float32,
     'bfloat16': torch.bfloat16,
     'float16': torch.float16,
-    'int8': torch.float32,  # of what is between the quantised layers
 }
 
 
@@ -47,8 +46,8 @@ class MoEAGIQAMetric(SteadyModule):
             itself which network it holds. A graph that ``moeagiqa export`` wrote (.onnx) is run by ONNX Runtime.
         crops: crops per image; by default what the checkpoint was tested with.
         crop_size: another crop size in pixels; position embeddings and w1, w2 are interpolated.
-        dtype: of the encoders: 'float32' (the default), 'bfloat16', 'float16', 'auto' (bfloat16 where the hardware has it),
-            or 'int8' (needs torchao; for processors without bfloat16, scores differ more).
+        dtype: of the encoders: 'float32' (the default), 'bfloat16', 'float16' or 'auto' (bfloat16 where the hardware
+            has it).
         target: 'quality' or another target that the checkpoint has.
         fast: what is not given is set for speed: one crop, dtype 'auto'. Scores differ a little; docs/performance.md
             says how much.
@@ -114,13 +113,12 @@ class MoEAGIQAMetric(SteadyModule):
     @property
     def made_by(self) -> dict[str, Any]:
         """What a score depends on besides image and prompt."""
-        dtype = 'int8' if self.dtype == 'int8' else str(self._wanted_dtype).removeprefix('torch.')
         crop_size = self.network.config.crop_size
         return {
             'revision': REVISION,
             'crops': self.crops,
             'weights': self.fingerprint,
-            'dtype': dtype,
+            'dtype': str(self._wanted_dtype).removeprefix('torch.'),
             'crop_size': crop_size,
             'target': self.target,
             'long_prompts': self.long_prompts,

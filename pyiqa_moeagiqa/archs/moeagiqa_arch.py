@@ -32,7 +32,6 @@ from .hardware import fused_attention_pays
 from .linear_score import LinearScore
 from .matching import PromptMatching, mean_word
 from .novelty import Novelty
-from .quiet import quiet_import
 from .semantic import BertSemantic
 from .views import normalize
 
@@ -355,8 +354,6 @@ class MoEAGIQA(nn.Module):
         """Nothing is trained from here on: all that an image alone decides is computed once for all prompts."""
         if self.config.branches != 'visual':
             self.semantic.freeze(1.0)
-        if dtype == 'int8':
-            self.quantize_encoders()
         if compile:
             self.compile_encoders()
 
@@ -376,21 +373,6 @@ class MoEAGIQA(nn.Module):
             for module in part.modules():
                 if isinstance(module, Attention):
                     module.fused_attn = fused
-        return self
-
-    def quantize_encoders(self) -> 'MoEAGIQA':
-        """Let the encoders' linear layers multiply 8-bit weights with activations rounded to 8 bits, token by token.
-
-        Raises:
-            OptionError: where torchao is not installed.
-        """
-        try:
-            with quiet_import():
-                from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
-        except ImportError:
-            raise OptionError("dtype is 'int8': it needs torchao; install it with pip install torchao.") from None
-        for part in self.encoders:
-            quantize_(part, Int8DynamicActivationInt8WeightConfig())
         return self
 
     def compile_encoders(self) -> 'MoEAGIQA':

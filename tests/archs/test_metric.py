@@ -1,7 +1,6 @@
 """The metric: a score is a pure function of its image and prompt, and says how it came about."""
 
 import shutil
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -391,23 +390,6 @@ def test_the_encoders_take_the_attention_that_pays(tiny_checkpoint, images, monk
     assert all(block.attn.fused_attn for block in metric.network.visual.blocks)
 
 
-def test_int8_is_close(tiny_checkpoint, images, metric):
-    pytest.importorskip('torchao')
-    int8 = MoEAGIQAMetric(pretrained_model_path=str(tiny_checkpoint), dtype='int8')
-    prompts = [CAT, 'a dog', 'two birds']
-    scores, exact = int8(images, caption_list=prompts), metric(images, caption_list=prompts)
-    torch.testing.assert_close(scores, exact, atol=0.05, rtol=0)
-    assert not scores.equal(exact)
-    assert int8.made_by['dtype'] == 'int8'
-    assert int8(images[:1], caption_list=[CAT]).equal(scores[:1])
-
-
-def test_int8_without_torchao_says_what_to_install(tiny_checkpoint, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'torchao.quantization', None)
-    with pytest.raises(OptionError, match='pip install torchao'):
-        MoEAGIQAMetric(pretrained_model_path=str(tiny_checkpoint), dtype='int8')
-
-
 @pytest.mark.skipif(shutil.which('g++') is None, reason='torch.compile needs a C++ compiler')
 def test_compiled_encoders_give_the_same_scores(tiny_checkpoint, images, metric):
     torch.compiler.reset()
@@ -424,7 +406,7 @@ def test_compiled_encoders_give_the_same_scores(tiny_checkpoint, images, metric)
     [
         ({'crops': 0}, 'crops is 0'),
         ({'crops': 2.5}, 'crops is 2.5'),
-        ({'dtype': 'int4'}, "dtype is 'int4'"),
+        ({'dtype': 'int8'}, "dtype is 'int8': it must be one of"),
         ({'target': 'beauty'}, 'this checkpoint scores quality, alignment'),
         ({'crop_size': 70}, 'crop_size is 70'),
     ],
