@@ -1,7 +1,6 @@
-"""The only file that touches pyiqa: its registries, its dictionary of metrics, its data-set info, its image reading, its
-command.
+"""The only file that touches pyiqa: its registries, its dictionary of metrics, its data-set info, its image reading.
 
-Entry points (setup.py) call the ``register_*`` functions when pyiqa misses a name. Four places no entry point
+Entry points (setup.py) call the ``register_*`` functions when pyiqa misses a name. Three places no entry point
 reaches, so a finder on ``sys.meta_path`` waits for the modules they are in and acts right after pyiqa has loaded
 them. This module runs at interpreter start, so it imports nothing but ``sys``.
 """
@@ -101,22 +100,9 @@ def _let_network_read_images(module) -> None:
     module.InferenceModel._prepare_inputs = _prepare_inputs
 
 
-def _say_errors_of_ours(module) -> None:
-    # pyiqa's command ends in a traceback whatever is raised; what this package raises is a sentence for its user.
-    upstream = module.main
-
-    def main():
-        try:
-            return upstream()
-        except ValueError as error:
-            if not type(error).__module__.startswith(__package__):
-                raise
-            sys.exit(f'pyiqa: {error}')
-
-    module.main = main
-
-
 def _register_all(module) -> None:
+    # A package that only lies on the path has no entry points, and pyiqa looks for them once: what is installed while a notebook
+    # runs would come too late.
     register_archs()
     register_datasets()
     register_models()
@@ -127,7 +113,6 @@ AFTER_IMPORT = {
     'pyiqa.default_model_configs': _add_metrics,
     'pyiqa.models.inference_model': _let_network_read_images,
     'pyiqa.api_helpers': _add_dataset_info,
-    'pyiqa.pyiqa_cmd': _say_errors_of_ours,
 }
 
 

@@ -81,22 +81,10 @@ def test_every_pyiqa_metric_is_still_there():
     assert python(code) == 'True'
 
 
-def command(error: str) -> subprocess.CompletedProcess:
-    """pyiqa's command as its console script runs it, with a metric that raises."""
+def test_an_import_registers_after_pyiqa_has_looked_for_entry_points():
     code = (
-        'import sys, pyiqa.pyiqa_cmd as cmd; from pyiqa_moeagiqa.archs.images import PromptError;'
-        "cmd.create_metric = lambda *_, **__: type('', (), {'metric_mode': 'NR', '__call__': lambda self, path: fail()})();"
-        f"\ndef fail():\n raise {error}\nsys.argv = ['pyiqa', 'moeagiqa', '-t', 'cat.png']; sys.exit(cmd.main())"
+        'from pyiqa.utils.registry import ARCH_REGISTRY as a, DATASET_REGISTRY as d, MODEL_REGISTRY as m;'
+        'a._entry_points_loaded = d._entry_points_loaded = m._entry_points_loaded = True;'
+        "import pyiqa_moeagiqa; print('MoEAGIQA' in a, 'PromptNRDataset' in d, 'MoEAGIQAModel' in m)"
     )
-    return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False)
-
-
-def test_the_pyiqa_command_says_our_errors_in_one_sentence_and_leaves_others():
-    ours = command("PromptError('cat.png: no prompt was given.')")
-    assert ours.returncode == 1
-    assert ours.stderr.endswith('pyiqa: cat.png: no prompt was given.\n')
-    assert 'Traceback' not in ours.stderr
-    other = command("ValueError('something else')")
-    assert other.returncode == 1
-    assert 'Traceback' in other.stderr
-    assert 'ValueError: something else\n' in other.stderr
+    assert python(code, MOEAGIQA_NO_HOOK='1') == 'True True True'
