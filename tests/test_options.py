@@ -20,7 +20,7 @@ from pyiqa_moeagiqa.models.run_options import check_datasets_fit, check_run
 from pyiqa_moeagiqa.options import OptionError
 from pyiqa_moeagiqa.training.option_file import read_options as read_checked
 from pyiqa_moeagiqa.training.run import run
-from scripts.write_options import FOLDER, files, text
+from scripts.write_options import FOLDER, SAME_RUN, files, text
 
 
 def test_files_are_what_the_script_writes():
@@ -32,6 +32,20 @@ def test_files_are_what_the_script_writes():
 def config(options: dict) -> MoEAGIQAConfig:
     network = {key: value for key, value in options['network'].items() if key not in ('type', 'weights')}
     return MoEAGIQAConfig.from_options(network)
+
+
+def test_files_of_one_run_say_so():
+    mains, found = {}, {}
+    for name, _, options in files():
+        if options['model_type'] == 'MoEAGIQAModel':
+            run = {key: options[key] for key in ('datasets', 'test', 'train')}, config(options)
+            main = mains.setdefault(repr(run), name)
+            if main != name:
+                found[name] = main
+    assert found == SAME_RUN
+    for name, main in found.items():
+        assert main in (FOLDER / name).read_text().partition('\n')[0]
+        assert name in (FOLDER / main).read_text().partition('\n')[0]
 
 
 @pytest.mark.parametrize('name', FILES)
