@@ -119,8 +119,9 @@ def _in(dtype: str, network: MoEAGIQA) -> MoEAGIQA:
     return copy.deepcopy(network).cast_encoders(getattr(torch, dtype))
 
 
-def limit(dtype: torch.dtype, rows: int = 1024) -> float:
+def limit(dtype: torch.dtype) -> float:
     """1e9 multiplications and additions a second of the ViT-B's largest matrix product, the best of some."""
+    rows = 1024
     tokens, weight = torch.rand(rows, 768).to(dtype), torch.rand(3072, 768).to(dtype)
     best = float('inf')
     for _ in range(8):

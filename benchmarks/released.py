@@ -6,7 +6,6 @@ of the ViT of eq. 3, and blocks of the prior's ViT that are equal to those.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import timm
@@ -98,19 +97,12 @@ class Released(nn.Module):
     Args:
         config: sizes; of its options only those are read that the released implementation has.
         semantic: ImageReward's BLIP. Ours is bit-identical to it, so a benchmark can hand over the one it has.
-        semantic_per_crop, gradients_in_vits: see ``settle``.
 
     Shape:
         crops (N, n, 3, S, S) and view (N, 3, V, V) in [0, 1], ids and mask (N, L2) -> scores (N, n)
     """
 
-    def __init__(
-        self,
-        config: MoEAGIQAConfig,
-        semantic: BlipSemantic,
-        semantic_per_crop: bool = False,
-        gradients_in_vits: bool = False,
-    ):
+    def __init__(self, config: MoEAGIQAConfig, semantic: BlipSemantic):
         super().__init__()
         self.semantic = semantic
         self.semantic.freeze(config.frozen_share)
@@ -123,7 +115,7 @@ class Released(nn.Module):
             self.visual.blocks[layer - 1].register_forward_hook(lambda _, __, tokens: self.taken.append(tokens))
         self.grid = self.visual.patch_embed.grid_size
         self.regressor = Regressor(config, self.visual.num_features, semantic.width, self.grid)
-        self.settle(semantic_per_crop, gradients_in_vits)
+        self.settle(semantic_per_crop=False, gradients_in_vits=False)
 
     def settle(self, semantic_per_crop: bool, gradients_in_vits: bool) -> None:
         """Decide what the description leaves open.
@@ -179,7 +171,7 @@ class ReleasedStep:
         self.optimizer = torch.optim.Adam(trained, lr=RATE)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=SWING)
 
-    def __call__(self, batch: Mapping[str, Tensor], autocast: Callable[[], Any] = nullcontext) -> float:
+    def __call__(self, batch: Mapping[str, Tensor], autocast: Callable[[], Any]) -> float:
         self.network.train()  # on the whole: dropout is on in frozen layers too
         with autocast():
             scores = self.network(*(batch[name] for name in ('crops', 'view', 'ids', 'mask')))

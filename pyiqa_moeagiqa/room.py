@@ -18,14 +18,14 @@ def ask_for_room(pixels: int) -> None:
 
 
 class Room:
-    """At most ``limit`` pixels are held at once, but for an image that is larger and is held alone.
+    """At most ``PIXELS`` pixels are held at once, but for an image that is larger and is held alone.
 
     Readers have places 0, 1, 2 ... and must start in their order. Room is given in this order, too: so what is needed first
     never waits for what is needed later.
     """
 
-    def __init__(self, limit: int = PIXELS):
-        self.limit = limit
+    def __init__(self):
+        self.limit = PIXELS
         self._held: dict[int, int] = {}
         self._passed: set[int] = set()  # places that have room or need none, behind the one whose turn it is
         self._half_done: set[int] = set()  # places that were read or left, and not yet both

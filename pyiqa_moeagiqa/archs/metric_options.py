@@ -17,9 +17,9 @@ RULES = {
 OF_PYIQA = ('as_loss', 'loss_weight', 'loss_reduction', 'device', 'seed', 'check_input_range')
 
 
-def check_values(given: Mapping[str, Any], rules: Mapping[str, Rule] = RULES) -> None:
-    """Raise an OptionError for a value that is not as its rule says; None stands for the default."""
-    for name, rule in rules.items():
+def check_values(given: Mapping[str, Any]) -> None:
+    """Raise an OptionError for a value that is not as its rule in ``RULES`` says; None stands for the default."""
+    for name, rule in RULES.items():
         if given.get(name) is not None and not rule.met(given[name]):
             raise OptionError(f'{name} is {given[name]!r}: it must be {rule.allowed}.')
 

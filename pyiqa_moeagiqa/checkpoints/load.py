@@ -111,18 +111,6 @@ def encoder_layers(options: Mapping[str, Any]) -> Iterator[int]:
             yield value
 
 
-def load_weights(network: MoEAGIQA, weights: dict[str, Tensor], source: Path | str) -> None:
-    """Put weights into the network.
-
-    Raises:
-        CheckpointError: listing the tensors that are missing, extra or misshapen.
-    """
-    weights = fit_crop_size(network, weights)
-    check_names(weights, network.state_dict(), source)
-    network.load_state_dict(weights, assign=True)
-    network.find_shared_trunk()
-
-
 def check_names(weights: dict[str, Tensor], expected: dict[str, Tensor], source: Path | str) -> None:
     """Raise a CheckpointError that lists the tensors that are missing, extra or misshapen."""
     misshapen = [

@@ -58,11 +58,6 @@ def from_released_regressor(state: Weights) -> Weights:
     return renamed | {name: tensor.T if tensor.dim() == 2 else tensor for name, tensor in matrices.items()}
 
 
-def from_released_prior(state: Weights) -> Weights:
-    """The released two-layer regressor of the prior's pre-training under our names."""
-    return {name.replace('project.0.', 'hidden.').replace('project.2.', 'score.'): state[name] for name in state}
-
-
 def from_image_reward(state: Weights) -> Weights:
     """ImageReward's BLIP (also the released fine-tuned one) as ``semantic.vision.*`` and ``semantic.text.*``.
 

@@ -105,9 +105,9 @@ def _by_key(side: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({'score': nearest['score'].mean(), 'images': nearest.size(), 'path': nearest['path'].first()})
 
 
-def wilson(wins: float, count: int, share: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval of a proportion; halves of wins, for ties, are allowed."""
-    z = norm.ppf((1 + share) / 2)
+def wilson(wins: float, count: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a proportion; halves of wins, for ties, are allowed."""
+    z = norm.ppf(0.975)
     rate, spread = wins / count, z * z / count
     middle = (rate + spread / 2) / (1 + spread)
     half = math.sqrt(rate * (1 - rate) * spread + spread**2 / 4) / (1 + spread)

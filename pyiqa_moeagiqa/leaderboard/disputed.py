@@ -10,12 +10,11 @@ from .entry import Entry
 COUNT = 12
 
 
-def disputed(entries: Sequence[Entry], count: int = COUNT) -> list[dict[str, Any]]:
-    """Images of one data set, the most disputed first, one of each prompt at most.
+def disputed(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """At most ``COUNT`` images of one data set, the most disputed first, one of each prompt at most.
 
     Args:
         entries: at least two with figures, of one data set and target.
-        count: how many images.
 
     Returns:
         path, prompt, mos and ``ranks``: for MOS and each metric the share of images that stand below, from 0 to 100.
@@ -24,7 +23,7 @@ def disputed(entries: Sequence[Entry], count: int = COUNT) -> list[dict[str, Any
     first = entries[0].table
     ranks = pd.DataFrame({entry.metric: _percent(entry.table['score']) for entry in entries})
     order = ranks.std(axis=1, ddof=0).sort_values(ascending=False, kind='stable').index
-    chosen = first.loc[order].drop_duplicates('prompt').index[:count]
+    chosen = first.loc[order].drop_duplicates('prompt').index[:COUNT]
     people = _percent(first['mos'])
     return [
         {

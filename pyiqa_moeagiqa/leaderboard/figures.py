@@ -75,9 +75,9 @@ def srcc(table: pd.DataFrame) -> float:
         return float(ranks[0] @ ranks[1] / np.sqrt((ranks**2).sum(axis=1).prod()))
 
 
-def within(table: pd.DataFrame, group: str = 'generator') -> float:
-    """Mean over groups of SRCC within each; pooled SRCC flatters, as generators differ more than their pictures do."""
-    each = [srcc(part) for _, part in table.groupby(group) if len(part) > 2]
+def within(table: pd.DataFrame) -> float:
+    """Mean over generators of SRCC within each; pooled SRCC flatters, as generators differ more than their pictures do."""
+    each = [srcc(part) for _, part in table.groupby('generator') if len(part) > 2]
     each = [value for value in each if not np.isnan(value)]
     return float(np.mean(each)) if each else float('nan')
 
@@ -109,20 +109,18 @@ def regret(table: pd.DataFrame) -> float:
     return float(np.mean(lost)) if lost else float('nan')
 
 
-def resampled(
-    tables: Mapping[str, pd.DataFrame], statistic: Statistic, count: int = RESAMPLES, seed: int = 0
-) -> pd.DataFrame:
+def resampled(tables: Mapping[str, pd.DataFrame], statistic: Statistic, count: int = RESAMPLES) -> pd.DataFrame:
     """A statistic on ``count`` resamples of the prompts (of the images where there is one prompt), the same for every table.
 
     Args:
         tables: of the same images, by metric; columns score, mos and prompt.
         statistic: of columns score and mos.
-        count, seed: how many, and which.
+        count: how many.
 
     Returns:
         one row for each resample, one column for each table.
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     rows = _rows_of_prompts(next(iter(tables.values())))
     draws = [np.concatenate([rows[n] for n in random.integers(len(rows), size=len(rows))]) for _ in range(count)]
     numbers = {name: table[['score', 'mos']] for name, table in tables.items()}
@@ -135,11 +133,11 @@ def _rows_of_prompts(table: pd.DataFrame) -> list[np.ndarray]:
     return rows if len(rows) > 1 else list(np.arange(len(table))[:, None])
 
 
-def interval(values: pd.Series, share: float = 0.95) -> tuple[float, float]:
-    """From where to where ``share`` of the resampled values lie; NaN where there are none."""
+def interval(values: pd.Series) -> tuple[float, float]:
+    """From where to where 95 % of the resampled values lie; NaN where there are none."""
     if values.isna().all():
         return float('nan'), float('nan')
-    low, high = np.nanquantile(values, [(1 - share) / 2, (1 + share) / 2])
+    low, high = np.nanquantile(values, [0.025, 0.975])
     return float(low), float(high)
 
 

@@ -12,7 +12,6 @@ import yaml
 from .entry import Entry
 from .figures import (
     DIFFERENT,
-    RESAMPLES,
     agreement,
     holm,
     interval,
@@ -45,19 +44,19 @@ class Board(NamedTuple):
     tests: pd.DataFrame
 
 
-def leaderboard(entries: Sequence[Entry], resamples: int = RESAMPLES) -> Board:
+def leaderboard(entries: Sequence[Entry]) -> Board:
     """The figures of all entries, and the tests between them."""
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         groups.setdefault((entry.data, entry.target), []).append(entry)
-    boards = [_of_one_set(group, resamples) for group in groups.values()]
+    boards = [_of_one_set(group) for group in groups.values()]
     rows = pd.concat([board.rows for board in boards], ignore_index=True)[list(COLUMNS)]
     return Board(rows, pd.concat([board.tests for board in boards], ignore_index=True))
 
 
-def _of_one_set(entries: Sequence[Entry], resamples: int) -> Board:
+def _of_one_set(entries: Sequence[Entry]) -> Board:
     scored = {entry.metric: entry.table for entry in entries if entry.table is not None}
-    values = resampled(scored, srcc, resamples) if scored else pd.DataFrame()
+    values = resampled(scored, srcc) if scored else pd.DataFrame()
     rows = pd.DataFrame([_row(entry, values) for entry in entries])
     rows = rows.sort_values('srcc', ascending=False, na_position='last', kind='stable')
     ranked = [metric for metric in rows['metric'] if metric in scored]
@@ -128,15 +127,15 @@ def groups_there(entries: Sequence[Entry]) -> list[str]:
     return [group for group in GROUPS if by_group(entries, group).shape[1] > len(NAMES) + 1]
 
 
-def across(rows: pd.DataFrame, figure: str = 'srcc') -> pd.DataFrame:
-    """Metrics and checkpoints against data sets, as in the paper's Table 4; empty for fewer than two data sets.
+def across(rows: pd.DataFrame) -> pd.DataFrame:
+    """SRCC of metrics and checkpoints against data sets, as in the paper's Table 4; empty for fewer than two data sets.
 
     Returns:
         target and metric as columns, then one column for each data set.
     """
     if rows['data'].nunique() < 2:
         return pd.DataFrame()
-    table = rows.pivot(index=['target', 'metric'], columns='data', values=figure)
+    table = rows.pivot(index=['target', 'metric'], columns='data', values='srcc')
     return table[list(dict.fromkeys(rows['data']))].dropna(how='all').reset_index().rename_axis(columns=None)
 
 

@@ -7,13 +7,12 @@ from torch import Tensor
 TEMPERATURE = 0.1
 
 
-def matching_loss(image: Tensor, prompt: Tensor, ids: Tensor, weight: Tensor | None = None) -> Tensor:
+def matching_loss(image: Tensor, prompt: Tensor, ids: Tensor) -> Tensor:
     """Contrastive loss: an image prefers its own prompt to the batch's other prompts, and a prompt its image.
 
     Args:
         image, prompt: (N, d) embeddings of length 1.
         ids: (N, L2) token ids; equal prompts are no contrast to each other.
-        weight: (N,) how well each image fits its prompt, such as its alignment MOS; default: all the same.
 
     Returns:
         The mean of both directions' cross entropies.
@@ -24,7 +23,7 @@ def matching_loss(image: Tensor, prompt: Tensor, ids: Tensor, weight: Tensor | N
     logits = logits.masked_fill(same & ~own, float('-inf'))
     labels = torch.arange(len(ids), device=ids.device)
     each = F.cross_entropy(logits, labels, reduction='none') + F.cross_entropy(logits.T, labels, reduction='none')
-    return (each if weight is None else each * weight / weight.mean()).mean() / 2
+    return each.mean() / 2
 
 
 def ranking_loss(score: Tensor, mos: Tensor) -> Tensor:

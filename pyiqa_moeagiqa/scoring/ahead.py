@@ -17,7 +17,7 @@ Asked, Read = TypeVar('Asked'), TypeVar('Read')
 
 
 def read_ahead(
-    read: Callable[[Asked], Read], items: Iterable[Asked], ahead: int, room: Room | None = None
+    read: Callable[[Asked], Read], items: Iterable[Asked], ahead: int, room: Room
 ) -> Iterator[tuple[Asked, 'Future[Read]']]:
     """Each item with what ``read`` makes of it, or will: at most ``ahead`` items are read before they are asked for.
 
@@ -27,7 +27,7 @@ def read_ahead(
         ahead: how many wait; memory holds no more of them.
         room: bounds the pixels of what waits and of what was handed out last.
     """
-    room, pool, waiting = room or Room(), ThreadPoolExecutor(THREADS), deque()
+    pool, waiting = ThreadPoolExecutor(THREADS), deque()
     try:
         for place, item in enumerate(items):
             waiting.append((place, item, pool.submit(_read_in, room, place, read, item)))
@@ -54,13 +54,13 @@ def _handed_out(waiting: deque, room: Room) -> Iterator[tuple[Any, Future]]:
 
 
 def read_batches(
-    read: Callable[[Asked], Read], items: Iterable[Asked], ahead: int, at_once: int, room: Room | None = None
+    read: Callable[[Asked], Read], items: Iterable[Asked], ahead: int, at_once: int
 ) -> Iterator[list[Read]]:
     """What ``read`` makes of the items, ``at_once`` together, fewer where their pixels fill the room.
 
     A batch is emptied when the next one is asked for, so that memory never holds two.
     """
-    room, batch, pixels, place = room or Room(), [], 0, 0  # enumerate() would keep the last image
+    room, batch, pixels, place = Room(), [], 0, 0  # enumerate() would keep the last image
     for _, future in read_ahead(read, items, ahead, room):
         batch.append(future.result())
         del future

@@ -8,7 +8,7 @@ from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 from pyiqa_moeagiqa.archs.experts import ExpertScores
 from pyiqa_moeagiqa.archs.matching import mean_word
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA, mean_over_crops
-from pyiqa_moeagiqa.checkpoints.load import build_network, load_weights
+from pyiqa_moeagiqa.checkpoints.load import network_with
 from pyiqa_moeagiqa.options import OptionError
 
 ABLATIONS = {
@@ -109,8 +109,7 @@ def test_the_prior_begins_without_effect():
 def test_another_crop_size_interpolates_what_depends_on_it():
     small = MoEAGIQA(config(prior=True)).eval()
     torch.nn.init.uniform_(small.inject.w1)
-    large = build_network(config(prior=True, crop_size=96))
-    load_weights(large, small.state_dict(), 'test')
+    large = network_with(config(prior=True, crop_size=96), small.state_dict(), 'test')
     assert large.inject.w1.shape[-2:] == (6, 6)
     assert small.inject.w1.shape[-2:] == (4, 4)
     torch.testing.assert_close(large.inject.w1.mean(), small.inject.w1.mean(), atol=0.02, rtol=0)

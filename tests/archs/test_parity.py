@@ -19,7 +19,7 @@ from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 from pyiqa_moeagiqa.archs.degradation import class_token, layer_features
 from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA
 from pyiqa_moeagiqa.archs.prior_arch import PriorRegressor
-from pyiqa_moeagiqa.checkpoints.names import from_image_reward, from_released_prior, from_released_regressor
+from pyiqa_moeagiqa.checkpoints.names import from_image_reward, from_released_regressor
 
 FOLDER = Path(__file__).parent.parent / 'reference'
 GOLDEN = np.load(FOLDER / 'reference_cases.npz')
@@ -85,9 +85,16 @@ def test_fusion_gate_and_experts(version, what):
     assert difference(assess(version)[what], f'{version}_{what}') < TOLERANCE
 
 
+def prior_regressor() -> PriorRegressor:
+    """The two-layer regressor of the prior's pre-training with the reference weights."""
+    regressor, ours = PriorRegressor(768), {'project.0.': 'hidden.', 'project.2.': 'score.'}
+    state = {ours[name[:10]] + name[10:]: tensor for name, tensor in tensors('prior_regressor').items()}
+    regressor.load_state_dict(state)
+    return regressor
+
+
 def test_prior_regressor():
-    regressor = PriorRegressor(768)
-    regressor.load_state_dict(from_released_prior(tensors('prior_regressor')))
+    regressor = prior_regressor()
     assert difference(regressor(given('vit_prior', 3, 768)), 'prior_regressor_score') < TOLERANCE
 
 
@@ -235,8 +242,7 @@ def test_attention_of_another_scale_fails(monkeypatch):
 
 @pytest.mark.parametrize('name', ['hidden.weight', 'score.bias'])
 def test_a_changed_prior_regressor_fails(name):
-    regressor = PriorRegressor(768)
-    regressor.load_state_dict(from_released_prior(tensors('prior_regressor')))
+    regressor = prior_regressor()
     with _Changed(regressor.get_parameter(name)):
         assert difference(regressor(given('vit_prior', 3, 768)), 'prior_regressor_score') > 10 * TOLERANCE
 
