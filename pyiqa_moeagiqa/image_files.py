@@ -23,7 +23,12 @@ from typing import BinaryIO
 
 from PIL import Image, ImageFile, UnidentifiedImageError, features
 
+from .options import quoted
+
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF', 'AVIF', 'JPEG2000', 'PPM')  # a JPEG may turn out to be MPO
+ENDINGS = frozenset(
+    '.avif .bmp .gif .heic .heif .jfif .jpeg .jpg .jp2 .pbm .pgm .png .ppm .tga .tif .tiff .webp'.split()  # noqa: SIM905
+)
 NAMES = 'JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, JPEG 2000, PPM or TGA'
 PNG_START = b'\x89PNG\r\n\x1a\n'
 TGA_ENDINGS, TGA_END = ('.tga', '.vda', '.icb', '.vst'), b'TRUEVISION-XFILE.\0'
@@ -76,8 +81,7 @@ def errors_named(name: str) -> Iterator[None]:
     except PermissionError as error:
         raise ImageError(f'{name}: it cannot be opened ({error.strerror}); make it readable.') from None
     except Exception as error:  # decoders raise IndexError, TypeError, RuntimeError, struct.error and others
-        what = ' '.join(str(error).split()) or type(error).__name__
-        raise ImageError(f'{name}: the image is damaged or truncated ({what}); save it again.') from None
+        raise ImageError(f'{name}: the image is damaged or truncated ({quoted(error)}); save it again.') from None
 
 
 def check_content(image: Image.Image, name: str) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 LARGEST = 2**31 - 1  # of whole numbers: what torch, numpy and the sizes of tensors take for sure
-LONGEST_SHOWN = 500  # characters
+LONGEST_SHOWN = 500  # characters of a value
+LONGEST_QUOTED = 2000  # characters of another error; paths in it may be long
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxdict, _BRIEF.maxlist, _BRIEF.maxtuple = 4, 12, 12, 12
 _BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = 200
@@ -24,6 +25,16 @@ def shown(value: Any) -> str:
     except ValueError:  # Python writes no whole number of more than 4,300 digits
         return 'a number of thousands of digits'
     return text if len(text) <= LONGEST_SHOWN else f'{text[:LONGEST_SHOWN]}...'
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says; where it says nothing, its type."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def quoted(error: Exception) -> str:
+    """An error's first line as a sentence of ours quotes it."""
+    return first_line(error).rstrip('.')[:LONGEST_QUOTED]
 
 
 def check_keys(options: Mapping[str, Any], known: Iterable[str], where: str) -> None:

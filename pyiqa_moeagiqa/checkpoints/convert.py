@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ..archs.config import MoEAGIQAConfig
-from ..options import shown
+from ..options import quoted, shown
 from ..whole_file import require_place
-from .file import Checkpoint, CheckpointError, first_line, require_file, save
+from .file import Checkpoint, CheckpointError, require_file, save
 from .load import check_names, fit_crop_size, outline
 from .names import Weights, from_image_reward, from_released_regressor, from_timm, without_data_parallel
 
@@ -187,7 +187,7 @@ def read_weights(path: str | Path) -> Weights:
         except CheckpointError:
             raise
         except Exception as error:  # of a type that torch does not have, safetensors raises whatever it stumbles over
-            reason = first_line(error)
+            reason = quoted(error)
             raise CheckpointError(f'{path}: cut short or no safetensors file ({reason}); copy it again.') from None
     state = read_torch(path)
     for key in ('state_dict', 'model', 'params', PRIOR):
@@ -208,5 +208,5 @@ def download_timm(name: str) -> Weights:
         return timm.create_model(name, pretrained=True, num_classes=0).state_dict()
     except Exception as error:  # timm passes on whatever its hub client raises
         raise CheckpointError(
-            f'timm weights {name}: they could not be downloaded ({first_line(error)}); give their file instead.'
+            f'timm weights {name}: they could not be downloaded ({quoted(error)}); give their file instead.'
         ) from None

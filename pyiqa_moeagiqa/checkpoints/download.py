@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..options import quoted
 from ..whole_file import whole_file
-from .file import CheckpointError, first_line
+from .file import CheckpointError
 
 Check = Callable[[Path], Any]  # raises a CheckpointError for a file that is of no use
 LARGEST = 8 * 2**30  # bytes; the largest network of this package has 2 GiB
@@ -53,7 +54,7 @@ def download(url: str, target: Path, check: Check) -> Path:
         if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
             raise CheckpointError(f'{url}: there is no room for it in {target.parent}; make room there.') from None
         raise CheckpointError(
-            f'{url}: it could not be downloaded ({first_line(error)}); check the address, or give a file.'
+            f'{url}: it could not be downloaded ({quoted(error)}); check the address, or give a file.'
         ) from None
     return target
 

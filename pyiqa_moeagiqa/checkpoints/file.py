@@ -17,13 +17,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..archs.config import TARGETS, MoEAGIQAConfig
-from ..options import RANGE, check
+from ..options import RANGE, check, quoted
 from ..tree import check_tree
 from ..whole_file import whole_file
 
 FORMAT = 'moeagiqa-1'
 SCALE = '.scale'
-LONGEST_QUOTED = 2000  # characters of another error; paths in it may be long
 FRONT = 1 << 20  # bytes; PyTorch's files and safetensors alike list their tensors' names there
 
 
@@ -124,9 +123,7 @@ def read(path: Path | str) -> Checkpoint:
         with safe_open(path, framework='pt') as file:
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except Exception as error:  # of a type that torch does not have, safetensors raises whatever it stumbles over
-        raise CheckpointError(
-            f'{path}: its tensors cannot be read ({first_line(error)}); get the file again.'
-        ) from None
+        raise CheckpointError(f'{path}: its tensors cannot be read ({quoted(error)}); get the file again.') from None
     scales = {name for name in stored if name.endswith(SCALE) and name.removesuffix(SCALE) in stored}
     weights = {name: _decode(name, stored, path) for name in stored if name not in scales}
     return Checkpoint(config, weights, info, path)
@@ -171,7 +168,7 @@ def parse_header(metadata: Mapping[str, str], path: Path) -> tuple[MoEAGIQAConfi
     except RecursionError:
         raise CheckpointError(f'{path}: its header is nested without end; get the file again.') from None
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f'{path}: its header cannot be used ({first_line(error)}); get the file again.') from None
+        raise CheckpointError(f'{path}: its header cannot be used ({quoted(error)}); get the file again.') from None
     if newer:
         raise CheckpointError(f'{path}: from a newer version (its header has {newer}); update pyiqa-moeagiqa.')
     return config, info if isinstance(info, dict) else {}
@@ -223,11 +220,6 @@ def require_file(path: Path) -> None:
         raise CheckpointError(f'{path}: a pipe, a device or a dead link, not a file; give a file.')
     if not path.is_file():
         raise CheckpointError(f'{path}: there is no such file; check its name and folder.')
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what an error says, to be quoted in a sentence."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')[:LONGEST_QUOTED]
 
 
 def is_ours(path: Path | str) -> bool:

@@ -7,10 +7,11 @@ import urllib.parse
 from importlib import resources
 from pathlib import Path
 
+from ..options import quoted
 from ..whole_file import whole_file
 from .convert import read_weights
 from .download import Check, download, named, require_promised
-from .file import CheckpointError, first_line, holds_image_reward, read, read_header, require_file
+from .file import CheckpointError, holds_image_reward, read, read_header, require_file
 
 EMBEDDED = 'moeagiqa'
 FULL_SIZE = ('moeagiqa-v1', 'moeagiqa-v2')
@@ -47,7 +48,7 @@ def find(source: str | Path, check: Check = read_header) -> Path:
         except CheckpointError:
             raise
         except ValueError as error:  # urllib's, of what is no address
-            raise CheckpointError(f'{source}: no address ({first_line(error)}); check it, or give a file.') from None
+            raise CheckpointError(f'{source}: no address ({quoted(error)}); check it, or give a file.') from None
     if source.startswith('http://'):
         raise CheckpointError(f'{source}: plain http can be tampered with; give an https:// address.')
     return Path(source).expanduser()
@@ -113,7 +114,7 @@ def _from_hub(source: str, check: Check) -> Path:
     except CheckpointError:
         raise
     except Exception as error:  # the hub's client passes on whatever its transport raises
-        reason = first_line(error)
+        reason = quoted(error)
         raise CheckpointError(
             f'{source}: it could not be fetched from the hub ({reason}); check the name, or give a file.'
         ) from None

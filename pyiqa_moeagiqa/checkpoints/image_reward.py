@@ -4,8 +4,9 @@ import zipfile
 from pathlib import Path
 
 from ..archs.imagereward_arch import ImageReward
+from ..options import quoted
 from .convert import read_weights
-from .file import CheckpointError, first_line, holds_image_reward, is_ours, require_file
+from .file import CheckpointError, holds_image_reward, is_ours, require_file
 from .find import IMAGE_REWARD_FILE, find, from_hub, home
 from .load import check_finite, check_names, without_weights
 from .names import from_image_reward, from_reward_head
@@ -49,7 +50,7 @@ def _download() -> Path:
         raise
     except Exception as error:  # the hub's client passes on whatever its transport raises
         raise CheckpointError(
-            f'imagereward has no weights yet, and the hub does not give them ({first_line(error)}): get '
+            f'imagereward has no weights yet, and the hub does not give them ({quoted(error)}): get '
             f'{IMAGE_REWARD_FILE} from https://huggingface.co/{REPOSITORY}, then put it at weights/{IMAGE_REWARD_FILE} or '
             f'{home() / IMAGE_REWARD_FILE}, or pass pretrained_model_path=FILE.'
         ) from None

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from ..archs.config import MoEAGIQAConfig
 from ..archs.degradation import fit_position_embedding
 from ..archs.moeagiqa_arch import MoEAGIQA
-from ..options import OptionError
-from .file import CheckpointError, first_line
+from ..options import OptionError, quoted
+from .file import CheckpointError
 
 LISTED = 20
 MOST_PATCHES = 2**17  # of a crop; one of 224 pixels at 16 has 196
@@ -57,7 +57,7 @@ def _in_a_sentence() -> Iterator[None]:
     except (OptionError, CheckpointError):
         raise
     except Exception as error:  # whatever their arithmetic does
-        raise OptionError(f'MoE-AGIQA: no network can be built of these options ({first_line(error)}).') from None
+        raise OptionError(f'MoE-AGIQA: no network can be built of these options ({quoted(error)}).') from None
 
 
 def outline(config: MoEAGIQAConfig) -> MoEAGIQA:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ..archs.moeagiqa_arch import MoEAGIQA
-from ..options import OptionError
-from .file import CheckpointError, first_line, read
+from ..options import OptionError, quoted
+from .file import CheckpointError, read
 from .find import find
 from .load import network_with
 from .onnx_network import OnnxNetwork, load_graph
@@ -39,7 +39,7 @@ def load_network(source: str | Path, crop_size: int | None = None) -> tuple[MoEA
     except OptionError as error:
         if crop_size is not None:
             raise
-        raise CheckpointError(f'{path}: its header cannot be used ({first_line(error)}); get the file again.') from None
+        raise CheckpointError(f'{path}: its header cannot be used ({quoted(error)}); get the file again.') from None
     return network.eval(), checkpoint.info
 
 

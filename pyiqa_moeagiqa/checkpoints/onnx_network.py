@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from ..archs.encoder_options import SIDE
 from ..archs.experts import ExpertScores
 from ..archs.moeagiqa_arch import Assessment
-from ..options import OptionError
-from .file import CheckpointError, first_line, parse_header, require_file
+from ..options import OptionError, quoted
+from .file import CheckpointError, parse_header, require_file
 
 
 class Pixels(NamedTuple):
@@ -43,7 +43,7 @@ class OnnxNetwork(nn.Module):
         try:
             self.session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
         except Exception as error:  # onnxruntime's own kinds, which it does not document
-            reason = first_line(error)
+            reason = quoted(error)
             raise CheckpointError(f'{path}: no ONNX graph that can be run ({reason}); export it again.') from None
         self.config, self.info = parse_header(self.session.get_modelmeta().custom_metadata_map, path)
         self.path = path
@@ -117,9 +117,7 @@ class OnnxNetwork(nn.Module):
             answers = self.session.run(self.wanted, numbers)
             self._require_shapes(answers, len(pixels.crops))
         except Exception as error:  # onnxruntime's own kinds, which it does not document
-            raise CheckpointError(
-                f'{self.path}: the ONNX graph fails ({first_line(error)}); export it again.'
-            ) from None
+            raise CheckpointError(f'{self.path}: the ONNX graph fails ({quoted(error)}); export it again.') from None
         tensors = iter(torch.from_numpy(answer).to(ids.device) for answer in answers)
         return Assessment(
             {target: ExpertScores(next(tensors), next(tensors), next(tensors)) for target in self.config.targets}, None

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from ..archs.config import MoEAGIQAConfig
 from ..archs.moeagiqa_arch import MoEAGIQA
-from ..options import OptionError, check_keys
+from ..options import OptionError, check_keys, quoted
 from .convert import download_timm, drop_unused_layers, read_weights
-from .file import Checkpoint, CheckpointError, first_line, is_ours, read
+from .file import Checkpoint, CheckpointError, is_ours, read
 from .find import EMBEDDED, FULL_SIZE, find
 from .load import check_finite, check_names, fit_crop_size, fit_vit, network_with, outline, require_layers
 from .names import Weights, from_image_reward
@@ -159,7 +159,7 @@ def complete(checkpoint: Checkpoint, within: Within = ()) -> Checkpoint:
         if within:
             raise  # what asked for it says it once, for all of them
         raise CheckpointError(
-            f'{checkpoint.path}: it holds trained tensors only, and the frozen ones {first_line(error)}: {HOW_WHOLE}.'
+            f'{checkpoint.path}: it holds trained tensors only, and the frozen ones {quoted(error)}: {HOW_WHOLE}.'
         ) from None
     return replace(checkpoint, weights=weights | checkpoint.weights)
 
@@ -170,12 +170,12 @@ def _first_that_fits(checkpoint: Checkpoint, frozen: Mapping[str, Any], within: 
     try:
         places = places_of(frozen, checkpoint.path)
     except CheckpointError as error:
-        raise CheckpointError(f'cannot be had ({first_line(error)})') from None
+        raise CheckpointError(f'cannot be had ({quoted(error)})') from None
     for sources in places:
         try:
             weights = _frozen_weights(checkpoint, sources, within)
         except (ValueError, OSError) as error:
-            failed.append(f'cannot be had ({first_line(error)})')
+            failed.append(f'cannot be had ({quoted(error)})')
             continue
         weights = {name: tensor for name, tensor in weights.items() if name not in checkpoint.weights}
         if fingerprint(weights) == frozen['fingerprint']:

@@ -12,7 +12,6 @@ from ..archs.images import ImageError, read_image
 from ..image_files import opened
 from ..room import Room
 
-ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 THREADS = 4
 Answer = TypeVar('Answer')
 

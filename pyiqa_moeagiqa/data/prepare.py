@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from ..image_files import ENDINGS
 from ..whole_file import whole_file
 from .info import description
 from .official import READERS
-from .pictures import ENDINGS, for_each, problem_of
+from .pictures import for_each, problem_of
 from .splits import read_splits, split_columns
 from .table import Check, TableError, as_numbers, mos_checks, require
 

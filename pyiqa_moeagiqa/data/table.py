@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..options import quoted
 from .columns import there_are, with_our_names
 from .table_files import READERS, row_numbers
 
@@ -50,8 +51,7 @@ def read_table(path: Path | str, columns: Sequence[str]) -> 'pd.DataFrame':
         row = error.object[: error.start].count(b'\n') + 1
         raise TableError(f'{path}: row {row} is not UTF-8 text; save the file as UTF-8.') from None
     except (ValueError, OSError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise TableError(f'{path}: it cannot be read as {path.suffix[1:].upper()} ({reason}).') from None
+        raise TableError(f'{path}: it cannot be read as {path.suffix[1:].upper()} ({quoted(error)}).') from None
     table = with_our_names(table, columns)
     require_columns(path, table, columns)
     return table

@@ -21,6 +21,7 @@ from ..options import (
     either,
     number,
     one_of,
+    quoted,
     shown,
     whole,
 )
@@ -190,19 +191,15 @@ def _try_optimizer(train: Mapping[str, Any]) -> None:
         optimizer = getattr(torch.optim, kind)([torch.nn.Parameter(torch.zeros(1))], **optim)
     except Exception as error:  # torch raises whatever its arithmetic does
         raise OptionError(
-            f'train.optim is {shown(train["optim"])}: torch.optim.{kind} does not take it ({_in_one_line(error)}).'
+            f'train.optim is {shown(train["optim"])}: torch.optim.{kind} does not take it ({quoted(error)}).'
         ) from None
     try:
         build_schedule(optimizer, train, steps=2)
     except Exception as error:
         kind = train['scheduler']['type']
         raise OptionError(
-            f'train.scheduler is {shown(train["scheduler"])}: {kind} does not take it ({_in_one_line(error)}).'
+            f'train.scheduler is {shown(train["scheduler"])}: {kind} does not take it ({quoted(error)}).'
         ) from None
-
-
-def _in_one_line(error: Exception) -> str:
-    return ' '.join((str(error) or type(error).__name__).split()).rstrip('.')[:300]
 
 
 def _check_metric_loss(options: Mapping[str, Any]) -> None:

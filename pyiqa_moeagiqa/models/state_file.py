@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from ..checkpoints.file import CheckpointError, first_line, require_file
+from ..checkpoints.file import CheckpointError, require_file
+from ..options import quoted
 from ..whole_file import whole_file
 
 
@@ -25,7 +26,7 @@ def write_state(state: Mapping[str, Any], path: Path | str) -> None:
             os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into a RuntimeError
         raise CheckpointError(
-            f'{path}: not written ({first_line(error)}); make room there, then the same command goes on from the last state.'
+            f'{path}: not written ({quoted(error)}); make room there, then the same command goes on from the last state.'
         ) from None
 
 
@@ -41,7 +42,7 @@ def read_state(path: Path | str) -> dict[str, Any]:
         state = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # of a damaged file torch raises whatever its readers stumble over
         raise CheckpointError(
-            f'{path}: no training state can be read from it ({first_line(error)}); start over, without it.'
+            f'{path}: no training state can be read from it ({quoted(error)}); start over, without it.'
         ) from None
     if not isinstance(state, dict):
         raise CheckpointError(f'{path}: it holds a {type(state).__name__}, no training state; start over, without it.')

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..distributed import average_over_processes
-from ..options import OptionError
+from ..options import OptionError, quoted
 from .average import MovingAverage
 from .precision import Precision
 from .run_options import check_run
@@ -321,9 +321,8 @@ class TrainingModel(BaseModel, ABC):
         try:
             self._take(resume_state)
         except Exception as error:  # a state of another network fails wherever it first differs
-            reason = ' '.join(str(error).split())[:200]
             raise OptionError(
-                f'The state to go on from is not of this network ({type(error).__name__}: {reason}): start over without it.'
+                f'The state to go on from is not of this network ({type(error).__name__}: {quoted(error)}): start over without it.'
             ) from None
 
     def _take(self, resume_state: Mapping[str, Any]) -> None:

@@ -10,12 +10,13 @@ from PIL.Image import Image
 from torch import Tensor
 
 from ..data.columns import NAMES, find_column
-from .sources import IMAGE_ENDINGS, SourceError
+from ..image_files import ENDINGS
+from .sources import SourceError
 
 ID_KEYS = ('id', 'image_id', '__key__', 'key', 'name', 'file_name', 'filename')
 # WebDataset's samples have their parts under the endings of their files.
 _IMAGE_PARTS, _PROMPT_PARTS = (
-    tuple(ending[1:] for ending in sorted(IMAGE_ENDINGS)),
+    tuple(ending[1:] for ending in sorted(ENDINGS)),
     ('txt', 'prompt.txt', 'caption.txt'),
 )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..console import say
+from ..options import quoted
 from ..plugin import IMAGE_REWARD, METRICS, OURS
 from .sources import SourceError
 
@@ -60,8 +61,7 @@ def make_metric(name: str, options: Mapping[str, Any]) -> Any:
     except Exception as error:  # downloads and missing packages fail in pyiqa by all kinds of exceptions
         if name in OURS:
             raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise SourceError(f'--metric {name}: pyiqa cannot make it ({reason}).') from None
+        raise SourceError(f'--metric {name}: pyiqa cannot make it ({quoted(error)}).') from None
 
 
 def _device(name: Any) -> Any:
@@ -74,8 +74,7 @@ def _device(name: Any) -> Any:
         device = torch.device(name)
         torch.empty(0, device=device)
     except Exception as error:  # torch raises many kinds, also for an accelerator that is not there
-        reason = str(error).strip().splitlines()[0].rstrip('.')
-        raise SourceError(f'--device {name}: it cannot be used ({reason}); name cpu, or leave it out.') from None
+        raise SourceError(f'--device {name}: it cannot be used ({quoted(error)}); name cpu, or leave it out.') from None
     return device
 
 
@@ -88,5 +87,4 @@ def _require_data(file: str) -> None:
     try:
         torch.load(file, map_location='meta', weights_only=True)
     except Exception as error:  # of many kinds
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise SourceError(f'{file}: not loaded, as it is not weights and nothing else ({reason}).') from None
+        raise SourceError(f'{file}: not loaded, as it is not weights and nothing else ({quoted(error)}).') from None

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..archs.hardware import images_at_once
 from ..archs.images import ImageBatch, read_image
 from ..archs.semantic import cut_words, unknown_note
+from ..options import first_line
 from .ahead import Notes, read_batches
 from .output import Key, ScoreFile
 from .result import Result, content_of, known_result, row_of
@@ -202,7 +203,7 @@ def _cut_note(prompt: str, tokens: int) -> str:
 
 def reason_of(error: Exception, path: str) -> str:
     """The first line of what failed, without the path, which stands beside it."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].removeprefix(f'{path}: ')
+    return first_line(error).removeprefix(f'{path}: ')
 
 
 def _is_unicode(text: str) -> bool:

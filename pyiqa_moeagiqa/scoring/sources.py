@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..data.table import TableError
+from ..image_files import ENDINGS
 from ..prompts import SidecarError, find_prompt
 from .prompt_tables import FOLDER_TABLES, FolderTables, PromptTable
 
-IMAGE_ENDINGS = frozenset(
-    '.avif .bmp .gif .heic .heif .jfif .jpeg .jpg .jp2 .pbm .pgm .png .ppm .tga .tif .tiff .webp'.split()  # noqa: SIM905
-)
 # Folders of copies and thumbnails that systems leave beside images, as hidden ones
 JUNK = frozenset(('__MACOSX', '@eaDir', '$RECYCLE.BIN'))
 
@@ -118,7 +116,7 @@ def _images_at(path: Path) -> Iterator[Path]:
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _images_at(Path(entry.path))
-        elif os.path.splitext(entry.name)[1].lower() in IMAGE_ENDINGS and entry.is_file():
+        elif os.path.splitext(entry.name)[1].lower() in ENDINGS and entry.is_file():
             yield Path(entry.path)
 
 

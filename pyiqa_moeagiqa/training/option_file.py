@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from ..models.run_options import check_run
-from ..options import OptionError, shown
+from ..options import OptionError, quoted, shown
 from ..tree import check_tree
 
 LONGEST = 1_000_000  # bytes
@@ -29,7 +29,7 @@ def read_options(path: Path | str, changes: Sequence[str] = ()) -> dict[str, Any
     try:
         options = read_yaml(_text(path))
     except ValueError as error:
-        raise OptionError(f'{path}: it cannot be read as YAML ({_in_one_line(error)}).') from None
+        raise OptionError(f'{path}: it cannot be read as YAML ({quoted(error)}).') from None
     if not isinstance(options, dict):
         raise OptionError(f'{path}: it holds no options; they are "key: value" lines.')
     for change in changes:
@@ -88,7 +88,7 @@ def read_yaml(text: str) -> Any:
     except OptionError:
         raise
     except Exception as error:  # of a date of 99 months PyYAML raises whatever its arithmetic does
-        raise OptionError(_in_one_line(error)) from None
+        raise OptionError(' '.join(str(error).split())) from None
     check_tree(tree)
     return tree
 
@@ -114,10 +114,6 @@ def _require_ours(options: Mapping[str, Any]) -> None:
             )
 
 
-def _in_one_line(error: Exception) -> str:
-    return ' '.join((str(error) or type(error).__name__).split()).rstrip('.')[:300]
-
-
 def _apply(options: dict[str, Any], change: str) -> None:
     key, equals, text = change.partition('=')
     if not equals or not key:
@@ -125,7 +121,7 @@ def _apply(options: dict[str, Any], change: str) -> None:
     try:
         value = _value(text)
     except ValueError as error:
-        raise OptionError(f'{shown(change)}: its value is no YAML ({_in_one_line(error)}).') from None
+        raise OptionError(f'{shown(change)}: its value is no YAML ({quoted(error)}).') from None
     *sections, name = key.split('.')
     for section in sections:
         options = options.setdefault(section, {})

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...options import quoted
 from ..table import TableError, read_table
 from ..table_files import row_numbers
 
@@ -47,7 +48,7 @@ def read_sheet(file: Path, columns: Sequence[str]) -> pd.DataFrame:
     except ImportError:
         raise TableError(f'{file}: reading it needs openpyxl; {INSTALL}') from None
     except Exception as error:  # openpyxl lets zip, XML and key errors through
-        raise TableError(f'{file}: it cannot be read as an Excel workbook ({_reason(error)}).') from None
+        raise TableError(f'{file}: it cannot be read as an Excel workbook ({quoted(error)}).') from None
     if sheet.shape[1] < len(columns):
         raise TableError(f'{file}: it has {sheet.shape[1]} columns, {len(columns)} are needed ({", ".join(columns)}).')
     return sheet.iloc[:, : len(columns)].set_axis(list(columns), axis=1)
@@ -64,7 +65,7 @@ def read_column(file: Path, key: str, length: int) -> np.ndarray:
     try:
         content = loadmat(file)
     except Exception as error:  # scipy lets struct and type errors through
-        raise TableError(f'{file}: it cannot be read as a MATLAB file ({_reason(error)}).') from None
+        raise TableError(f'{file}: it cannot be read as a MATLAB file ({quoted(error)}).') from None
     if key not in content:
         names = ', '.join(name for name in content if not name.startswith('__'))
         raise TableError(f'{file}: {key} is missing; there are {names or "none"}.')
@@ -72,7 +73,3 @@ def read_column(file: Path, key: str, length: int) -> np.ndarray:
     if numbers.size != length or numbers.dtype.kind not in 'fiu':
         raise TableError(f'{file}: {key} must be {length} numbers, it is {numbers.dtype} of shape {numbers.shape}.')
     return numbers.ravel().astype(float)
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
