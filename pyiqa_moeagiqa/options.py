@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 LARGEST = 2**31 - 1  # of whole numbers: what torch, numpy and the sizes of tensors take for sure
 LONGEST_SHOWN = 500  # characters of a value
-LONGEST_QUOTED = 2000  # characters of another error; paths in it may be long
+LONGEST_QUOTED = 1000  # characters of another error; paths in it may be long
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxdict, _BRIEF.maxlist, _BRIEF.maxtuple = 4, 12, 12, 12
 _BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = 200
