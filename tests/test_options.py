@@ -13,7 +13,7 @@ from pyiqa_moeagiqa.archs.degradation import build_vit
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.archs.prior_arch import PriorRegressor
 from pyiqa_moeagiqa.checkpoints import load_network
-from pyiqa_moeagiqa.checkpoints.start import encoders
+from pyiqa_moeagiqa.checkpoints.complete import encoders
 from pyiqa_moeagiqa.data.info import shared_folder
 from pyiqa_moeagiqa.data.shared_files import write
 from pyiqa_moeagiqa.models.run_options import check_datasets_fit, check_run

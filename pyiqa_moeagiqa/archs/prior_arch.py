@@ -31,8 +31,6 @@ class MoEAGIQAPrior(nn.Module):
     embeddings and the first eight blocks equal those of the frozen ViT of eq. 3.
 
     Args:
-        weights: where the ViT starts: 'timm' (its tag is ``visual``), a file of timm's weights, or 'moeagiqa', the
-            embedded checkpoint's ViT.
         visual: timm name of the ViT.
         crop_size: side of the images in pixels.
         visual_options: what differs from the named ViT, as keyword arguments for timm.
@@ -41,14 +39,10 @@ class MoEAGIQAPrior(nn.Module):
 
     Shape:
         (N, 3, S, S) in [0, 1] -> (N, 1 + kinds)
-
-    Raises:
-        CheckpointError: where the weights cannot be had or are another ViT's.
     """
 
     def __init__(
         self,
-        weights: str,
         visual: str = 'vit_base_patch16_224.augreg_in21k_ft_in1k',
         crop_size: int = 224,
         visual_options: dict | None = None,
@@ -57,12 +51,9 @@ class MoEAGIQAPrior(nn.Module):
         kinds: int = 0,
     ):
         super().__init__()
-        from ..checkpoints.load import fit_vit
-        from ..checkpoints.start import load_part, vit_weights
-
+        self.visual = visual
         self.pixel_mean, self.pixel_std, self.kinds = tuple(pixel_mean), tuple(pixel_std), kinds
         self.vit = build_vit(visual, crop_size, **(visual_options or {}))
-        load_part(self.vit, fit_vit(self.vit, vit_weights(weights, visual)), weights)
         self.regressor = PriorRegressor(self.vit.num_features, kinds)
         next_norm = self.vit.blocks[FROZEN_BLOCKS].norm1.weight
         embeddings = (self.vit.cls_token, self.vit.pos_embed, self.vit.patch_embed)

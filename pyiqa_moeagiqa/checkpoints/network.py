@@ -6,11 +6,11 @@ from typing import Any
 
 from ..archs.moeagiqa_arch import MoEAGIQA
 from ..options import OptionError, quoted
+from .complete import complete
 from .file import CheckpointError, read
 from .find import find
 from .load import network_with
 from .onnx_network import OnnxNetwork, load_graph
-from .start import complete
 
 WORDS = 30_522  # of BERT's uncased vocabulary
 

@@ -1,7 +1,8 @@
 """Where training starts: a whole checkpoint, or the encoders' published weights with everything else fresh."""
 
+import inspect
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +10,17 @@ from torch import Tensor, nn
 
 from ..archs.config import MoEAGIQAConfig
 from ..archs.moeagiqa_arch import MoEAGIQA
-from ..options import OptionError, check_keys, quoted
-from .convert import download_timm, drop_unused_layers, read_weights
-from .file import Checkpoint, CheckpointError, is_ours, read
-from .find import EMBEDDED, FULL_SIZE, find
-from .load import check_finite, check_names, fit_crop_size, fit_vit, network_with, outline, require_layers
-from .names import Weights, from_image_reward
-from .partial import fingerprint, places_of
+from ..archs.prior_arch import MoEAGIQAPrior
+from ..options import OptionError, check_keys
+from .complete import complete, encoder, encoders, vit_weights
+from .file import read
+from .find import find
+from .load import check_finite, check_names, fit_vit, network_with, outline
 
-LONGEST_CHAIN = 8  # of runs that each start from the one before
-Within = tuple[Path, ...]
 HOW = (
     "give the encoders' files, as in 'weights: {visual: timm, semantic: ImageReward.pt}', or a checkpoint to go on "
     "from, as in 'weights: {checkpoint: moeagiqa}'"
 )
-HOW_WHOLE = 'bring that file beside it, or train with save_whole: true for a checkpoint that needs no other'
 
 
 def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]:
@@ -59,8 +56,8 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
     for part in encoders(network.config):
         if part not in weights:
             raise OptionError(f'network option weights lacks {part!r}: {HOW}.')
-        module, encoder = _encoder(network, part, weights[part])
-        load_part(module, encoder, weights[part])
+        module, own = encoder(network, part, weights[part])
+        load_part(module, own, weights[part])
     network.find_shared_trunk()
     return network, {}
 
@@ -73,58 +70,24 @@ def _from_checkpoint(weights: Mapping[str, str], changes: dict[str, Any]) -> tup
     return network_with(config, checkpoint.weights, weights['checkpoint']), checkpoint.info
 
 
-def encoders(config: MoEAGIQAConfig) -> list[str]:
-    """The encoders that such a network starts from, each with a file of its own."""
-    uses_visual = config.branches != 'semantic' or config.reads_image_with_visual
-    parts = ['visual'] if uses_visual else []
-    if config.prior and config.branches != 'semantic':
-        parts.append('prior')
-    return parts + (['semantic'] if config.branches != 'visual' else [])
+def start_prior(options: Mapping[str, Any]) -> MoEAGIQAPrior:
+    """The prior that an option file's ``network:`` section describes: see ``MoEAGIQAPrior``, and ``weights``.
 
+    Args:
+        options: those of ``MoEAGIQAPrior``, and ``weights``, where its ViT starts: 'timm' (its tag is ``visual``), a file of
+            timm's weights, or 'moeagiqa', the embedded checkpoint's ViT.
 
-def _encoder(network: MoEAGIQA, part: str, source: str, within: Within = ()) -> tuple[nn.Module, Weights]:
-    """An encoder of the network, and its weights from a source."""
-    if part == 'semantic':
-        return _semantic(network, source, _ours(source, within))
-    vit = getattr(network, part)
-    weights = fit_vit(vit, vit_weights(source, network.config.visual, part, within))
-    if part == 'visual':
-        named = drop_unused_layers({f'visual.{name}': value for name, value in weights.items()}, network.config)
-        weights = {name.removeprefix('visual.'): value for name, value in named.items()}
-    return vit, weights
-
-
-def _semantic(network: MoEAGIQA, source: str, checkpoint: Checkpoint | None) -> tuple[nn.Module, Weights]:
-    if network.config.semantic == 'blip':
-        return network.semantic, checkpoint.subset('semantic') if checkpoint else _blip(read_weights(source))
-    weights = checkpoint.subset('semantic.text') if checkpoint else read_weights(source)
-    unused = ('pooler.', 'embeddings.position_ids')
-    return network.semantic.text, {name: value for name, value in weights.items() if not name.startswith(unused)}
-
-
-def _blip(state: Weights) -> Weights:
-    return {name.removeprefix('semantic.'): tensor for name, tensor in from_image_reward(state).items()}
-
-
-def _ours(source: str, within: Within = ()) -> Checkpoint | None:
-    if source in (EMBEDDED, *FULL_SIZE) or '://' in source:
-        return complete(read(find(source)), within)
-    path = Path(source).expanduser()
-    return complete(read(path), within) if is_ours(path) else None
-
-
-def vit_weights(source: str, name: str, part: str = 'visual', within: Within = ()) -> Weights:
-    """A ViT's weights: of a checkpoint of this package its ``part``, else what ``timm_weights`` takes."""
-    checkpoint = _ours(source, within)
-    return checkpoint.subset(part) if checkpoint else timm_weights(source, name)
-
-
-def timm_weights(source: str, name: str) -> Weights:
-    """A ViT's weights without classifier: timm's own for 'timm', else from a file (timm's, or a pre-trained prior's)."""
-    state = download_timm(name) if source == 'timm' else read_weights(source)
-    if any(key.startswith('vit.') for key in state):  # this package's MoEAGIQAPrior as pyiqa saves it
-        state = {key.removeprefix('vit.'): tensor for key, tensor in state.items() if key.startswith('vit.')}
-    return {key: tensor for key, tensor in state.items() if not key.startswith(('head.', 'fc_norm.'))}
+    Raises:
+        OptionError: for an unknown option, or where no weights are named.
+        CheckpointError: where the weights cannot be had or are another ViT's.
+    """
+    given = {name: value for name, value in options.items() if name not in ('type', 'weights')}
+    check_keys(given, inspect.signature(MoEAGIQAPrior).parameters, 'network')
+    if 'weights' not in options:
+        raise OptionError("network option weights is missing: give 'timm', a file of timm's weights, or 'moeagiqa'.")
+    network, weights = MoEAGIQAPrior(**given), options['weights']
+    load_part(network.vit, fit_vit(network.vit, vit_weights(weights, network.visual)), weights)
+    return network
 
 
 def load_part(part: nn.Module, weights: dict[str, Tensor], source: str) -> None:
@@ -136,71 +99,3 @@ def load_part(part: nn.Module, weights: dict[str, Tensor], source: str) -> None:
     check_names(weights, part.state_dict(), source)
     check_finite(weights, source)
     part.load_state_dict(weights)
-
-
-def complete(checkpoint: Checkpoint, within: Within = ()) -> Checkpoint:
-    """The checkpoint with the frozen tensors that its header names, checked against their fingerprint.
-
-    A header opens no path or address by itself: see ``checkpoints/partial.py``.
-
-    Args:
-        checkpoint: as ``read`` gives it.
-        within: the checkpoints whose frozen tensors this one is to give.
-
-    Raises:
-        CheckpointError: where they cannot be had or are not those that it was trained with.
-    """
-    frozen = checkpoint.info.get('frozen')
-    if not frozen:
-        return checkpoint
-    try:
-        weights = _first_that_fits(checkpoint, frozen, within)
-    except (ValueError, OSError) as error:
-        if within:
-            raise  # what asked for it says it once, for all of them
-        raise CheckpointError(
-            f'{checkpoint.path}: it holds trained tensors only, and the frozen ones {quoted(error)}: {HOW_WHOLE}.'
-        ) from None
-    return replace(checkpoint, weights=weights | checkpoint.weights)
-
-
-def _first_that_fits(checkpoint: Checkpoint, frozen: Mapping[str, Any], within: Within) -> Weights:
-    """The frozen tensors from the first place that has those which training had."""
-    failed: list[str] = []
-    try:
-        places = places_of(frozen, checkpoint.path)
-    except CheckpointError as error:
-        raise CheckpointError(f'cannot be had ({quoted(error)})') from None
-    for sources in places:
-        try:
-            weights = _frozen_weights(checkpoint, sources, within)
-        except (ValueError, OSError) as error:
-            failed.append(f'cannot be had ({quoted(error)})')
-            continue
-        weights = {name: tensor for name, tensor in weights.items() if name not in checkpoint.weights}
-        if fingerprint(weights) == frozen['fingerprint']:
-            return weights
-        failed.append(f'have changed since ({", ".join(f"{part} {source}" for part, source in sources.items())})')
-    raise CheckpointError(failed[0])
-
-
-def _frozen_weights(checkpoint: Checkpoint, sources: Mapping[str, str], within: Within) -> Weights:
-    """All weights that the sources of a checkpoint's frozen tensors have for its network."""
-    here = checkpoint.path.resolve()
-    if here in within or len(within) == LONGEST_CHAIN:
-        raise CheckpointError(f'{here} starts from itself, or from too many others in a row')
-    require_layers(checkpoint.config.experts, checkpoint.weights)
-    network, within = outline(checkpoint.config), (*within, here)
-    if 'checkpoint' in sources:
-        source = complete(read(find(sources['checkpoint'])), within)
-        return fit_crop_size(network, source.weights)
-    weights: Weights = {}
-    for part in encoders(network.config):
-        if part not in sources:
-            raise CheckpointError(f'its header does not say where {part} comes from')
-        module, encoder = _encoder(network, part, sources[part], within)
-        check_names(encoder, module.state_dict(), sources[part])
-        check_finite(encoder, sources[part])
-        prefix = next(name for name, value in network.named_modules() if value is module)
-        weights |= {f'{prefix}.{name}': tensor for name, tensor in encoder.items()}
-    return weights

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from ..archs.prior_arch import MoEAGIQAPrior
 from ..checkpoints.file import write_whole
+from ..checkpoints.start import start_prior
 from ..data.degradations import KINDS
 from ..distributed import gather
 from ..options import OptionError
@@ -26,13 +27,13 @@ class PriorAnswer(NamedTuple):
 class MoEAGIQAPriorModel(TrainingModel):
     """Trains and validates MoEAGIQAPrior on one target; ``model_type: MoEAGIQAPriorModel`` in an option file.
 
-    Reads ``network`` (see ``MoEAGIQAPrior``), ``datasets`` (PromptNRDataset; prompts may be empty) and of ``train``,
+    Reads ``network`` (see ``start_prior``), ``datasets`` (PromptNRDataset; prompts may be empty) and of ``train``,
     beside what every TrainingModel reads, ``mos_loss_opt``. With data sets that ``degrade`` and a network of ``kinds`` it
     learns to tell kind and strength of synthetic degradations.
     """
 
     def start(self, opt: Mapping[str, Any]) -> MoEAGIQAPrior:
-        network = MoEAGIQAPrior(**{name: value for name, value in opt['network'].items() if name != 'type'})
+        network = start_prior(opt['network'])
         for phase, data in opt['datasets'].items():
             if bool(data.get('degrade')) != bool(network.kinds):
                 raise OptionError(

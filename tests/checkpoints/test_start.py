@@ -7,9 +7,8 @@ from stand_ins import Attack, image_reward, one_sentence, released_config, tenso
 from tiny import TINY, inputs
 
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
-from pyiqa_moeagiqa.archs.prior_arch import MoEAGIQAPrior
 from pyiqa_moeagiqa.checkpoints import Checkpoint, CheckpointError, save
-from pyiqa_moeagiqa.checkpoints.start import start_network
+from pyiqa_moeagiqa.checkpoints.start import start_network, start_prior
 from pyiqa_moeagiqa.options import OptionError
 
 OPTIONS = {'type': 'MoEAGIQA'} | released_config('v2').to_dict()
@@ -135,7 +134,7 @@ def test_nan_in_a_file_is_refused(files):
 
 def test_a_prior_that_pyiqa_has_saved_is_taken(files, tmp_path):
     options = {'crop_size': 32, 'visual_options': OPTIONS['visual_options']}
-    prior = MoEAGIQAPrior(weights=files['visual'], **options)
+    prior = start_prior({'weights': files['visual'], **options})
     torch.nn.init.normal_(prior.vit.norm.weight)
     torch.save({'params': prior.state_dict()}, tmp_path / 'net_best.pth')
     network = start(files | {'prior': str(tmp_path / 'net_best.pth')})

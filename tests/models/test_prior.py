@@ -6,8 +6,7 @@ from option_files import as_tiny, make_tables, read_options, tiny_weights
 from safetensors.torch import load_file
 from tiny import TINY, TINY_BLIP
 
-from pyiqa_moeagiqa.archs.prior_arch import MoEAGIQAPrior
-from pyiqa_moeagiqa.checkpoints.start import start_network
+from pyiqa_moeagiqa.checkpoints.start import start_network, start_prior
 from pyiqa_moeagiqa.training.run import run
 
 
@@ -30,7 +29,7 @@ def prior(options, tmp_path_factory):
 
 
 def test_what_the_release_freezes_is_frozen(options):
-    network = MoEAGIQAPrior(**{name: value for name, value in options['network'].items() if name != 'type'})
+    network = start_prior(options['network'])
     assert network(torch.rand(2, 3, 32, 32)).shape == (2, 1)
     trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     assert not any(name.startswith(('vit.patch_embed', 'vit.blocks.7')) for name in trained)

@@ -17,8 +17,8 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from pyiqa_moeagiqa.checkpoints import read, read_header
+from pyiqa_moeagiqa.checkpoints.complete import complete
 from pyiqa_moeagiqa.checkpoints.file import CheckpointError
-from pyiqa_moeagiqa.checkpoints.start import complete
 from pyiqa_moeagiqa.models.moeagiqa_model import MoEAGIQAModel
 from pyiqa_moeagiqa.options import OptionError
 

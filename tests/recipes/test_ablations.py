@@ -9,7 +9,7 @@ from tiny import config, inputs
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
-from pyiqa_moeagiqa.checkpoints.start import encoders
+from pyiqa_moeagiqa.checkpoints.complete import encoders
 from recipes.ablations.crops import by_count
 from recipes.ablations.features import DEPTH, select
 from recipes.ablations.prior import common_split
