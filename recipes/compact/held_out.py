@@ -66,6 +66,7 @@ _job: list = []
 
 def in_parallel(network: MoEAGIQA, data: Data, words: Words, settings: Settings, parts: list) -> list:
     """For each (training rows, held rows): the trained network and its ``answers``, one process per processor."""
+    torch.multiprocessing.set_sharing_strategy('file_system')  # the other one keeps a file open for each tensor
     _job[:] = [network, data, words, settings, parts]  # forked processes share it, where an argument would be copied
     with torch.multiprocessing.get_context('fork').Pool(min(MOST_AT_ONCE, os.cpu_count())) as pool:
         return pool.map(_train_and_ask, range(len(parts)), chunksize=1)
