@@ -95,6 +95,7 @@ setup(
         'scipy>=1.10',
         'pillow>=10',
         'pyyaml>=6',
+        'pydantic>=2.7',
         'jinja2>=3.1',
         'matplotlib>=3.8',
         'tqdm>=4.60',

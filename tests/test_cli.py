@@ -311,7 +311,7 @@ def test_scores_of_two_dtypes_are_not_mixed(score, pictures, tmp_path):
 
 def test_an_unknown_dtype_is_named(score, pictures):
     words = refused(score(pictures, '--prompt', 'a cat', '--dtype', 'int4'))
-    assert "dtype is 'int4': it must be one of auto, float32" in words
+    assert "dtype is 'int4': it must be 'auto', 'float32'" in words
 
 
 def test_crops_are_not_for_other_metrics(pictures):
@@ -632,7 +632,7 @@ IMAGE_REWARD_USAGE = {
     'crops': (['--prompt', 'a cat', '--crops', 3], '--metric imagereward takes no --crops'),
     'fast': (['--prompt', 'a cat', '--fast'], '--metric imagereward takes no --fast'),
     'no prompts': ([], 'Prompts are needed'),
-    'dtype': (['--prompt', 'a cat', '--dtype', 'float16'], "dtype is 'float16': it must be one of"),
+    'dtype': (['--prompt', 'a cat', '--dtype', 'float16'], "dtype is 'float16': it must be 'auto'"),
     'gone': (['--prompt', 'a cat', '--weights', 'gone.pt'], 'gone.pt: there is no such file'),
     'another': (['--prompt', 'a cat', '--weights', '{tiny}'], 'a MoE-AGIQA checkpoint'),
 }

@@ -20,6 +20,7 @@ from pyiqa_moeagiqa.models.run_options import check_datasets_fit, check_run
 from pyiqa_moeagiqa.options import OptionError
 from pyiqa_moeagiqa.training.option_file import read_options as read_checked
 from pyiqa_moeagiqa.training.run import run
+from scripts.write_option_reference import PAGE, page
 from scripts.write_options import FOLDER, SAME_RUN, files, text
 
 
@@ -27,6 +28,10 @@ def test_files_are_what_the_script_writes():
     made = {name: text(name, about, options) for name, about, options in files()}
     assert {str(path.relative_to(FOLDER)) for path in FOLDER.rglob('*.yml')} == set(made)
     assert [name for name, content in made.items() if (FOLDER / name).read_text() != content] == []
+
+
+def test_the_page_of_all_options_is_what_the_script_writes():
+    assert PAGE.read_text(encoding='utf-8') == page()
 
 
 def config(options: dict) -> MoEAGIQAConfig:
@@ -60,7 +65,7 @@ def test_a_file_passes_the_schema_and_builds_its_full_size_network(name):
         else:
             prior = options['network']
             size, kinds = prior.get('crop_size', 224), prior.get('kinds', 0)
-            vit = build_vit(prior.get('visual', MoEAGIQAConfig.visual), size)
+            vit = build_vit(prior.get('visual', MoEAGIQAConfig().visual), size)
             assert PriorRegressor(vit.num_features, kinds).score.out_features == 1 + kinds
             assert {data.get('crop_size', 224) for data in options['datasets'].values()} == {size}
 
@@ -115,14 +120,14 @@ WRONG = {
     'logger key': ('logger.print_frq=3', "Unknown logger option 'print_frq': did you mean 'print_freq'"),
     'rate as text': ('train.optim.lr="1e-5"', r"train.optim option lr is '1e-5': .*in YAML 1\.0e-5"),
     'negative rate': ('train.optim.lr=-1.0', 'option lr is -1.0: it must be a number of at least 0'),
-    'optimizer': ('train.optim.type=Adamw', "'Adamw': torch.optim has no such class"),
+    'optimizer': ('train.optim.type=Adamw', "'Adamw': it must be a class of torch.optim"),
     'accumulate': ('train.accumulate=0', 'accumulate is 0: it must be a whole number of at least 1'),
     'amp': ('train.amp=bf16', "amp is 'bf16': it must be true, false, 'bfloat16' or 'float16'"),
     'flag as text': ('train.cache_frozen="no"', "cache_frozen is 'no': it must be true or false"),
     'section as value': ('train.optim=AdamW', "optim is 'AdamW': it must be a section of its own"),
     'range': ('datasets.train.mos_range=[5,0]', r'mos_range is \[5, 0\]: it must be the lowest and highest'),
     'unknown loss': ('train.mos_loss_opt.type=L2Loss', "type is 'L2Loss': it must be 'L1Loss' or 'MSELoss'"),
-    'key metric': ('val.key_metric=krcc', "key_metric is 'krcc': val.metrics has srcc, plcc"),
+    'key metric': ('val.key_metric=krcc', "key_metric is 'krcc': it must be one of val.metrics: srcc, plcc"),
     'infinite range': ('datasets.train.mos_range=[0,.inf]', 'it must be the lowest and highest'),
     'name with a folder': ('name=../elsewhere', "name is '../elsewhere': it must be text without slashes"),
     'removed in vain': ('train.warmpu=null', "'train.warmpu=null': there is no such option to remove; there are optim"),

@@ -11,36 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..options import OptionError, check, number, one_of, whole
+from .encoder_options import BertOptions
 
 ACTIVATIONS = {'gelu': F.gelu, 'relu': F.relu, 'silu': F.silu}
-DEFAULTS = {
-    'vocab_size': 30522,
-    'hidden_size': 768,
-    'num_hidden_layers': 12,
-    'num_attention_heads': 12,
-    'intermediate_size': 3072,
-    'hidden_act': 'gelu',
-    'max_position_embeddings': 512,
-    'type_vocab_size': 2,
-    'layer_norm_eps': 1e-12,
-    'hidden_dropout_prob': 0.1,
-    'attention_probs_dropout_prob': 0.1,
-    'initializer_range': 0.02,
-    'pad_token_id': 0,
-}
-RULES = {
-    name: whole(0 if name == 'pad_token_id' else 1) if isinstance(default, int) else number(0, 1)
-    for name, default in DEFAULTS.items()
-    if name != 'hidden_act'
-} | {'hidden_act': one_of(*ACTIVATIONS)}
 
 
 class Bert(nn.Module):
     """The encoder without its pooler.
 
     Args:
-        options: what differs from BERT-base, ``DEFAULTS``; the names are those of transformers' BertConfig.
+        options: what differs from BERT-base, see ``BertOptions``.
 
     Shape:
         token ids and mask (N, L) -> (N, L, hidden_size)
@@ -51,15 +31,11 @@ class Bert(nn.Module):
 
     def __init__(self, options: Mapping[str, Any]):
         super().__init__()
-        check(options, RULES, "semantic_options of a 'bert':")
-        self.options = options = DEFAULTS | dict(options)
-        width, heads = options['hidden_size'], options['num_attention_heads']
-        if width % heads:
-            raise OptionError(f'MoE-AGIQA option hidden_size is {width}: it must be a multiple of {heads} heads.')
-        self.width = width
+        self.options = options = BertOptions.check(options, 'semantic_options')
+        self.width = options.hidden_size
         self.embeddings = Embeddings(options)
         self.encoder = nn.Module()
-        self.encoder.layer = nn.ModuleList(Layer(options) for _ in range(options['num_hidden_layers']))
+        self.encoder.layer = nn.ModuleList(Layer(options) for _ in range(options.num_hidden_layers))
         if not self.embeddings.LayerNorm.weight.is_meta:  # where weights follow, there is nothing to fill
             self.apply(self._fill)
 
@@ -76,7 +52,7 @@ class Bert(nn.Module):
     def _fill(self, part: nn.Module) -> None:
         """Random numbers as BERT's training began with, for a network without weights."""
         if isinstance(part, nn.Linear | nn.Embedding):
-            part.weight.normal_(0, self.options['initializer_range'])
+            part.weight.normal_(0, self.options.initializer_range)
         if isinstance(part, nn.Linear):
             part.bias.zero_()
         if isinstance(part, nn.Embedding) and part.padding_idx is not None:
@@ -86,14 +62,14 @@ class Bert(nn.Module):
 class Embeddings(nn.Module):
     """Ids to tokens (N, L) -> (N, L, width): a word's, its place's, and that of the first of two texts."""
 
-    def __init__(self, options: dict[str, Any]):
+    def __init__(self, options: BertOptions):
         super().__init__()
-        width, padding = options['hidden_size'], options['pad_token_id']
-        self.word_embeddings = nn.Embedding(options['vocab_size'], width, padding_idx=padding)
-        self.position_embeddings = nn.Embedding(options['max_position_embeddings'], width)
-        self.token_type_embeddings = nn.Embedding(options['type_vocab_size'], width)
-        self.LayerNorm = nn.LayerNorm(width, options['layer_norm_eps'])
-        self.dropout = nn.Dropout(options['hidden_dropout_prob'])
+        width, padding = options.hidden_size, options.pad_token_id
+        self.word_embeddings = nn.Embedding(options.vocab_size, width, padding_idx=padding)
+        self.position_embeddings = nn.Embedding(options.max_position_embeddings, width)
+        self.token_type_embeddings = nn.Embedding(options.type_vocab_size, width)
+        self.LayerNorm = nn.LayerNorm(width, options.layer_norm_eps)
+        self.dropout = nn.Dropout(options.hidden_dropout_prob)
 
     def forward(self, ids: Tensor) -> Tensor:
         words = self.word_embeddings(ids) + self.token_type_embeddings.weight[0]
@@ -103,10 +79,10 @@ class Embeddings(nn.Module):
 class Layer(nn.Module):
     """Tokens attend to each other, then each passes an MLP: (N, L, width) -> (N, L, width)."""
 
-    def __init__(self, options: dict[str, Any]):
+    def __init__(self, options: BertOptions):
         super().__init__()
-        width, hidden = options['hidden_size'], options['intermediate_size']
-        self.activation = ACTIVATIONS[options['hidden_act']]
+        width, hidden = options.hidden_size, options.intermediate_size
+        self.activation = ACTIVATIONS[options.hidden_act]
         self.attention = nn.Module()
         self.attention.self = SelfAttention(options)
         self.attention.output = AddAndNorm(width, options)
@@ -122,11 +98,11 @@ class Layer(nn.Module):
 class SelfAttention(nn.Module):
     """Each token asks all that are ``seen``: (N, L, width) -> (N, L, width)."""
 
-    def __init__(self, options: dict[str, Any]):
+    def __init__(self, options: BertOptions):
         super().__init__()
-        width, self.heads = options['hidden_size'], options['num_attention_heads']
+        width, self.heads = options.hidden_size, options.num_attention_heads
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
-        self.dropout = options['attention_probs_dropout_prob']
+        self.dropout = options.attention_probs_dropout_prob
 
     def forward(self, tokens: Tensor, seen: Tensor | None) -> Tensor:
         parts = (part(tokens).unflatten(-1, (self.heads, -1)) for part in (self.query, self.key, self.value))
@@ -138,11 +114,11 @@ class SelfAttention(nn.Module):
 class AddAndNorm(nn.Module):
     """An answer (N, L, width_in) projected and added to what was before it, (N, L, width)."""
 
-    def __init__(self, width_in: int, options: dict[str, Any]):
+    def __init__(self, width_in: int, options: BertOptions):
         super().__init__()
-        self.dense = nn.Linear(width_in, options['hidden_size'])
-        self.LayerNorm = nn.LayerNorm(options['hidden_size'], options['layer_norm_eps'])
-        self.dropout = nn.Dropout(options['hidden_dropout_prob'])
+        self.dense = nn.Linear(width_in, options.hidden_size)
+        self.LayerNorm = nn.LayerNorm(options.hidden_size, options.layer_norm_eps)
+        self.dropout = nn.Dropout(options.hidden_dropout_prob)
 
     def forward(self, answer: Tensor, before: Tensor) -> Tensor:
         return self.LayerNorm(self.dropout(self.dense(answer)) + before)

@@ -9,28 +9,11 @@ from transformers import BlipTextConfig, BlipVisionConfig
 from transformers.models.blip.modeling_blip import BlipVisionModel
 from transformers.models.blip.modeling_blip_text import BlipTextModel
 
+from .encoder_options import BlipText, BlipVision
+
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-# ImageReward's BLIP: a ViT-L/16 at 224 pixels and a BERT-base with two more words, [DEC] and [ENC].
-BLIP_VISION = {
-    'hidden_size': 1024,
-    'intermediate_size': 4096,
-    'num_hidden_layers': 24,
-    'num_attention_heads': 16,
-    'image_size': 224,
-    'patch_size': 16,
-    'layer_norm_eps': 1e-6,
-    'hidden_act': 'gelu',
-}
-BLIP_TEXT = {
-    'vocab_size': 30524,
-    'hidden_size': 768,
-    'intermediate_size': 3072,
-    'num_hidden_layers': 12,
-    'num_attention_heads': 12,
-    'max_position_embeddings': 512,
-    'hidden_act': 'gelu',
-    'hidden_dropout_prob': 0.1,  # BERT's own, in training only
-    'attention_probs_dropout_prob': 0.1,
+BLIP_VISION = BlipVision().model_dump()
+BLIP_TEXT = BlipText().model_dump() | {
     'is_decoder': True,  # builds the cross attention; the mask is the bidirectional one all the same
     'bos_token_id': None,
     'eos_token_id': None,
@@ -42,8 +25,8 @@ class BlipSemantic(nn.Module):
     """BLIP's image and text encoder, as ImageReward uses them.
 
     Args:
-        vision: what differs from ``BLIP_VISION`` (transformers' BlipVisionConfig).
-        text: what differs from ``BLIP_TEXT`` (transformers' BlipTextConfig).
+        vision: what differs from ``BlipVision``.
+        text: what differs from ``BlipText``.
 
     Shape:
         pixels (N, 3, S, S) -> image features (N, 1 + patches, D);

@@ -1,85 +1,149 @@
 """What an option file or a checkpoint's header may change of an encoder: numbers of its shape, and no place or code.
 
 A header comes from anyone. Whatever is not listed here, such as timm's ``checkpoint_path`` or transformers'
-``attn_implementation``, which open files and addresses, is refused before an encoder is built.
+``attn_implementation``, which open files and addresses, is refused before an encoder is built. Beyond the bounds nobody
+has trained a network; without them one number in a file would take all memory.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Literal
 
-from ..options import FLAG, MAPPING, Rule, check, number, one_of, whole
+from pydantic import Field, model_validator
+
+from ..section import Section, Share, Wrong
 
 DEEPEST = 128  # layers; the deepest published ViTs have 48
 WIDEST = 65_536  # channels, words' places and the like
 WORDS = 1_000_000
 SIDE = 4_096  # pixels
 
-_LAYERS, _WIDTH, _HEADS = whole(1, DEEPEST), whole(1, WIDEST), whole(1, WIDEST)
-_SHARE = number(0, 1)
-_ACTIVATION = one_of('gelu', 'gelu_new', 'gelu_pytorch_tanh', 'quick_gelu', 'relu', 'silu')
-
-VISUAL = {
-    'embed_dim': _WIDTH,
-    'depth': _LAYERS,
-    'num_heads': _HEADS,
-    'patch_size': whole(1, SIDE),
-    'mlp_ratio': number(0.01, 64),
-    'init_values': number(0, 1),
-    'qkv_bias': FLAG,
-    'qk_norm': FLAG,
-    'proj_drop_rate': _SHARE,
-    'attn_drop_rate': _SHARE,
-    'drop_path_rate': _SHARE,
-}
-_TRANSFORMER = {
-    'hidden_size': _WIDTH,
-    'intermediate_size': _WIDTH,
-    'num_hidden_layers': _LAYERS,
-    'num_attention_heads': _HEADS,
-    'hidden_act': _ACTIVATION,
-    'layer_norm_eps': number(0, 1),
-    'attention_dropout': _SHARE,
-    'initializer_range': _SHARE,
-}
-BLIP_VISION = _TRANSFORMER | {'image_size': whole(1, SIDE), 'patch_size': whole(1, SIDE)}
-TEXT = _TRANSFORMER | {
-    'vocab_size': whole(1, WORDS),
-    'max_position_embeddings': _WIDTH,
-    'type_vocab_size': _WIDTH,
-    'pad_token_id': whole(0, WORDS),
-    'hidden_dropout_prob': _SHARE,
-    'attention_probs_dropout_prob': _SHARE,
-}
+Layers = Annotated[int, Field(ge=1, le=DEEPEST)]
+Width = Annotated[int, Field(ge=1, le=WIDEST)]
+Side = Annotated[int, Field(ge=1, le=SIDE)]
+Words = Annotated[int, Field(ge=1, le=WORDS)]
+Word = Annotated[int, Field(ge=0, le=WORDS)]
+Activation = Literal['gelu', 'gelu_new', 'gelu_pytorch_tanh', 'quick_gelu', 'relu', 'silu']
 
 
-def check_visual_name(name: str) -> bool:
-    """Whether a name may be one of timm's own: letters, digits and points, where addresses and folders have more."""
-    return name.replace('.', '').replace('_', '').isalnum() and name.isascii()
-
-
-def check_visual_options(options: Any) -> None:
-    """Raise an OptionError for an option of timm's ViTs that is not listed, or out of range."""
-    check(options, VISUAL, 'visual_options')
-    _check_heads(options, 'embed_dim', 'num_heads', 'visual_options')
-
-
-def check_semantic_options(options: Any, kind: str) -> None:
-    """Raise an OptionError for an option of the text encoder ('blip' or 'bert') that is not listed, or out of range."""
-    if kind == 'bert':
-        _check_transformer(options, TEXT, 'semantic_options')
-        return
-    check(options, {'vision': MAPPING, 'text': MAPPING}, 'semantic_options')
-    for part, rules in (('vision', BLIP_VISION), ('text', TEXT)):
-        _check_transformer(options.get(part, {}), rules, f'semantic_options.{part}')
-
-
-def _check_transformer(options: Any, rules: Mapping[str, Rule], where: str) -> None:
-    check(options, rules, where)
-    _check_heads(options, 'hidden_size', 'num_attention_heads', where)
-
-
-def _check_heads(options: Mapping[str, Any], width: str, heads: str, where: str) -> None:
+def _require_multiple(options: Section, width: str, heads: str) -> None:
     """Where both are given, each head has as many channels."""
-    if width in options and heads in options:
-        divides = Rule(lambda value: value % options[heads] == 0, f'a multiple of {heads} ({options[heads]})')
-        check({width: options[width]}, {width: divides}, where)
+    channels, count = getattr(options, width), getattr(options, heads)
+    if channels and count and channels % count:
+        raise Wrong(width, f'a multiple of {heads} ({count})')
+
+
+class VisualOptions(Section):
+    """What may differ from the named ViT, as timm calls it; what is not given is the named ViT's."""
+
+    embed_dim: Width = None
+    """Channels."""
+    depth: Layers = None
+    """Layers."""
+    num_heads: Width = None
+    """Heads of each layer's attention."""
+    patch_size: Side = None
+    """Side of a patch in pixels."""
+    mlp_ratio: float = Field(None, ge=0.01, le=64)
+    """Width of the MLPs, in channels."""
+    init_values: Share = None
+    """Start of the scale of each layer's answers."""
+    qkv_bias: bool = None
+    """Whether queries, keys and values have a bias."""
+    qk_norm: bool = None
+    """Whether queries and keys are normed."""
+    proj_drop_rate: Share = None
+    """Dropout behind attention and MLP."""
+    attn_drop_rate: Share = None
+    """Dropout within the attention."""
+    drop_path_rate: Share = None
+    """Stochastic depth."""
+
+    @model_validator(mode='after')
+    def _heads_fit(self) -> 'VisualOptions':
+        _require_multiple(self, 'embed_dim', 'num_heads')
+        return self
+
+
+class _Transformer(Section):
+    """What encoders of image and text have in common, named as in transformers; the defaults are BERT-base."""
+
+    hidden_size: Width = 768
+    """Channels."""
+    num_hidden_layers: Layers = 12
+    """Layers."""
+    num_attention_heads: Width = 12
+    """Heads of each layer's attention."""
+    intermediate_size: Width = 3072
+    """Width of the MLPs."""
+    hidden_act: Literal['gelu', 'relu', 'silu'] = 'gelu'
+    """Activation of the MLPs."""
+    layer_norm_eps: Share = 1e-12
+    """What the norms add to the variance."""
+    initializer_range: Share = 0.02
+    """Standard deviation of random weights."""
+
+    @model_validator(mode='after')
+    def _heads_fit(self) -> '_Transformer':
+        _require_multiple(self, 'hidden_size', 'num_attention_heads')
+        return self
+
+
+class BertOptions(_Transformer):
+    """A BERT."""
+
+    vocab_size: Words = 30522
+    """Words."""
+    max_position_embeddings: Width = 512
+    """Tokens that a prompt may have."""
+    type_vocab_size: Width = 2
+    """Kinds of tokens."""
+    hidden_dropout_prob: Share = 0.1
+    """Dropout behind attention and MLP."""
+    attention_probs_dropout_prob: Share = 0.1
+    """Dropout within the attention."""
+    pad_token_id: Word = 0
+    """The word that fills short prompts."""
+
+
+class BlipText(BertOptions):
+    """The text encoder of ImageReward's BLIP."""
+
+    vocab_size: Words = 30524
+    """Words: those of BERT, and [DEC] and [ENC]."""
+    hidden_act: Activation = 'gelu'
+    """Activation of the MLPs."""
+    attention_dropout: Share = 0.0
+    """Taken and not used: transformers' BLIP has it in its image encoder alone."""
+
+
+class BlipVision(_Transformer):
+    """The image encoder of ImageReward's BLIP, a ViT-L/16."""
+
+    hidden_size: Width = 1024
+    """Channels."""
+    num_hidden_layers: Layers = 24
+    """Layers."""
+    num_attention_heads: Width = 16
+    """Heads of each layer's attention."""
+    intermediate_size: Width = 4096
+    """Width of the MLPs."""
+    hidden_act: Activation = 'gelu'
+    """Activation of the MLPs."""
+    layer_norm_eps: Share = 1e-6
+    """What the norms add to the variance."""
+    initializer_range: Share = 1e-10
+    """Standard deviation of random weights."""
+    attention_dropout: Share = 0.0
+    """Dropout within the attention."""
+    image_size: Side = 224
+    """Side of the view in pixels."""
+    patch_size: Side = 16
+    """Side of a patch in pixels."""
+
+
+class BlipOptions(Section):
+    """What may differ from ImageReward's BLIP."""
+
+    vision: BlipVision = BlipVision()
+    """The image encoder."""
+    text: BlipText = BlipText()
+    """The text encoder."""

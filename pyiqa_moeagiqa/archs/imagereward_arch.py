@@ -16,7 +16,7 @@ from .ambient import SteadyModule, plain_arithmetic
 from .blip import BlipSemantic
 from .hardware import fast_dtype, images_at_once
 from .images import ImageBatch, read_images, read_with_prompts
-from .metric_options import check_dtype, refuse_others
+from .metric_options import ImageRewardOptions, check_values, refuse_others
 from .semantic import tokenize, warn_of_cut_prompts, warn_of_unknown_words
 from .views import normalize, pillow_view, semantic_view
 
@@ -89,7 +89,7 @@ class ImageRewardMetric(SteadyModule):
         from ..checkpoints.image_reward import find_image_reward, load_image_reward
 
         refuse_others(others, ImageRewardMetric)
-        check_dtype(dtype, DTYPES)
+        check_values(ImageRewardOptions, locals())
         self.dtype = dtype
         self.checkpoint = find_image_reward(pretrained_model_path)
         self.network = load_image_reward(self.checkpoint)

@@ -12,7 +12,7 @@ from .details import Details, details, joined, no_answers, together
 from .experts import ExpertScores
 from .hardware import fast_dtype, images_at_once
 from .images import ImageBatch, read_images, read_with_prompts
-from .metric_options import check_dtype, check_values, refuse_others
+from .metric_options import MetricOptions, check_values, refuse_others
 from .moeagiqa_arch import Assessment, Features, mean_over_crops
 from .semantic import (
     MOST_WINDOWS,
@@ -86,9 +86,8 @@ class MoEAGIQAMetric(SteadyModule):
         from ..checkpoints import find, load_network
 
         refuse_others(others, MoEAGIQAMetric)
-        check_values(locals())
+        check_values(MetricOptions, locals())
         dtype = ('auto' if fast else 'float32') if dtype is None else dtype
-        check_dtype(dtype, DTYPES)
         self.long_prompts = long_prompts
         self.checkpoint = find(pretrained_model_path or model_name)
         self.network, self.info = load_network(self.checkpoint, crop_size=crop_size)

@@ -2,32 +2,34 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
-from ..options import FLAG, OptionError, Rule, check_keys, whole
+from ..options import OptionError, shown, unknown_option
+from ..section import Count, Section
 
-LONG_PROMPTS = ('cut', 'window')
-RULES = {
-    'crops': whole(1),
-    'crop_size': whole(1),
-    'fast': FLAG,
-    'compile': FLAG,
-    'long_prompts': Rule(lambda value: value in LONG_PROMPTS, f'one of {", ".join(LONG_PROMPTS)}'),
-}
 OF_PYIQA = ('as_loss', 'loss_weight', 'loss_reduction', 'device', 'seed', 'check_input_range')
 
 
-def check_values(given: Mapping[str, Any]) -> None:
-    """Raise an OptionError for a value that is not as its rule in ``RULES`` says; None stands for the default."""
-    for name, rule in RULES.items():
-        if given.get(name) is not None and not rule.met(given[name]):
-            raise OptionError(f'{name} is {given[name]!r}: it must be {rule.allowed}.')
+class MetricOptions(Section):
+    """What ``MoEAGIQAMetric`` takes beside names."""
+
+    crops: Count = None
+    crop_size: Count = None
+    dtype: Literal['auto', 'float32', 'bfloat16', 'float16'] = None
+    fast: bool = None
+    compile: bool = None
+    long_prompts: Literal['cut', 'window'] = None
 
 
-def check_dtype(dtype: Any, known: Mapping[str, Any]) -> None:
-    """Raise an OptionError for a dtype that is none of the names ``known``, nor 'auto'."""
-    if not isinstance(dtype, str) or dtype not in ('auto', *known):
-        raise OptionError(f'dtype is {dtype!r}: it must be one of {", ".join(["auto", *known])}.')
+class ImageRewardOptions(Section):
+    """What ``ImageRewardMetric`` takes beside a file."""
+
+    dtype: Literal['auto', 'float32', 'bfloat16']
+
+
+def check_values(kind: type[Section], given: Mapping[str, Any]) -> None:
+    """Raise an OptionError for a value that a metric cannot have, among all that it was given; None stands for the default."""
+    kind.check({name: given[name] for name in kind.model_fields if given[name] is not None}, where=None)
 
 
 def refuse_others(others: Mapping[str, Any], metric: type) -> None:
@@ -39,8 +41,11 @@ def refuse_others(others: Mapping[str, Any], metric: type) -> None:
     """
     if others.get('pretrained', True) is not True:
         raise OptionError(
-            f'pretrained is {others["pretrained"]!r}: a metric is its weights; leave it out, or name others with '
+            f'pretrained is {shown(others["pretrained"])}: a metric is its weights; leave it out, or name others with '
             'pretrained_model_path=FILE.'
         )
     own = [name for name, kind in inspect.signature(metric).parameters.items() if kind.kind is not kind.VAR_KEYWORD]
-    check_keys(others, [*own, *OF_PYIQA, 'pretrained'], metric.__name__)
+    known = [*own, *OF_PYIQA, 'pretrained']
+    for name in others:
+        if name not in known:
+            raise unknown_option(name, known, metric.__name__)

@@ -2,14 +2,44 @@
 degradation prior of eq. 1: a ViT and a two-layer regressor on the class token.
 """
 
-from collections.abc import Sequence
+from typing import Any
 
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from ..section import FromZero, Section, Text
+from .config import MoEAGIQAConfig, PixelMean, PixelStd, VisualName
 from .degradation import build_vit, class_token
+from .encoder_options import Side, VisualOptions
 from .views import normalize
 
 FROZEN_BLOCKS = 8
+NETWORK = MoEAGIQAConfig()
+
+
+class PriorOptions(Section):
+    """Options of the network that is pre-trained."""
+
+    weights: Text
+    """Where the ViT starts: 'timm' (its tag is ``visual``), a file of timm's weights, or 'moeagiqa', the embedded
+    checkpoint's ViT."""
+    visual: VisualName = NETWORK.visual
+    """timm name of the ViT."""
+    visual_options: dict[str, Any] = Field(default_factory=dict)
+    """What differs from the named ViT, as keyword arguments for timm."""
+    crop_size: Side = NETWORK.crop_size
+    """Side of the images in pixels."""
+    pixel_mean: PixelMean = NETWORK.pixel_mean
+    """As the network's that the prior is for; the released implementation subtracts nothing."""
+    pixel_std: PixelStd = NETWORK.pixel_std
+    """As the network's that the prior is for."""
+    kinds: FromZero = 0
+    """Of degradations to be told apart, see ``data.degradations``; 0 to learn from MOS alone."""
+
+    @model_validator(mode='after')
+    def _fits_a_vit(self) -> 'PriorOptions':
+        VisualOptions.check(self.visual_options, 'visual_options')
+        return self
 
 
 class PriorRegressor(nn.Module):
@@ -31,30 +61,21 @@ class MoEAGIQAPrior(nn.Module):
     embeddings and the first eight blocks equal those of the frozen ViT of eq. 3.
 
     Args:
-        visual: timm name of the ViT.
-        crop_size: side of the images in pixels.
-        visual_options: what differs from the named ViT, as keyword arguments for timm.
-        pixel_mean, pixel_std: as the network's that the prior is for; the released implementation normalises nothing.
-        kinds: of degradations to be told apart, see ``data.degradations``; 0 to learn from MOS alone.
+        options: see ``PriorOptions``.
 
     Shape:
         (N, 3, S, S) in [0, 1] -> (N, 1 + kinds)
+
+    Raises:
+        OptionError: for an option that is unknown or out of range.
     """
 
-    def __init__(
-        self,
-        visual: str = 'vit_base_patch16_224.augreg_in21k_ft_in1k',
-        crop_size: int = 224,
-        visual_options: dict | None = None,
-        pixel_mean: Sequence[float] = (0, 0, 0),
-        pixel_std: Sequence[float] = (1, 1, 1),
-        kinds: int = 0,
-    ):
+    def __init__(self, **options: Any):
         super().__init__()
-        self.visual = visual
-        self.pixel_mean, self.pixel_std, self.kinds = tuple(pixel_mean), tuple(pixel_std), kinds
-        self.vit = build_vit(visual, crop_size, **(visual_options or {}))
-        self.regressor = PriorRegressor(self.vit.num_features, kinds)
+        self.options = given = PriorOptions.check(options, 'network')
+        self.pixel_mean, self.pixel_std, self.kinds = given.pixel_mean, given.pixel_std, given.kinds
+        self.vit = build_vit(given.visual, given.crop_size, **given.visual_options)
+        self.regressor = PriorRegressor(self.vit.num_features, self.kinds)
         next_norm = self.vit.blocks[FROZEN_BLOCKS].norm1.weight
         embeddings = (self.vit.cls_token, self.vit.pos_embed, self.vit.patch_embed)
         for frozen in (*embeddings, *self.vit.blocks[:FROZEN_BLOCKS], next_norm):

@@ -84,8 +84,8 @@ def _configuration(
         version = 'v2' if is_v2 else 'v1'
         raise CheckpointError(f'{finetuned}: a network of {version}, but config.prior is {config.prior}; change it.')
     maps = weights.get('inject.w1')
-    crop_size = 224 if maps is None or maps.dim() != 4 else 16 * maps.shape[-1]
-    return config or MoEAGIQAConfig(prior=is_v2, crop_size=crop_size)
+    size = {} if maps is None or maps.dim() != 4 else {'crop_size': 16 * maps.shape[-1]}
+    return config or MoEAGIQAConfig(prior=is_v2, **size)
 
 
 def _join(parts: Mapping[str, tuple[str | Path, Weights]], config: MoEAGIQAConfig) -> Weights:

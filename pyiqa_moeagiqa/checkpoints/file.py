@@ -7,7 +7,7 @@ are float32 again after reading. Nothing in such a file can run.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,23 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..archs.config import TARGETS, MoEAGIQAConfig
-from ..options import RANGE, check, quoted
+from ..archs.config import MoEAGIQAConfig
+from ..options import quoted
+from ..section import Range, Section
 from ..tree import check_tree
 from ..whole_file import whole_file
 
 FORMAT = 'moeagiqa-1'
 SCALE = '.scale'
 FRONT = 1 << 20  # bytes; PyTorch's files and safetensors alike list their tensors' names there
+
+
+class Intervals(Section):
+    """Per target the 10 % and 90 % quantiles of MOS less score."""
+
+    quality: Range = None
+    alignment: Range = None
+    authenticity: Range = None
 
 
 class CheckpointError(ValueError):
@@ -176,14 +185,14 @@ def parse_header(metadata: Mapping[str, str], path: Path) -> tuple[MoEAGIQAConfi
 
 def _check_interval(info: Any) -> None:
     interval = info.get('interval', {}) if isinstance(info, dict) else {}
-    check(interval, dict.fromkeys(TARGETS, RANGE), 'interval')
+    Intervals.check(interval, 'interval')
 
 
 def _newer_than_this_version(stored_format: str, options: dict[str, Any]) -> str:
     """What in a header this version does not know; empty where it knows all."""
     if stored_format != FORMAT:
         return f'format {stored_format!r}'
-    unknown = set(options) - {f.name for f in fields(MoEAGIQAConfig)}
+    unknown = set(options) - set(MoEAGIQAConfig.model_fields)
     return f'option {", ".join(sorted(unknown))}' if unknown else ''
 
 

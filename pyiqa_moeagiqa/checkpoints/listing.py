@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..file_hash import file_hash
-from ..options import RANGE
+from ..options import is_range
 from ..plugin import IMAGE_REWARD, METRICS
 from .file import CheckpointError, read_header
 from .find import EMBEDDED, find
@@ -74,7 +74,7 @@ def _size(path: Path) -> str:
 
 def _data_set(info: Mapping[str, Any]) -> str:
     mos = info.get('mos_range')
-    scale = f', MOS from {mos[0]:g} to {mos[1]:g}' if RANGE.met(mos) else ''
+    scale = f', MOS from {mos[0]:g} to {mos[1]:g}' if is_range(mos) else ''
     return f'{info.get("dataset", "not stated")}{scale}'
 
 

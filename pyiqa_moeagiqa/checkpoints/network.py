@@ -1,6 +1,5 @@
 """The network of a checkpoint, ready to score."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ def load_network(source: str | Path, crop_size: int | None = None) -> tuple[MoEA
             raise CheckpointError(f'{path}: crop_size is {crop_size}, but a graph has its own; export it again.')
         return load_graph(path)
     checkpoint = complete(read(path))
-    config = checkpoint.config if crop_size is None else replace(checkpoint.config, crop_size=crop_size)
+    config = checkpoint.config if crop_size is None else checkpoint.config.changed(crop_size=crop_size)
     try:
         network = network_with(config, checkpoint.weights, path)
         _require_room_for_prompts(network)

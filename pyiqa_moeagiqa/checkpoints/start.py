@@ -1,17 +1,16 @@
 """Where training starts: a whole checkpoint, or the encoders' published weights with everything else fresh."""
 
-import inspect
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from torch import Tensor, nn
 
 from ..archs.config import MoEAGIQAConfig
 from ..archs.moeagiqa_arch import MoEAGIQA
 from ..archs.prior_arch import MoEAGIQAPrior
-from ..options import OptionError, check_keys
+from ..options import OptionError, unknown_option
+from ..section import Said, Section
 from .complete import complete, encoder, encoders, vit_weights
 from .file import read
 from .find import find
@@ -21,6 +20,20 @@ HOW = (
     "give the encoders' files, as in 'weights: {visual: timm, semantic: ImageReward.pt}', or a checkpoint to go on "
     "from, as in 'weights: {checkpoint: moeagiqa}'"
 )
+Source = Annotated[str | Path, Said("a name or a file, as in 'weights: {visual: timm, semantic: ImageReward.pt}'")]
+
+
+class StartOptions(Section):
+    """Where training starts: ``checkpoint``, or one entry for each encoder of the network."""
+
+    checkpoint: Source = None
+    """A whole checkpoint: what ``create_metric`` takes. The section's other options then change its configuration."""
+    visual: Source = None
+    """The ViT: 'timm', or a file of timm's or this package's."""
+    prior: Source = None
+    """The prior's ViT: 'timm', or a file of timm's, the released prior's or this package's."""
+    semantic: Source = None
+    """``ImageReward.pt``, or a checkpoint of this package."""
 
 
 def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]:
@@ -39,15 +52,14 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
         OptionError: for an unknown option, or where weights are not named.
         CheckpointError: for weights that cannot be had or do not fit.
     """
-    check_keys(options, ('type', 'weights', *(field.name for field in fields(MoEAGIQAConfig))), 'network')
     options = {name: value for name, value in options.items() if name != 'type'}
     weights = options.pop('weights', None)
+    for name in options:
+        if name not in MoEAGIQAConfig.model_fields:
+            raise unknown_option(name, ['type', 'weights', *MoEAGIQAConfig.model_fields], 'network')
     if not isinstance(weights, Mapping) or not weights:
         raise OptionError(f'The network has no weights to start from: {HOW}.')
-    check_keys(weights, ('checkpoint', 'visual', 'prior', 'semantic'), 'network weights')
-    for name, source in weights.items():
-        if not isinstance(source, str | Path):
-            raise OptionError(f'network option weights has {name}: {source!r}, which is no name or file: {HOW}.')
+    StartOptions.check(weights, 'network weights')
     if 'checkpoint' in weights:
         return _from_checkpoint(weights, options)
     config = MoEAGIQAConfig.from_options(options)
@@ -66,27 +78,23 @@ def _from_checkpoint(weights: Mapping[str, str], changes: dict[str, Any]) -> tup
     if len(weights) > 1:
         raise OptionError('network option weights names a checkpoint and parts: give the one or the others.')
     checkpoint = complete(read(find(weights['checkpoint'])))
-    config = MoEAGIQAConfig.from_options(checkpoint.config.to_dict() | changes)
+    config = checkpoint.config.changed(**changes)
     return network_with(config, checkpoint.weights, weights['checkpoint']), checkpoint.info
 
 
 def start_prior(options: Mapping[str, Any]) -> MoEAGIQAPrior:
-    """The prior that an option file's ``network:`` section describes: see ``MoEAGIQAPrior``, and ``weights``.
+    """The prior that an option file's ``network:`` section describes, with the weights that its ``weights:`` names.
 
     Args:
-        options: those of ``MoEAGIQAPrior``, and ``weights``, where its ViT starts: 'timm' (its tag is ``visual``), a file of
-            timm's weights, or 'moeagiqa', the embedded checkpoint's ViT.
+        options: see ``PriorOptions``.
 
     Raises:
-        OptionError: for an unknown option, or where no weights are named.
+        OptionError: for an option that is unknown, missing or out of range.
         CheckpointError: where the weights cannot be had or are another ViT's.
     """
-    given = {name: value for name, value in options.items() if name not in ('type', 'weights')}
-    check_keys(given, inspect.signature(MoEAGIQAPrior).parameters, 'network')
-    if 'weights' not in options:
-        raise OptionError("network option weights is missing: give 'timm', a file of timm's weights, or 'moeagiqa'.")
-    network, weights = MoEAGIQAPrior(**given), options['weights']
-    load_part(network.vit, fit_vit(network.vit, vit_weights(weights, network.visual)), weights)
+    network = MoEAGIQAPrior(**{name: value for name, value in options.items() if name != 'type'})
+    weights = network.options.weights
+    load_part(network.vit, fit_vit(network.vit, vit_weights(weights, network.options.visual)), weights)
     return network
 
 

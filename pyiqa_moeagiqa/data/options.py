@@ -1,49 +1,94 @@
-"""The options of a prompt-aware data set, checked before anything is read."""
+"""The options of the prompt-aware data sets, checked before anything is read."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Literal
 
-from ..options import ANYTHING, FLAG, RANGE, TEXT, OptionError, check, either, list_of, whole
+from pydantic import model_validator
 
-RULES = {
-    'meta_info_file': TEXT,
-    'dataroot_target': TEXT,
-    'split_column': TEXT,
-    'split': either(TEXT, list_of(TEXT)),
-    'targets': list_of(TEXT),
-    'mos_range': RANGE,
-    'crop_size': whole(1),
-    'crops': whole(1),
-    'view_size': whole(1),
-    'crop_scales': list_of(whole(0), least=0),
-    'whole_view': FLAG,
-    'prompt_tokens': whole(1),
-    'random_crops': FLAG,
-    'hflip': FLAG,
-    'weight_by_std': FLAG,
-    'degrade': FLAG,
-    # what pyiqa's loader reads of the same section
-    'name': TEXT,
-    'type': TEXT,
-    'phase': TEXT,
-    'use_shuffle': FLAG,
-    'num_worker_per_gpu': whole(0),
-    'batch_size_per_gpu': whole(1),
-    'dataset_enlarge_ratio': whole(1),
-    'prefetch_mode': ANYTHING,
-    'num_prefetch_queue': whole(1),
-    'pin_memory': FLAG,
-    'persistent_workers': FLAG,
-}
+from ..archs.config import Crops, MoEAGIQAConfig, PromptTokens, Scales
+from ..archs.encoder_options import BlipVision, Side
+from ..section import Count, FromZero, Range, Said, Section, Text, Texts, Wrong
+
+NETWORK = MoEAGIQAConfig()
+TRAINING_CROPS = 3
+NO_THREAD = "'cuda' or left out: an unreadable image would hang pyiqa's thread of 'cpu'"
 
 
-def check_dataset_options(options: Mapping[str, Any], where: str = 'PromptNRDataset') -> None:
-    """Raise an OptionError for an unknown, missing or impossible option of ``PromptNRDataset``."""
-    check(options, RULES, where, required=('meta_info_file', 'mos_range'))
-    if options.get('degrade') and len(options.get('targets', ['quality'])) > 1:
-        raise OptionError(
-            f'{where} option targets is {options["targets"]!r}: with degrade it must be one, the strength.'
-        )
-    if options.get('prefetch_mode') == 'cpu':
-        # pyiqa's prefetching thread dies at the first bad image, and its reader then waits for ever.
-        raise OptionError(f"{where} option prefetch_mode is 'cpu': leave it out, an unreadable image would hang it.")
+class TableOptions(Section):
+    """Which rows of which table, and what pyiqa's loader reads of the same section."""
+
+    name: Text = None
+    """The data set's name, in tables and logs."""
+    type: Text = None
+    """The data set's class."""
+    phase: Text = 'train'
+    """Set by the trainer: 'train' or 'val'."""
+    meta_info_file: Text
+    """CSV, JSON lines or Parquet with columns path, prompt, one per target, and split."""
+    dataroot_target: Text = None
+    """Folder that the paths are relative to; by default the table's."""
+    mos_range: Range
+    """Lowest and highest possible MOS; labels are scaled to [0, 1]."""
+    split_column: Text = None
+    """Column that says which split a row is in; by default 'split', where the table has it."""
+    num_worker_per_gpu: FromZero = 0
+    """Processes that read images."""
+    batch_size_per_gpu: Count = 1
+    """Images per batch of each process."""
+    prefetch_mode: Literal['cuda', 'cpu'] | None = None
+    """How pyiqa's own trainer prefetches."""
+    num_prefetch_queue: Count = 1
+    """How many batches pyiqa's own trainer prefetches."""
+    pin_memory: bool = False
+    """Whether batches lie in pinned memory."""
+    persistent_workers: bool = False
+    """Whether pyiqa's own trainer keeps the processes that read images from epoch to epoch."""
+
+
+class PromptNROptions(TableOptions):
+    """Options of ``PromptNRDataset``; looks of crops, view and prompts are as the network has them."""
+
+    split: Text | Texts = None
+    """Which rows: a split, a list such as [train, val], or 'all'; by default that of the section."""
+    targets: Texts = NETWORK.targets
+    """MOS columns."""
+    crop_size: Side = NETWORK.crop_size
+    """Side of a crop in pixels."""
+    crops: Crops = None
+    """Crops per image; by default 3 in training, and the network's in validation."""
+    view_size: Side = BlipVision().image_size
+    """Side of the view in pixels."""
+    crop_scales: Scales = NETWORK.crop_scales
+    """As the network's."""
+    whole_view: bool = NETWORK.whole_view
+    """As the network's."""
+    prompt_tokens: PromptTokens = NETWORK.prompt_tokens
+    """Prompts are padded or cut to it."""
+    random_crops: bool = None
+    """Whether crops lie anywhere, or where the metric puts them; by default true in training."""
+    hflip: bool = False
+    """Whether training images are mirrored half of the time."""
+    weight_by_std: bool = False
+    """Whether labels weigh as 1 / (their standard deviation, from column TARGET_std), 1 on average."""
+    degrade: bool = False
+    """Whether each image is degraded synthetically; its label is then 1 - strength. For the prior's pre-training."""
+    prefetch_mode: Annotated[Literal['cuda'] | None, Said(NO_THREAD)] = None
+    """How pyiqa's own trainer prefetches."""
+    use_shuffle: bool = True
+    """Whether training images come in another order in each epoch."""
+    dataset_enlarge_ratio: Count = 1
+    """How often pyiqa's own trainer shows each image per epoch; "moeagiqa train" takes 1 alone."""
+
+    @model_validator(mode='after')
+    def _one_strength(self) -> 'PromptNROptions':
+        if self.degrade and len(self.targets) > 1:
+            raise Wrong('targets', 'one with degrade, the strength')
+        return self
+
+
+class BenchmarkOptions(TableOptions):
+    """Options of ``PromptBenchmarkDataset``."""
+
+    target: Text = 'quality'
+    """The MOS column."""
+    split: Text = 'test'
+    """Which rows, where there is ``split_column``."""

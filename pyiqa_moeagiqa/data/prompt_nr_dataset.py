@@ -16,28 +16,14 @@ from ..archs.views import crop_positions, free_places, take_crops, view_of
 from ..distributed import processes
 from .degradations import degrade
 from .feature_cache import FeatureCache, picture_key
-from .options import check_dataset_options
+from .options import NETWORK, TRAINING_CROPS, PromptNROptions
 from .table import Check, TableError, as_numbers, read_mos_table, require
 
 
 class PromptNRDataset(Dataset):
     """Prompt-aware no-reference data set; ``type: PromptNRDataset`` in an option file.
 
-    Options:
-        meta_info_file: CSV, JSON lines or Parquet with columns path, prompt, one per target, and split.
-        dataroot_target: folder that the paths are relative to; default: the table's.
-        split_column: column that says 'train', 'val' or 'test'; default 'split'. A table without it is used whole.
-        split: which rows, or a list such as [train, val], or 'all'; default: the phase that the option file has the
-            data set under.
-        targets: MOS columns; default [quality].
-        mos_range: lowest and highest possible MOS; the labels are scaled to [0, 1].
-        crop_size, crops, view_size, prompt_tokens: as the network has them; default 224, 3 (15 in validation), 224, 35.
-        crop_scales, whole_view: as the network has them; default [] and false.
-        random_crops: whether crops lie anywhere (default in training) or where the metric puts them.
-        hflip: whether training images are mirrored half of the time; default false.
-        degrade: whether each image is degraded synthetically, see ``degradations``: its label is then 1 - strength, and
-            the item has ``kind``, the degradation's number; default false.
-        weight_by_std: whether labels weigh as 1 / (their standard deviation, from column TARGET_std), 1 on average.
+    See ``PromptNROptions`` for its options.
 
     An item is a dictionary: ``crops`` (n, 3, S, S) and ``view`` (3, V, V) in [0, 1], ``ids`` and ``mask`` (L2,),
     ``mos_label`` and ``mos_weight`` (targets,), ``img_path``, ``index``, the row within the split, and ``key``, under
@@ -56,43 +42,42 @@ class PromptNRDataset(Dataset):
     drawn_from: tuple[int, int] | None = None
 
     def __init__(self, opt: dict[str, Any]):
-        check_dataset_options(opt)
-        self.opt = opt
-        self.phase = opt.get('phase', 'train')
-        self.targets = list(opt.get('targets', ['quality']))
-        self.mos_range = tuple(opt['mos_range'])
-        self.crop_size, self.view_size = opt.get('crop_size', 224), opt.get('view_size', 224)
-        self.crop_scales, self.whole_view = tuple(opt.get('crop_scales', ())), opt.get('whole_view', False)
-        self.crops = opt.get('crops', 3 if self.phase == 'train' else 15)
-        self.random_crops = opt.get('random_crops', self.phase == 'train')
-        self.hflip = opt.get('hflip', False) and self.phase == 'train'
-        self.degrade = opt.get('degrade', False)
-        table = read_mos_table(opt['meta_info_file'], opt.get('dataroot_target'), self.targets, self.mos_range)
+        self.opt = opt  # as pyiqa's data sets have it
+        self.options = options = PromptNROptions.check(opt, 'PromptNRDataset')
+        training = options.phase == 'train'
+        self.phase, self.mos_range, self.targets = options.phase, tuple(options.mos_range), list(options.targets)
+        self.crop_size, self.view_size = options.crop_size, options.view_size
+        self.crops = options.crops or (TRAINING_CROPS if training else NETWORK.crops)
+        self.crop_scales, self.whole_view = options.crop_scales, options.whole_view
+        self.random_crops = training if options.random_crops is None else options.random_crops
+        self.hflip, self.degrade = options.hflip and training, options.degrade
+        table = read_mos_table(options.meta_info_file, options.dataroot_target, self.targets, self.mos_range)
         self.table = self._select(table)
         low, high = self.mos_range
         self.mos = torch.tensor((self.table[self.targets].to_numpy(dtype=float) - low) / (high - low)).float()
-        self.weight = self._weights() if opt.get('weight_by_std') else torch.ones_like(self.mos)
-        self.ids, self.mask, _ = tokenize(self.table['prompt'].tolist(), opt.get('prompt_tokens', 35))
+        self.weight = self._weights() if options.weight_by_std else torch.ones_like(self.mos)
+        self.ids, self.mask, _ = tokenize(self.table['prompt'].tolist(), options.prompt_tokens)
         self._keys: dict[int, str] = {}
-        self.batch = opt.get('batch_size_per_gpu', 1) * processes()
+        self.batch = options.batch_size_per_gpu * processes()
         if self.phase == 'train' and self.batch > len(self.table):
             raise ValueError(
-                f'batch_size_per_gpu makes batches of {self.batch}, but {opt["meta_info_file"]} has {len(self.table)} '
+                f'batch_size_per_gpu makes batches of {self.batch}, but {options.meta_info_file} has {len(self.table)} '
                 'training images: make it smaller.'
             )
 
     def _select(self, table: pd.DataFrame) -> pd.DataFrame:
-        column, split = self.opt.get('split_column', 'split'), self.opt.get('split', self.phase)
+        options = self.options
+        column, split = options.split_column or 'split', options.split or self.phase
         if column not in table.columns:
-            if 'split_column' in self.opt or 'split' in self.opt:
-                raise TableError(f'{self.opt["meta_info_file"]}: split column {column!r} is missing.')
+            if options.split_column or options.split:
+                raise TableError(f'{options.meta_info_file}: split column {column!r} is missing.')
             return table
         if split == 'all':
             return table
         chosen = table[table[column].isin([split] if isinstance(split, str) else split)].reset_index(drop=True)
         if chosen.empty:
             there = ', '.join(sorted(map(repr, table[column].unique())))
-            raise TableError(f'{self.opt["meta_info_file"]}: no row has {column} {split!r}; there are {there}.')
+            raise TableError(f'{options.meta_info_file}: no row has {column} {split!r}; there are {there}.')
         return chosen
 
     def _weights(self) -> Tensor:
@@ -100,12 +85,12 @@ class PromptNRDataset(Dataset):
         missing = [column for column in columns if column not in self.table.columns]
         if missing:
             raise TableError(
-                f'{self.opt["meta_info_file"]}: weight_by_std needs column {missing[0]!r}, which is missing.'
+                f'{self.options.meta_info_file}: weight_by_std needs column {missing[0]!r}, which is missing.'
             )
         deviations = self.table[columns].apply(as_numbers)
         for column in columns:
             problem = f'column {column!r} holds no deviation above 0'
-            require(self.opt['meta_info_file'], self.table, Check(deviations[column] > 0, problem, column))
+            require(self.options.meta_info_file, self.table, Check(deviations[column] > 0, problem, column))
         weight = 1 / torch.tensor(deviations.to_numpy()).float()
         return weight / weight.mean(dim=0)
 

@@ -2,116 +2,290 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import AfterValidator, Field, model_validator
 from pyiqa.losses import LOSS_REGISTRY
 
 from ..archs.config import MoEAGIQAConfig
-from ..data.options import check_dataset_options
-from ..options import (
-    ANYTHING,
-    FLAG,
-    MAPPING,
-    TEXT,
-    OptionError,
-    Rule,
-    check,
-    check_keys,
-    either,
-    number,
-    one_of,
-    quoted,
-    shown,
-    whole,
-)
+from ..data.options import NETWORK, PromptNROptions
+from ..options import OptionError, quoted, shown
+from ..section import Count, FromZero, NotNegative, Said, Section, Share, Text, Wrong, require
 from ..tree import check_tree
 from .schedule import build_schedule
 
-FOLDER = Rule(
-    lambda value: TEXT.met(value) and value == os.path.basename(value) and value not in ('.', '..'),
-    "text without slashes, as the run's folder is named after it",
-)
-NOTHING = Rule(lambda value: value is None, 'left empty')
-SECTIONS = {
-    'name': FOLDER,
-    'model_type': one_of('MoEAGIQAModel', 'MoEAGIQAPriorModel'),
-    'num_gpu': either(one_of('auto'), whole(0)),
-    'manual_seed': whole(0, 2**32 - 1),  # as numpy takes them
-    'datasets': MAPPING,
-    'test': MAPPING,
-    'network': MAPPING,
-    'path': MAPPING,
-    'train': MAPPING,
-    'val': MAPPING,
-    'logger': MAPPING,
-    'dist_params': MAPPING,
-    'published': MAPPING,
-}
 # What pyiqa's parser adds.
 ADDED = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')
-TRAIN = {
-    'optim': MAPPING,
-    'scheduler': MAPPING,
-    'warmup': whole(0),
-    'schedule_per': one_of('iteration', 'epoch'),
-    'total_epoch': whole(1),
-    'total_iter': whole(1),
-    'accumulate': whole(1),
-    'amp': one_of(True, False, 'bfloat16', 'float16'),
-    'ema_decay': number(0, 1),
-    'clip_grad_norm': number(0),
-    'mos_loss_opt': MAPPING,
-    'metric_loss_opt': MAPPING,
-    'ranking_weight': number(0),
-    'matching_weight': number(0),
-    'frozen_dropout': FLAG,
-    'inject_from_zero': FLAG,
-    'cache_frozen': FLAG,
-    'cache_folder': TEXT,
-    'save_whole': FLAG,
-}
-LOSS = {'type': one_of('L1Loss', 'MSELoss'), 'loss_weight': number(0), 'reduction': one_of('mean')}
-VAL = {
-    'val_freq': whole(1),
-    'save_img': FLAG,
-    'pbar': FLAG,
-    'key_metric': either(TEXT, NOTHING),
-    'metrics': MAPPING,
-}
-METRIC = {
-    'type': one_of('calculate_srcc', 'calculate_plcc', 'calculate_krcc', 'calculate_rmse'),
-    'better': one_of('higher', 'lower'),
-}
-LOGGER = {
-    'print_freq': whole(1),
-    'save_latest_freq': whole(1),
-    'save_checkpoint_freq': whole(1),
-    'use_tb_logger': FLAG,
-    'log_imgs_freq': whole(1),
-    'wandb': ANYTHING,
-}
-PATH = {
-    'resume_state': either(TEXT, NOTHING),
-    **dict.fromkeys(('experiments_root', 'models', 'training_states', 'log', 'visualization'), TEXT),
-}
-DIST = {'backend': one_of('nccl', 'gloo'), 'port': whole(1)}
+
+
+def _folder(name: str) -> str:
+    require(name == os.path.basename(name) and name not in ('', '.', '..'))
+    return name
+
+
+def _class_of(module: Any) -> AfterValidator:
+    def validate(name: str) -> str:
+        require(isinstance(getattr(module, name, None), type))
+        return name
+
+    return AfterValidator(validate)
+
+
+def _loss(name: str) -> str:
+    require(name in LOSS_REGISTRY)
+    return name
+
+
+class OptimOptions(Section, extra='allow'):
+    """The optimizer: ``type``, and what that class of ``torch.optim`` takes."""
+
+    type: Annotated[str, _class_of(torch.optim), Said('a class of torch.optim')]
+    """Its class."""
+    lr: NotNegative = None
+    """Learning rate."""
+    lr_decay: NotNegative = None
+    """How fast the rate falls, for classes that take it."""
+    weight_decay: NotNegative = None
+    """Weight decay."""
+
+
+class SchedulerOptions(Section, extra='allow'):
+    """The learning rate's schedule: ``type``, and what that class of ``torch.optim.lr_scheduler`` takes."""
+
+    type: Annotated[str, _class_of(torch.optim.lr_scheduler), Said('a class of torch.optim.lr_scheduler')]
+    """Its class."""
+    T_max: NotNegative = None
+    """CosineAnnealingLR's half period; by default the whole run."""
+    T_0: NotNegative = None
+    """Steps until the first restart, for classes that take it."""
+    T_mult: NotNegative = None
+    """How much longer each restart takes, for classes that take it."""
+    step_size: NotNegative = None
+    """Steps between two falls, for classes that take it."""
+    eta_min: NotNegative = None
+    """The lowest rate, for classes that take it."""
+    gamma: NotNegative = None
+    """What each fall multiplies the rate by, for classes that take it."""
+
+
+class LossOptions(Section):
+    """The loss on MOS, of the mean over an image's crops."""
+
+    type: Literal['L1Loss', 'MSELoss']
+    """pyiqa's class."""
+    loss_weight: NotNegative = 1.0
+    """How much it counts."""
+    reduction: Literal['mean'] = 'mean'
+    """Over a batch."""
+
+
+class MetricLossOptions(Section):
+    """A loss on a batch's scores together, such as their correlation with MOS."""
+
+    type: Annotated[str, AfterValidator(_loss), Said("one of pyiqa's losses, such as 'PLCCLoss'")]
+    """pyiqa's class."""
+    loss_weight: Any = 1.0
+    """How much it counts."""
+    detach: Any = False
+    """As that class takes it."""
+
+
+class TrainOptions(Section):
+    """How the network is trained."""
+
+    optim: OptimOptions
+    """The optimizer."""
+    scheduler: SchedulerOptions
+    """The learning rate's schedule."""
+    warmup: FromZero = 0
+    """Steps over which the rate rises from a hundredth to its full height."""
+    schedule_per: Literal['iteration', 'epoch'] = 'iteration'
+    """What a step of the schedule is: an optimizer's update, or an epoch."""
+    total_epoch: Count = None
+    """Length of the run in epochs."""
+    total_iter: Count = None
+    """Length of the run in batches, instead of ``total_epoch``."""
+    accumulate: Count = 1
+    """Batches per update."""
+    amp: bool | Literal['bfloat16', 'float16'] = False
+    """Mixed precision; true takes what the hardware has."""
+    ema_decay: Share = 0.0
+    """Decay of the moving average of weights that is validated and kept; 0 for none."""
+    clip_grad_norm: NotNegative = 0.0
+    """Longest norm of the gradient; 0 for any."""
+    mos_loss_opt: LossOptions
+    """The loss on MOS."""
+    metric_loss_opt: MetricLossOptions = None
+    """A loss on a batch's scores together."""
+    ranking_weight: NotNegative = 0.0
+    """Weight of the loss on the order of a batch's scores."""
+    matching_weight: NotNegative = 0.0
+    """Weight of the loss that tells an image's own prompt from others."""
+    frozen_dropout: bool = False
+    """Whether frozen layers have dropout, as in the released implementation."""
+    inject_from_zero: bool = False
+    """Whether w1 and w2 of the prior's injection start at 0, as in the released implementation."""
+    cache_frozen: bool = False
+    """Whether the frozen encoders' features are computed once and kept."""
+    cache_folder: Text = 'cache'
+    """Where they are kept."""
+    save_whole: bool = False
+    """Whether checkpoints hold the frozen tensors, too."""
+
+    @model_validator(mode='after')
+    def _fits_together(self) -> 'TrainOptions':
+        if not self.total_epoch and not self.total_iter:
+            raise Wrong('total_epoch', 'a whole number of at least 1')
+        if self.cache_frozen and self.frozen_dropout:
+            raise Wrong('frozen_dropout', 'false with cache_frozen')
+        return self
+
+
+class FigureOptions(Section):
+    """One figure of a validation."""
+
+    type: Literal['calculate_srcc', 'calculate_plcc', 'calculate_krcc', 'calculate_rmse']
+    """pyiqa's function."""
+    better: Literal['higher', 'lower'] = 'higher'
+    """Which figure is the better one."""
+
+    @model_validator(mode='after')
+    def _error_is_low(self) -> 'FigureOptions':
+        if self.type == 'calculate_rmse' and self.better != 'lower':
+            raise Wrong('better', "'lower' with calculate_rmse: the smaller the error the better")
+        return self
+
+
+class ValOptions(Section):
+    """How the network is validated, and the best one chosen."""
+
+    val_freq: Count
+    """Batches from one validation to the next."""
+    save_img: bool = False
+    """Taken for pyiqa's sake: no images are written."""
+    pbar: bool = False
+    """Whether a bar shows how far a validation is."""
+    key_metric: Text | None = None
+    """The figure that decides which network is the best; without it a network is kept that is better by any."""
+    metrics: Annotated[
+        dict[str, FigureOptions], Field(min_length=1), Said('at least one figure, as in srcc: {type: calculate_srcc}')
+    ]
+    """Figures by name."""
+
+    @model_validator(mode='after')
+    def _key_is_there(self) -> 'ValOptions':
+        if self.key_metric and self.key_metric not in self.metrics:
+            raise Wrong('key_metric', f'one of val.metrics: {", ".join(self.metrics)}')
+        return self
+
+
+class LoggerOptions(Section):
+    """What is noted on the way."""
+
+    print_freq: Count = 20
+    """Batches from one line to the next."""
+    save_latest_freq: Count = None
+    """Batches from one state to go on from to the next; by default with each validation."""
+    save_checkpoint_freq: Count = None
+    """Batches from one network that is kept to the next; by default the best and the last are."""
+    use_tb_logger: bool = False
+    """Whether TensorBoard's files are written."""
+    log_imgs_freq: Count = None
+    """Taken for pyiqa's sake."""
+    wandb: Any = None
+    """pyiqa's own trainer alone, see there."""
+
+
+class PathOptions(Section):
+    """Where pyiqa's own trainer reads and writes."""
+
+    resume_state: Text | None = None
+    """The state that pyiqa's own trainer goes on from."""
+    experiments_root: Text = None
+    """Set by the trainer, as the others below."""
+    models: Text = None
+    """Networks."""
+    training_states: Text = None
+    """States to go on from."""
+    log: Text = None
+    """Logs."""
+    visualization: Text = None
+    """Images."""
+
+
+class DistOptions(Section):
+    """Several processes, for pyiqa's own trainer."""
+
+    backend: Literal['nccl', 'gloo'] = 'nccl'
+    """How they talk."""
+    port: Count = None
+    """Where they meet."""
+
+
+class DataSetOptions(PromptNROptions):
+    """A data set of an option file."""
+
+    name: Text
+    """The data set's name, in tables and logs."""
+    type: Literal['PromptNRDataset']
+    """The data set's class."""
+
+
+class RunOptions(Section):
+    """An option file."""
+
+    name: Annotated[str, AfterValidator(_folder), Said("text without slashes, as the run's folder is named after it")]
+    """The run's name."""
+    model_type: Literal['MoEAGIQAModel', 'MoEAGIQAPriorModel']
+    """What is trained: the network, or its natural degradation prior."""
+    num_gpu: Literal['auto'] | FromZero = 'auto'
+    """How many; 0 trains on the processor. More than one wants torchrun."""
+    manual_seed: int = Field(123, ge=0, le=2**32 - 1)
+    """What everything random follows from."""
+    datasets: dict[str, DataSetOptions]
+    """``train``, ``val``, and perhaps more of the name ``val_ANYTHING``."""
+    test: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Data sets by name that the best network is measured on: what differs from ``datasets.val``; the split is 'test'."""
+    network: dict[str, Any]
+    """The network, and where its weights start."""
+    path: PathOptions = PathOptions()
+    """Where pyiqa's own trainer reads and writes."""
+    train: TrainOptions
+    """How the network is trained."""
+    val: ValOptions
+    """How the network is validated, and the best one chosen."""
+    logger: LoggerOptions = LoggerOptions()
+    """What is noted on the way."""
+    dist_params: DistOptions = DistOptions()
+    """Several processes, for pyiqa's own trainer."""
+    published: dict[str, Any] = Field(default_factory=dict)
+    """Published figures, which stand beside the run's."""
+
+    @model_validator(mode='after')
+    def _trains_and_validates(self) -> 'RunOptions':
+        for phase in ('train', 'val'):
+            if phase not in self.datasets:
+                raise OptionError(f'datasets option {phase} is missing: it must be a section of its own.')
+        for phase in self.datasets:
+            if phase not in ('train', 'val') and not phase.startswith('val_'):
+                raise OptionError(f'Unknown datasets option {shown(phase)}: known are train, val and val_ANYTHING.')
+        return self
 
 
 def check_run(options: Mapping[str, Any]) -> None:
     """Raise an OptionError for an unknown or impossible option anywhere in an option file.
 
-    Network and data-set options are looked at again, with what they refer to, when these are built.
+    The network's options are checked, with what they refer to, when it is built.
     """
     given = {name: value for name, value in options.items() if name not in ADDED}
     check_tree(given)
-    check(given, SECTIONS, 'top-level', required=('name', 'model_type', 'datasets', 'network', 'train', 'val'))
+    RunOptions.check(given)
+    for name, data in test_sets(options).items():
+        DataSetOptions.check(data, f'test.{name}')
     _check_processes(options)
-    _check_datasets(options)
-    _check_train(options['train'])
-    _check_val(options['val'])
-    for section, rules in (('logger', LOGGER), ('dist_params', DIST), ('path', PATH)):
-        check(options.get(section) or {}, rules, section)
+    _check_names(options)
+    _try_optimizer(options['train'])
 
 
 def _check_processes(options: Mapping[str, Any]) -> None:
@@ -125,31 +299,12 @@ def _check_processes(options: Mapping[str, Any]) -> None:
         )
 
 
-def _check_datasets(options: Mapping[str, Any]) -> None:
-    datasets = options['datasets']
-    for name in ('train', 'val'):
-        if not isinstance(datasets.get(name), Mapping):
-            raise OptionError(f'datasets option {name} is {shown(datasets.get(name))}: it must be {MAPPING.allowed}.')
-    for phase in datasets:
-        if str(phase).split('_')[0] not in ('train', 'val'):
-            raise OptionError(f'Unknown datasets option {phase!r}: known are train, val and val_ANYTHING.')
-    for name, data in options.get('test', {}).items():
-        if not isinstance(data, Mapping):
-            raise OptionError(f'test option {name} is {shown(data)}: it must be {MAPPING.allowed}.')
-    sections = {f'datasets.{phase}': data for phase, data in datasets.items()}
+def _check_names(options: Mapping[str, Any]) -> None:
+    """Data sets are told apart by their names."""
+    sections = {f'datasets.{phase}': data for phase, data in options['datasets'].items()}
     sections |= {f'test.{name}': data for name, data in test_sets(options).items()}
-    _check_sections(sections)
-
-
-def _check_sections(sections: Mapping[str, Mapping[str, Any]]) -> None:
     names: dict[str, str] = {}
     for where, data in sections.items():
-        check_dataset_options(data, where)
-        for key in ('name', 'type'):
-            if key not in data:
-                raise OptionError(f'{where} option {key} is missing.')
-        if data['type'] != 'PromptNRDataset':
-            raise OptionError(f"{where} option type is {data['type']!r}: it must be 'PromptNRDataset'.")
         if data['name'] in names:
             raise OptionError(f'{where} option name is {data["name"]!r}, as in {names[data["name"]]}: give it another.')
         names[data['name']] = where
@@ -159,28 +314,6 @@ def test_sets(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The data sets under ``test``, each with validation's options but for what is given, and split 'test' by default."""
     given = options.get('test', {}).items()
     return {name: {**options['datasets']['val'], 'split': 'test', **data, 'name': name} for name, data in given}
-
-
-def _check_train(train: Mapping[str, Any]) -> None:
-    check(train, TRAIN, 'train', required=('optim', 'scheduler', 'mos_loss_opt'))
-    if ('total_epoch' in train) + ('total_iter' in train) == 0:
-        raise OptionError('train option total_epoch is missing: it must be a whole number of at least 1.')
-    for section, module in (('optim', torch.optim), ('scheduler', torch.optim.lr_scheduler)):
-        kind = train[section].get('type')
-        if not isinstance(getattr(module, str(kind), None), type):
-            raise OptionError(f'train.{section} option type is {shown(kind)}: {module.__name__} has no such class.')
-    for name, value in train['optim'].items():
-        if name.startswith(('lr', 'weight_decay')):
-            check({name: value}, {name: number(0)}, 'train.optim')
-    for name, value in train['scheduler'].items():
-        if name.startswith(('T_', 'step', 'eta_', 'gamma')):
-            check({name: value}, {name: number(0)}, 'train.scheduler')
-    _try_optimizer(train)
-    if train.get('cache_frozen') and train.get('frozen_dropout'):
-        raise OptionError('train option frozen_dropout is true: with cache_frozen it must be false.')
-    check(train['mos_loss_opt'], LOSS, 'train.mos_loss_opt', required=('type',))
-    if 'metric_loss_opt' in train:
-        _check_metric_loss(train['metric_loss_opt'])
 
 
 def _try_optimizer(train: Mapping[str, Any]) -> None:
@@ -202,46 +335,18 @@ def _try_optimizer(train: Mapping[str, Any]) -> None:
         ) from None
 
 
-def _check_metric_loss(options: Mapping[str, Any]) -> None:
-    check_keys(options, ('type', 'loss_weight', 'detach'), 'train.metric_loss_opt')
-    kind = options.get('type')
-    if not isinstance(kind, str) or kind not in LOSS_REGISTRY:
-        raise OptionError(
-            f"train.metric_loss_opt option type is {shown(kind)}: pyiqa has no such loss; try 'PLCCLoss'."
-        )
-
-
-def _check_val(val: Mapping[str, Any]) -> None:
-    check(val, VAL, 'val', required=('val_freq', 'metrics'))
-    if not val['metrics']:
-        raise OptionError('val option metrics is empty: name at least one, as in srcc: {type: calculate_srcc}.')
-    for name, metric in val['metrics'].items():
-        check(metric, METRIC, f'val.metrics.{name}', required=('type',))
-        if metric['type'] == 'calculate_rmse' and metric.get('better') != 'lower':
-            raise OptionError(f"val.metrics.{name} option better must be 'lower': the smaller the error the better.")
-    if val.get('key_metric') and val['key_metric'] not in val['metrics']:
-        known = ', '.join(val['metrics'])
-        raise OptionError(f'val option key_metric is {val["key_metric"]!r}: val.metrics has {known}.')
-
-
 def check_datasets_fit(datasets: Mapping[str, Mapping[str, Any]], config: MoEAGIQAConfig, view_size: int) -> None:
     """Raise an OptionError where a data set prepares other inputs than the network takes."""
-    wanted = {
-        'crop_size': config.crop_size,
-        'view_size': view_size,
-        'crop_scales': list(config.crop_scales),
-        'whole_view': config.whole_view,
-        'prompt_tokens': config.prompt_tokens,
-        'targets': list(config.targets),
-    }
-    defaults = {'crop_size': 224, 'view_size': 224, 'prompt_tokens': 35, 'targets': ['quality']}
-    defaults |= {'crop_scales': [], 'whole_view': False}
+    names = ('crop_size', 'crop_scales', 'whole_view', 'prompt_tokens', 'targets', 'crops')
+    wanted = {'view_size': view_size} | {name: getattr(config, name) for name in names}
+    defaults = {name: option.default for name, option in PromptNROptions.model_fields.items()}
+    defaults['crops'] = NETWORK.crops
     for phase, options in datasets.items():
-        expected = wanted | ({'crops': config.crops} if phase != 'train' else {})
-        for name, value in expected.items():
-            given = options.get(name, defaults.get(name, 15))
-            if given != value:
+        for name, value in wanted.items():
+            given = options.get(name, defaults[name])
+            given, value = (list(one) if isinstance(one, list | tuple) else one for one in (given, value))
+            if given != value and (name, phase) != ('crops', 'train'):
                 where = phase if phase.startswith('test.') else f'datasets.{phase}'
                 raise OptionError(
-                    f'{where} option {name} is {given!r}, but the network has {value!r}: make them the same.'
+                    f'{where} option {name} is {shown(given)}, but the network has {value!r}: make them the same.'
                 )

@@ -63,7 +63,8 @@ class TrainingModel(BaseModel, ABC):
         Raises:
             OptionError: for options that are wrong, or a validation that could not decide which network is best.
         """
-        check_run(opt)
+        if not opt.get('checked'):
+            check_run(opt)
         require_decidable(build_dataset({**opt['datasets']['val'], 'phase': 'val'}), opt['val'])
 
     @abstractmethod

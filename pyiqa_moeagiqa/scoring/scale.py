@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..data.info import description, is_of_set
-from ..options import RANGE
+from ..options import is_range
 
 COLUMNS = ('mos', 'low', 'high', 'percentile')
 NOVELTY = 'novelty'
@@ -69,7 +69,7 @@ def scale_of(metric: Any, target: str | None = None) -> Scale | None:
     if not hasattr(net, 'info') or not hasattr(net, 'target'):
         return None
     info, target = net.info, target or net.target
-    mos_range = tuple(info['mos_range']) if RANGE.met(info.get('mos_range')) else None
+    mos_range = tuple(info['mos_range']) if is_range(info.get('mos_range')) else None
     return Scale(mos_range, info.get('interval', {}).get(target), _quantiles(info, target))
 
 

@@ -53,7 +53,7 @@ def test_dropout_is_for_training_alone():
     ('options', 'said'),
     [
         ({'hidden_sizes': 48}, "Unknown .*'hidden_sizes': did you mean 'hidden_size'"),
-        ({'hidden_size': 50}, 'hidden_size is 50: it must be a multiple of 4 heads'),
+        ({'hidden_size': 50}, 'hidden_size is 50: it must be a multiple of num_attention_heads'),
         ({'hidden_act': 'swoosh'}, "hidden_act is 'swoosh': it must be 'gelu', 'relu' or 'silu'"),
         ({'num_hidden_layers': 0}, 'num_hidden_layers is 0'),
         ({'num_attention_heads': '4'}, "num_attention_heads is '4'"),

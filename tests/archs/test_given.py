@@ -162,8 +162,8 @@ def test_values_may_not_stray_in_a_score(metric, images, gradient):
         ({'fast': 'yes'}, "fast is 'yes': it must be true or false"),
         ({'compile': 2}, 'compile is 2: it must be true or false'),
         ({'crop_size': '252'}, "crop_size is '252': it must be a whole number"),
-        ({'long_prompts': 'all'}, "long_prompts is 'all': it must be one of cut, window"),
-        ({'dtype': torch.float16}, 'dtype is torch.float16: it must be one of auto, float32'),
+        ({'long_prompts': 'all'}, "long_prompts is 'all': it must be 'cut' or 'window'"),
+        ({'dtype': torch.float16}, "dtype is torch.float16: it must be 'auto', 'float32'"),
     ],
 )  # fmt: skip
 def test_an_option_that_cannot_be_is_named(make, options, said):

@@ -210,7 +210,7 @@ def test_a_file_that_is_no_image_is_named(metric, tmp_path):
 
 @pytest.mark.parametrize('dtype', ['float16', 'int8', 'double'])
 def test_another_dtype_is_refused(image_reward_file, dtype):
-    with pytest.raises(OptionError, match=f'dtype is {dtype!r}: it must be one of auto, float32, bfloat16'):
+    with pytest.raises(OptionError, match=f"dtype is {dtype!r}: it must be 'auto', 'float32' or 'bfloat16'"):
         ImageRewardMetric(str(image_reward_file), dtype)
 
 

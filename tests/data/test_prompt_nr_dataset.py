@@ -248,10 +248,10 @@ WRONG = {
     'targets as text': ({'targets': 'quality'}, r"targets is 'quality': it must be a list, each of text"),
     'no such target': ({'targets': ['beauty']}, "column 'beauty' is missing"),
     'flip as text': ({'hflip': 'no'}, "hflip is 'no': it must be true or false"),
-    'scales as a number': ({'crop_scales': 512}, r'crop_scales is 512: it must be a list, each of a whole number'),
+    'scales as a number': ({'crop_scales': 512}, r'crop_scales is 512: it must be a list of at most 16 sides'),
     'scale below 0': ({'crop_scales': [-1]}, r'crop_scales is \[-1\]'),
     'view as text': ({'whole_view': 'yes'}, "whole_view is 'yes': it must be true or false"),
-    'prefetching thread': ({'prefetch_mode': 'cpu'}, 'an unreadable image would hang it'),
+    'prefetching thread': ({'prefetch_mode': 'cpu'}, 'an unreadable image would hang'),
 }
 
 

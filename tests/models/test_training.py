@@ -283,7 +283,7 @@ WRONG = {
     'scales as text': ('datasets.train.crop_scales', '512', "crop_scales is '512': it must be a list"),
     'batch above the set': ('datasets.train.batch_size_per_gpu', 11, '11, but .* has 10 training images'),
     'no loss': ('train.mos_loss_opt', None, 'mos_loss_opt is missing'),
-    'no such optimizer': ('train.optim.type', 'Adamw', "'Adamw': torch.optim has no such class"),
+    'no such optimizer': ('train.optim.type', 'Adamw', "'Adamw': it must be a class of torch.optim"),
     'cache of moving crops': ('train.cache_frozen', True, 'pictures that stay the same'),
     'prefetching thread': ('datasets.train.prefetch_mode', 'cpu', 'would hang'),
     'several GPUs': ('num_gpu', 2, 'torchrun'),

@@ -148,7 +148,7 @@ def test_lower_comes_first_where_lower_is_better(files):
         ({'metric': 'psnr'}, 'compares with a reference'),
         ({'metric': 3}, 'metric is 3: it must be a name'),
         ({'target': 'beauty'}, "target is 'beauty': this checkpoint scores quality, alignment"),
-        ({'long_prompts': 'all'}, "long_prompts is 'all': it must be one of cut, window"),
+        ({'long_prompts': 'all'}, "long_prompts is 'all': it must be 'cut' or 'window'"),
         ({'metric': 'piqe', 'target': 'quality'}, 'takes no --target'),
     ],
 )

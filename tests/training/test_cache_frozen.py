@@ -1,7 +1,5 @@
 """``cache_frozen``: the encoders see each picture once, for all epochs and for other runs that have the same encoders."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from pictures import build, make_table, options, short
@@ -58,7 +56,7 @@ def test_another_run_with_other_experts_computes_nothing_and_decodes_nothing(opt
 
 def test_other_numbers_of_experts_use_the_same_features(opt, once, tiny_checkpoint, tmp_path, encoded):
     checkpoint = read(tiny_checkpoint)
-    network = MoEAGIQA(replace(checkpoint.config, experts=2, top_k=1))
+    network = MoEAGIQA(checkpoint.config.changed(experts=2, top_k=1))
     ours = network.state_dict()
     ours |= {name: tensor for name, tensor in checkpoint.weights.items() if not name.startswith('experts.')}
     path = save(Checkpoint(network.config, ours, {}), tmp_path / 'two.safetensors')
