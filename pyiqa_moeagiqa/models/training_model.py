@@ -63,7 +63,7 @@ class TrainingModel(BaseModel, ABC):
         Raises:
             OptionError: for options that are wrong, or a validation that could not decide which network is best.
         """
-        if not opt.get('checked'):
+        if not opt.get('checked'):  # as "moeagiqa train" has, before it read any data
             check_run(opt)
         require_decidable(build_dataset({**opt['datasets']['val'], 'phase': 'val'}), opt['val'])
 
