@@ -58,6 +58,7 @@ def fresh(network: MoEAGIQA, words: Words, seed: int) -> MoEAGIQA:
     torch.manual_seed(seed)
     new = MoEAGIQA(network.config)
     new.visual, new.semantic.text = nn.Identity(), words
+    new.frozen.clear()  # it still holds the encoders
     return new
 
 
