@@ -243,7 +243,6 @@ def compact() -> dict[str, Any]:
         'crop_scales': [512, 378, 0],
         'crop_weights': [4, 2, 1],
         'linear': True,
-        'linear_prompt': True,
         'pixel_mean': [0.485, 0.456, 0.406],
         'pixel_std': [0.229, 0.224, 0.225],
         'semantic': 'bert',

@@ -35,7 +35,6 @@ COMPACT_LIKE = {
     'crop_scales': (80, 60, 0),
     'crop_weights': (3, 2, 1),
     'linear': True,
-    'linear_prompt': True,
     'matching_gates': True,
     'crops': 3,
 }

@@ -87,8 +87,6 @@ class MoEAGIQAConfig(Section):
     """How much crops of each scale weigh in the image's score; without weights all weigh the same."""
     linear: bool = False
     """Whether the mixture adds to a score that is linear in the features of eq. 3."""
-    linear_prompt: bool = False
-    """Whether that score is linear in the prompt's mean word as well. For a 'bert' only."""
     pixel_mean: PixelMean = (0.0, 0.0, 0.0)
     """Subtracted from a crop's pixels in [0, 1]; the released implementation subtracts nothing."""
     pixel_std: PixelStd = (1.0, 1.0, 1.0)
@@ -152,11 +150,6 @@ class MoEAGIQAConfig(Section):
             ),
             ('whole_view', is_bert, "false unless semantic is 'bert'"),
             ('linear', self.branches != 'semantic', "false where branches is 'semantic'"),
-            (
-                'linear_prompt',
-                self.linear and self.reads_image_with_visual,
-                "false unless linear is true, semantic is 'bert' and branches is not 'visual'",
-            ),
             ('matching_gates', self.matching > 0, 'false where matching is 0'),
         ):
             if getattr(self, name) and not met:

@@ -30,7 +30,7 @@ from .experts import ExpertScores, MixtureOfExperts
 from .fusion import Fusion
 from .hardware import fused_attention_pays
 from .linear_score import LinearScore
-from .matching import PromptMatching, mean_word
+from .matching import PromptMatching
 from .novelty import Novelty
 from .semantic import BertSemantic
 from .views import normalize
@@ -98,8 +98,6 @@ class MoEAGIQA(nn.Module):
             self._build_visual_branch()
         if config.branches != 'visual':
             self._build_semantic_branch()
-        if config.linear:
-            self._build_linear_score()
         if config.branches == 'both':
             self.fusion = Fusion(config.channels, config.heads)
         else:
@@ -129,18 +127,15 @@ class MoEAGIQA(nn.Module):
         self.local_ffn = LocalFFN(width, config.hidden, config.channels)
         if config.view_is_crop:
             self.view_ffn = LocalFFN(width, config.hidden, config.channels)  # a picture at another scale
+        if config.linear:
+            self.linear = LinearScore(width, len(config.targets), config.view_is_crop)
+            self.novelty = Novelty(width * (2 if config.view_is_crop else 1))
         if config.prior:
             self.prior = self._build_vit().requires_grad_(False)
             self.frozen.append(self.prior)
             self.trunk = 0
             grid = tuple(side // config.token_pool for side in self.prior.patch_embed.grid_size)
             self.inject = PriorInjection(self.prior.num_features, config.channels, grid)
-
-    def _build_linear_score(self) -> None:
-        config, width = self.config, self._degradation_width
-        prompt = self.semantic.width if config.linear_prompt else 0
-        self.linear = LinearScore(width, len(config.targets), config.view_is_crop, prompt)
-        self.novelty = Novelty(width * (2 if config.view_is_crop else 1))
 
     @property
     def _degradation_width(self) -> int:
@@ -255,33 +250,28 @@ class MoEAGIQA(nn.Module):
         """
         if words is not None:
             features = features._replace(words=words)
-        visual, semantic, matching, prompt = self.visual_tokens(features), None, None, None
+        visual, semantic, matching = self.visual_tokens(features), None, None
         if self.config.branches != 'visual':
             tokens, words = self._read_prompt(features, ids, mask)
             semantic = self.project_semantic(tokens)  # (N, L2, C)
             if self.config.matching:
                 matching = self.matching(self.summary(features), words, mask)
-            if self.config.linear_prompt:
-                prompt = mean_word(words, mask)
         crops = 1 if features.degradation is None else features.degradation.shape[1]
         # The crops' tokens ask side by side: each asks for itself, and the prompt's answer is projected once for all.
         fused = self._fuse(visual, semantic).unflatten(1, (crops, -1))  # (N, n, L1, C)
         means = features.degradation.mean(dim=(3, 4)) if self.config.linear else None
-        return self.judge(fused.mean(dim=2), means, matching, prompt)
+        return self.judge(fused.mean(dim=2), means, matching)
 
-    def judge(
-        self, pooled: Tensor, means: Tensor | None, matching: tuple[Tensor, Tensor] | None, prompt: Tensor | None = None
-    ) -> Assessment:
+    def judge(self, pooled: Tensor, means: Tensor | None, matching: tuple[Tensor, Tensor] | None) -> Assessment:
         """Eq. 11-12: the mean fused tokens (N, n, C) to one score per crop and target.
 
-        With ``linear`` they add to what is linear in the mean degradation features, ``means`` (N, n, D), and with
-        ``linear_prompt`` in the prompt's mean word (N, E).
+        With ``linear`` they add to what is linear in the mean degradation features, ``means`` (N, n, D).
         """
         pooled = self.dropout(pooled)
         targets, novelty = {name: experts(pooled) for name, experts in self.experts.items()}, None
         if self.config.linear:
             novelty = self.novelty(image_means(means, self.config))
-            targets = self.linear.add_to(targets, means, prompt)
+            targets = self.linear.add_to(targets, means)
         if matching is not None:
             image, prompt = matching
             targets = self.matching.add_to(targets, (image * prompt).sum(dim=-1))

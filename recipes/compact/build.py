@@ -23,7 +23,6 @@ COMPACT = {
     'crop_scales': (512, 378, 0),
     'crop_weights': (4, 2, 1),
     'linear': True,
-    'linear_prompt': True,
     'pixel_mean': IMAGENET_MEAN,
     'pixel_std': IMAGENET_STD,
     'semantic': 'bert',

@@ -114,9 +114,7 @@ def solve_for(network: MoEAGIQA, data: Data, rows: np.ndarray, seed: int) -> Non
     copies_mos = data.mos[data.damaged['row'].to_numpy()[copies]].clone()
     copies_mos[:, 0] *= LEFT[data.damaged['strength'].to_numpy()[copies].copy()]
     family = data.table['family'].to_numpy()[rows]
-    rated = ridge.Rated(means, words[prompt], mos)
-    damaged = ridge.Rated(of_copies, words[data.prompt[data.damaged['row'].to_numpy()[copies]]], copies_mos)
-    ridge.fit(network.linear, network.config, rated, family, of_photos, damaged)
+    ridge.fit(network.linear, network.config, means, mos, family, of_photos, of_copies, copies_mos)
     with torch.no_grad():
         network.novelty.mean.copy_(means.mean(0))
         network.novelty.deviation.copy_(means.std(0).clamp(min=1e-3))
@@ -214,29 +212,29 @@ def damage(
 def assess(network: MoEAGIQA, lesson: Lesson, pictures: Pictures, some: Tensor, texts: Tensor) -> Tensor:
     """(n, 2) scores of pictures with prompts."""
     config, ids, mask = network.config, lesson.data.ids(texts), lesson.data.prompt_mask[texts]
-    words = network.semantic.words(ids, mask)
     features = Features(pictures.reduced[some], None, pictures.image[some])
-    semantic = network.project_semantic(network.semantic.attend(words, features.image))
+    semantic = network.project_semantic(network.semantic.attend(network.semantic.words(ids, mask), features.image))
     fused = network.fusion(network.visual_tokens(features), semantic).unflatten(1, (1 + config.crops, -1)).mean(dim=2)
-    matching = _matching(network, pictures, some, mean_word(words, mask))
-    answer = network.judge(fused, pictures.means[some], matching, mean_word(words, mask))
+    answer = network.judge(fused, pictures.means[some], _matching(network, lesson, pictures, some, texts))
     return scores_of(answer.targets, config)
 
 
 @torch.no_grad()
 def without_experts(network: MoEAGIQA, lesson: Lesson, pictures: Pictures, some: Tensor, texts: Tensor) -> Tensor:
     """(n, 2) scores of pictures with prompts by the linear score and the gate alone."""
-    mask = lesson.data.prompt_mask[texts]
-    means, word = pictures.means[some], mean_word(network.semantic.words(lesson.data.ids(texts), mask), mask)
-    image, prompt = _matching(network, pictures, some, word)
+    means, (image, prompt) = pictures.means[some], _matching(network, lesson, pictures, some, texts)
     nothing = torch.zeros(means.shape[:2])
     silent = {target: ExpertScores(nothing, nothing, nothing) for target in network.config.targets}
-    targets = network.matching.add_to(network.linear.add_to(silent, means, word), (image * prompt).sum(dim=1))
+    targets = network.matching.add_to(network.linear.add_to(silent, means), (image * prompt).sum(dim=1))
     return scores_of(targets, network.config)
 
 
-def _matching(network: MoEAGIQA, pictures: Pictures, some: Tensor, word: Tensor) -> tuple[Tensor, Tensor]:
-    return F.normalize(pictures.embedding[some], dim=-1), F.normalize(network.matching.embed_prompt(word), dim=-1)
+def _matching(
+    network: MoEAGIQA, lesson: Lesson, pictures: Pictures, some: Tensor, texts: Tensor
+) -> tuple[Tensor, Tensor]:
+    mask = lesson.data.prompt_mask[texts]
+    prompt = network.matching.embed_prompt(mean_word(network.semantic.words(lesson.data.ids(texts), mask), mask))
+    return F.normalize(pictures.embedding[some], dim=-1), F.normalize(prompt, dim=-1)
 
 
 def scores_of(targets: dict[str, ExpertScores], config: MoEAGIQAConfig) -> Tensor:

@@ -6,7 +6,6 @@ from tiny import COMPACT_LIKE, TINY, TINY_BLIP, config, inputs, let_all_count
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 from pyiqa_moeagiqa.archs.experts import ExpertScores
-from pyiqa_moeagiqa.archs.matching import mean_word
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA, mean_over_crops
 from pyiqa_moeagiqa.checkpoints.load import network_with
 from pyiqa_moeagiqa.options import OptionError
@@ -28,7 +27,6 @@ ABLATIONS = {
     'linear': {'linear': True},
     'linear, view as a crop': {'linear': True, 'view_is_crop': True},
     'linear, visual only': {'linear': True, 'branches': 'visual', 'matching': 0},
-    'linear in the prompt, too': {'linear': True, 'linear_prompt': True},
     'BLIP, linear': TINY_BLIP | {'linear': True},
     'gates': {'matching_gates': True},
     'gates, semantic only': {'branches': 'semantic', 'matching_gates': True},
@@ -160,7 +158,6 @@ def test_the_prompt_matters_to_alignment():
         ({'crop_scales': [512, 0], 'crop_weights': [1, 0]}, 'from 0.001 to 1000'),
         ({'crop_scales': [512], 'crop_weights': ['1']}, 'from 0.001 to 1000'),
         ({'linear': 'yes'}, 'true or false'),
-        ({'linear_prompt': True}, 'linear_prompt is True: it must be false unless linear is true'),
         ({'linear': True, 'branches': 'semantic'}, "linear is True: it must be false where branches is 'semantic'"),
         ({'matching_gates': None}, 'true or false'),
         ({'matching_gates': True, 'matching': 0}, 'matching_gates is True: it must be false where matching is 0'),
@@ -299,26 +296,16 @@ def test_where_experts_say_nothing_the_score_is_linear_in_the_features(changes):
         torch.testing.assert_close(answer.targets[name].score.double(), expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize('linear_prompt', [False, True])
 @torch.no_grad()
-def test_the_linear_score_is_added_to_the_experts(linear_prompt):
+def test_the_linear_score_is_added_to_the_experts():
     torch.manual_seed(0)
-    network = MoEAGIQA(config(linear=True, linear_prompt=linear_prompt)).eval()
+    network = MoEAGIQA(config(linear=True)).eval()
     let_all_count(network)
     given = inputs(network)
-    both, (_, _, ids, mask) = network(*given).targets, given
-    word = mean_word(network.read(ids, mask), mask)
-    linear = network.linear(network.encode(*given).degradation.mean(dim=(3, 4)), word)
-    if linear_prompt:
-        network.linear.prompt.weight.mul_(2)
-        torch.testing.assert_close(
-            network(*given).targets['quality'].score,
-            both['quality'].score + word @ network.linear.prompt.weight[:1].T / 2,
-            atol=1e-5,
-            rtol=0,
-        )
-    for parameter in network.linear.parameters():
-        parameter.zero_()
+    both = network(*given).targets
+    linear = network.linear(network.encode(*given).degradation.mean(dim=(3, 4)))
+    for part in (network.linear.crops.weight, network.linear.crops.bias):
+        part.zero_()
     alone = network(*given).targets
     for place, name in enumerate(alone):
         torch.testing.assert_close(both[name].score, alone[name].score + linear[..., place], atol=1e-5, rtol=0)

@@ -33,65 +33,57 @@ def test_the_convolution_answers_as_the_reduction_did(generator):
     assert abs(reduced.square().mean().sqrt().item() - 1) < 0.2  # about as large as the network expects
 
 
-NO_COPIES = ridge.Rated(torch.zeros(0, 10), torch.zeros(0, 3), torch.zeros(0, 2))
-NO_WORDS = torch.zeros(60, 3)
-
-
-def fitted(rated, family=None, photos=None, copies=NO_COPIES):
-    """The linear score of a view and three crops with 5 features, and prompts with 3."""
-    linear, config = LinearScore(5, 2, view=True, prompt=3), MoEAGIQAConfig.from_options(COMPACT)
-    family = ['one'] * len(rated.mos) if family is None else family
-    ridge.fit(linear, config, rated, family, rated.features[:0] if photos is None else photos, copies)
-    return linear
+def no_copies():
+    return torch.zeros(0, 10), torch.zeros(0, 2)
 
 
 def test_the_linear_score_is_the_ridge(generator):
     """Compared with ridge regression written the other way, by its normal equations."""
     config = MoEAGIQAConfig.from_options(COMPACT)
     seen = torch.randn(60, 4, 5, generator=generator)  # of 60 pictures a view and three crops
-    words, mos = torch.randn(60, 3, generator=generator), torch.rand(60, 2, generator=generator)
+    mos = torch.rand(60, 2, generator=generator)
     photos = image_means(torch.randn(3, 4, 5, generator=generator), config)
     features = image_means(seen, config)
-    linear, zero = fitted(ridge.Rated(features, words, mos), photos=photos), torch.zeros(60, 4)
-    answer = linear.add_to(dict.fromkeys(('quality', 'alignment'), ExpertScores(zero, zero, zero)), seen, words)
+    linear = LinearScore(5, 2, view=True)
+    ridge.fit(linear, config, features, mos, ['one'] * 60, photos, *no_copies())
+    zero = torch.zeros(60, 4)
+    answer = linear.add_to(dict.fromkeys(('quality', 'alignment'), ExpertScores(zero, zero, zero)), seen)
     alignment = mean_over_crops(answer['alignment'].score, config)[:, 0]
 
-    both = torch.cat([features, words], dim=1)
-    share = torch.tensor([ridge.VIEW, 1, ridge.PROMPT * (1 + ridge.VIEW)]) / (1 + ridge.VIEW) / torch.tensor([5, 5, 3])
-    scale = share.sqrt().repeat_interleave(torch.tensor([5, 5, 3]))
-    weighted = (both - both.mean(0)) / both.std(0, correction=0) * scale
-    normal = weighted.T @ weighted + ridge.ALIGNMENT_PENALTY * torch.eye(13)
-    expected = weighted @ torch.linalg.solve(normal, weighted.T @ (mos[:, 1] - mos[:, 1].mean())) + mos[:, 1].mean()
+    standard = (features - features.mean(0)) / features.std(0, correction=0)
+    weighted = torch.cat([standard[:, :5] * ridge.VIEW**0.5, standard[:, 5:]], dim=1)
+    width = 5 * (1 + ridge.VIEW)
+    normal = weighted.T @ weighted / width + ridge.ALIGNMENT_PENALTY * torch.eye(10)
+    expected = (
+        weighted @ torch.linalg.solve(normal, weighted.T @ (mos[:, 1] - mos[:, 1].mean())) / width + mos[:, 1].mean()
+    )
     torch.testing.assert_close(alignment, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_quality_does_not_follow_from_the_prompt(generator):
-    words, mos = torch.randn(60, 3, generator=generator), torch.rand(60, 2, generator=generator)
-    quality, alignment = fitted(ridge.Rated(torch.randn(60, 10, generator=generator), words, mos)).prompt.weight
-    assert quality.eq(0).all()
-    assert alignment.abs().min() > 0
-
-
 def test_damaged_copies_lower_quality_and_leave_alignment(generator):
-    features = torch.randn(60, 10, generator=generator)
-    mos = torch.full((60, 2), 0.5) + 0.1 * torch.randn(60, 2, generator=generator)
-    moved = features[:40] + torch.tensor([2.0, *[0.0] * 9])  # damage moves one feature
-    copies = ridge.Rated(moved, NO_WORDS[:40], mos[:40] * torch.tensor([0.5, 1.0]))
-    rated = ridge.Rated(features, NO_WORDS, mos)
-    (quality, alignment), (before, _) = (
-        fitted(rated, copies=some).view.weight[:, 0] / 4 for some in (copies, NO_COPIES)
-    )
+    config, features = MoEAGIQAConfig.from_options(COMPACT), torch.randn(80, 10, generator=generator)
+    mos = torch.full((80, 2), 0.5) + 0.1 * torch.randn(80, 2, generator=generator)
+    copies = features[:40] + torch.tensor([2.0, *[0.0] * 9])  # damage moves one feature
+    copies_mos = mos[:40] * torch.tensor([0.5, 1.0])
+
+    def slopes(*copies):
+        linear = LinearScore(5, 2, view=True)
+        ridge.fit(linear, config, features, mos, ['one'] * 80, features[:0], *copies)
+        return linear.view.weight[:, 0] / 4
+
+    (quality, alignment), (before, _) = slopes(copies, copies_mos), slopes(*no_copies())
     assert quality < before - 0.01
     assert abs(alignment) < 0.02
 
 
 def test_photographs_and_small_families_count(generator):
-    features = torch.randn(60, 10, generator=generator)
+    config, features = MoEAGIQAConfig.from_options(COMPACT), torch.randn(60, 10, generator=generator)
     mos, family = torch.rand(60, 2, generator=generator) / 2, np.array(['large'] * 50 + ['small'] * 10)
     photos = features[:5] + 3
 
     def quality(photos, family):
-        linear = fitted(ridge.Rated(features, NO_WORDS, mos), family, photos)
+        linear = LinearScore(5, 2, view=True)
+        ridge.fit(linear, config, features, mos, family, photos, *no_copies())
         slopes = torch.cat([linear.view.weight[0] / 4, linear.crops.weight[0] * 3 / 4])
         return lambda asked: asked @ slopes + linear.view.bias[0]
 
