@@ -401,16 +401,17 @@ def explain(
     fast: Fast = False,
     output: Annotated[Path, typer.Option('--output', '-o', help='.png, .pdf or .svg.')] = Path('explain.png'),
     as_json: Annotated[bool, typer.Option('--json', help='Print the numbers as JSON, too.')] = False,
+    places: Annotated[bool, typer.Option(help='Draw what each place gives; that is about 49 scores more.')] = True,
 ) -> None:
     """Draw where an image's score comes from: its crops and places, the prompt's words, the experts.
 
-    Places and words are left out one at a time; what that takes from the score is what they gave to it.
+    Places are blurred and words left out one at a time; what that takes from the score is what they gave to it.
     """
     from .scoring import explain_command
 
     try:
         options = _options(target, crops, weights, device, dtype, fast)
-        explain_command.show(image, _choice(prompt, prompts, prompt_from), output, options, as_json)
+        explain_command.show(image, _choice(prompt, prompts, prompt_from), output, options, as_json, places)
     except (ValueError, OSError) as error:
         fail(error)
 

@@ -1,25 +1,24 @@
-"""Where a score comes from: its crops, the places in them, the words of the prompt, and the experts.
+"""Where a score comes from: its crops, the places of the image, the words of the prompt, and the experts.
 
-Places and words are left out one at a time, and what that takes from the score is what they gave to it.
+Places are blurred and words left out one at a time, and what that takes from the score is what they gave to it.
 """
 
+import warnings
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
-from ..archs.ambient import plain_arithmetic
+from ..archs.hardware import images_at_once
 from ..archs.images import ImageBatch
 from ..archs.metric_arch import Details, MoEAGIQAMetric
-from ..archs.moeagiqa_arch import Features, MoEAGIQA, mean_over_crops
-from ..archs.semantic import bert_tokenizer, tokenize
+from ..archs.semantic import bert_tokenizer
 from ..archs.views import MAX_ASPECT, crop_sides
+from .occlusion import grid_of, occluded
 from .scale import scale_of
-
-PROMPTS_AT_ONCE = 16  # the fused tokens of 15 crops take 6 MB a prompt
-LONGEST_SIDE = 800  # of the map, in pixels
 
 
 class ExplanationError(ValueError):
@@ -38,11 +37,9 @@ class Explanation:
         names: for each of the crops' scores, 'view', '1', '2', ...; 'image' where the network looks at no crops.
         boxes: (n, 3) of (y, x, side) in pixels: what each of them looks at. Empty for 'image'. A view of the whole picture
             reaches beyond two of its edges, where it shows its mirror image.
-        places: (n, h, w), what each place gives to the score of its crop: that score minus the crop's score when the place's
-            token is left out of the mean of all. Positive raises the score. As a mean, they are relative to the crop's
-            other places: they add up to about 0, and say nothing of what all places have in common. A token has seen
-            what is around it, too: this tells what the network pools there, not what a change of those pixels would do to the
-            score. None without the visual branch, or where a crop has one token.
+        places: (h, w), what each of h x w places that tile the image gives to its score: that minus the score when the place is
+            blurred, half of its neighbours with it. Positive raises the score. None where it was not
+            asked for.
         words: the prompt's words that the network reads.
         word_shares: for each of them, what it gives to the image's score: that minus the score for the prompt without it.
         unread: words at the prompt's end that do not fit.
@@ -65,21 +62,6 @@ class Explanation:
     def score(self) -> float:
         """The image's."""
         return self.details.scores[self.target].item()
-
-    def place_map(self) -> np.ndarray | None:
-        """``places`` over the image, where crops overlap their mean: (h, w), at most 800 pixels long; NaN where nothing looks."""
-        if self.places is None:
-            return None
-        height, width = self.image.shape[-2:]
-        scale = min(1, LONGEST_SIDE / max(height, width))
-        rows, columns = (_centres(side, max(1, round(side * scale))) for side in (height, width))
-        total, count = np.zeros((len(rows), len(columns))), np.zeros((len(rows), len(columns)))
-        for (top, left, side), places in zip(self.boxes, self.places.double().numpy(), strict=True):
-            row, in_rows = _nearest(rows, top, side, places.shape[0])
-            column, in_columns = _nearest(columns, left, side, places.shape[1])
-            total[np.ix_(in_rows, in_columns)] += places[np.ix_(row, column)]
-            count[np.ix_(in_rows, in_columns)] += 1
-        return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
     def as_dict(self) -> dict[str, Any]:
         """The numbers as plain values, ready for JSON."""
@@ -108,16 +90,17 @@ class Explanation:
 
 
 @torch.no_grad()
-def explain(metric: Any, image: Any, prompt: str) -> Explanation:
+def explain(metric: Any, image: Any, prompt: str, places: bool = True) -> Explanation:
     """Score an image for a prompt, and say what the score is made of.
 
     Args:
         metric: ``pyiqa.create_metric('moeagiqa', ...)``, or the v1 or v2 of it.
         image: a path, a PIL image or a tensor (1, 3, H, W) in [0, 1].
         prompt: the image's.
+        places: whether to score the image about 49 times more, for ``Explanation.places``.
 
     Raises:
-        ExplanationError: for another metric or an ONNX graph, which does not say what is within it.
+        ExplanationError: for another metric, or more than one image.
         ImageError, ValueError: for an image or prompt that cannot be scored.
 
     Example:
@@ -128,20 +111,18 @@ def explain(metric: Any, image: Any, prompt: str) -> Explanation:
     net = getattr(metric, 'net', metric)
     if not isinstance(net, MoEAGIQAMetric):
         raise ExplanationError(f'{type(net).__name__} cannot be explained: it is no metric of this package.')
-    if not isinstance(net.network, MoEAGIQA):
-        raise ExplanationError(
-            f'{net.checkpoint}: an ONNX graph cannot be explained; give the checkpoint it was made from.'
-        )
     images = net.read_images(image)
     if len(images) != 1:
         raise ExplanationError(f'{len(images)} images were given: one at a time is explained.')
-    _, details = net(images, [prompt], return_details=True)
-    config, device = net.network.config, details.gate.device
+    score, details = net(images, [prompt], return_details=True)
+    config = net.network.config
     words, unread = read_words(prompt, config.prompt_tokens)
+    words = words if config.branches != 'visual' else []
     without = [' '.join(words[:n] + words[n + 1 :] + unread) for n in range(len(words))]
-    with plain_arithmetic(device):
-        features = net.encode(images, list(details.crop_positions))
-        places, scores = _leave_out(net.network, features, [prompt, *without], net.target)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of the prompt, where the words that are left have a fault
+        word_shares = (score - net.matrix(images, without))[0].tolist()
+        shares = score.cpu() - _place_scores(net, images[0].cpu(), prompt) if places else None
     names, boxes = _looked_at(images, details, net)
     return Explanation(
         image=images[0].cpu(),
@@ -150,12 +131,21 @@ def explain(metric: Any, image: Any, prompt: str) -> Explanation:
         details=details,
         names=names,
         boxes=boxes,
-        places=places,
-        words=words if config.branches != 'visual' else [],
-        word_shares=(scores[0] - scores[1:]).tolist() if config.branches != 'visual' else [],
+        places=shares,
+        words=words,
+        word_shares=word_shares,
         unread=unread,
         mos={name: scale_of(net, name).of(score.item()) for name, score in details.scores.items()},
     )
+
+
+def _place_scores(net: MoEAGIQAMetric, image: Tensor, prompt: str) -> Tensor:
+    """The scores (h, w) of an image with one place blurred."""
+    grid, scores = grid_of(*image.shape[-2:]), []
+    copies = iter(tqdm(occluded(image, grid), 'places', grid[0] * grid[1], unit='place', disable=None))
+    while some := ImageBatch(islice(copies, images_at_once(net.device))):
+        scores.append(net(some, prompt).cpu())
+    return torch.cat(scores).view(grid)
 
 
 def read_words(prompt: str, length: int) -> tuple[list[str], list[str]]:
@@ -166,36 +156,6 @@ def read_words(prompt: str, length: int) -> tuple[list[str], list[str]]:
     words = prompt.split()
     read = len(prompt[:end].split())
     return words[:read], words[read:]
-
-
-def _leave_out(network: MoEAGIQA, features: Features, prompts: list[str], target: str) -> tuple[Tensor | None, Tensor]:
-    """``places`` for the first prompt, and the image's score for each of them."""
-    config, visual = network.config, network.visual_tokens(features)
-    device = next(network.parameters()).device
-    ids, mask, _ = (
-        part.to(device) if isinstance(part, Tensor) else part for part in tokenize(prompts, config.prompt_tokens)
-    )
-    places, scores = None, []
-    for some, shown in zip(ids.split(PROMPTS_AT_ONCE), mask.split(PROMPTS_AT_ONCE), strict=True):
-        count = len(some)
-        own = Features(*(None if part is None else part.expand(count, *part.shape[1:]) for part in features))
-        fused, matching = network.fuse(own, None if visual is None else visual.expand(count, -1, -1), some, shown)
-        seen = own.degradation.flatten(3).movedim(3, 2) if config.linear else None  # (count, n, L1, D)
-        answer = network.judge(fused.mean(2), None if seen is None else seen.mean(2), matching).targets[target].score
-        if not scores and visual is not None and fused.shape[2] > 1:
-            first = None if matching is None else tuple(part[:1] for part in matching)
-            without = network.judge(_without_each(fused), _without_each(seen), first).targets[target].score
-            places = (answer[:1] - without).T.unflatten(1, features.degradation.shape[-2:]).cpu()
-        scores.append(mean_over_crops(answer, config)[:, 0])
-    return places, torch.cat(scores).cpu()
-
-
-def _without_each(tokens: Tensor | None) -> Tensor | None:
-    """The means of the first prompt's tokens when each in turn is left out: (N, n, L1, C) -> (L1, n, C)."""
-    if tokens is None:
-        return None
-    mean = tokens[0].mean(dim=1, keepdim=True)
-    return (mean + (mean - tokens[0]) / (tokens.shape[2] - 1)).transpose(0, 1)
 
 
 def _looked_at(
@@ -214,14 +174,3 @@ def _looked_at(
         side = min(max(height, width), MAX_ASPECT * short) if config.whole_view else short  # whole: beyond two edges
         return ['view', *names], [((height - side) // 2, (width - side) // 2, side), *boxes]
     return names, boxes
-
-
-def _centres(length: int, count: int) -> np.ndarray:
-    """Middles of ``count`` equal parts of a length."""
-    return (np.arange(count) + 0.5) * length / count
-
-
-def _nearest(points: np.ndarray, start: int, side: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which of ``count`` equal parts of [start, start + side) each point is in, of the points that are; and which are."""
-    inside = np.flatnonzero((points >= start) & (points < start + side))
-    return ((points[inside] - start) * count / side).astype(int), inside

@@ -15,12 +15,15 @@ from .sources import Item, PromptChoice, SourceError, find_items, require_prompt
 LONGEST_SHOWN = 300  # characters of a text that may be the prompt
 
 
-def show(image: str, prompts: PromptChoice, output: Path, options: Mapping[str, Any], as_json: bool) -> None:
+def show(
+    image: str, prompts: PromptChoice, output: Path, options: Mapping[str, Any], as_json: bool, places: bool = True
+) -> None:
     """Explain, draw, print.
 
     Args:
         prompts: where its prompt comes from.
         options: of ``create_metric``, by name; those that are None are left out.
+        places: whether to draw what each place of the image gives.
 
     Raises:
         ValueError: for an image, prompt, checkpoint or output that cannot be used.
@@ -33,7 +36,7 @@ def show(image: str, prompts: PromptChoice, output: Path, options: Mapping[str, 
         raise SourceError(f'{image}: it matches {len(items)} images, and one at a time is explained; name an image.')
     items = list(_require_prompt(items))
     metric = make_metric('moeagiqa', options)
-    explanation = explain(metric, str(items[0].path), items[0].prompt)
+    explanation = explain(metric, str(items[0].path), items[0].prompt, places)
     write_figure(explanation, output)
     if as_json:
         print(json.dumps(explanation.as_dict(), ensure_ascii=False))

@@ -18,10 +18,11 @@ from torchvision.transforms.v2.functional import to_dtype
 from ..archs.images import shrunk
 from ..console import plain
 from ..whole_file import whole_file
-from .explain import LONGEST_SIDE, Explanation, ExplanationError
+from .explain import Explanation, ExplanationError
 
 ENDINGS = ('.png', '.pdf', '.svg')
 WIDTH = 12.0  # inches
+LONGEST_SIDE = 800  # of the image, in pixels
 WIDE = 1.6  # from this aspect on, image and map stand one above the other
 RAISES, LOWERS, QUIET = '#2166ac', '#b2182b', '#5a6472'  # the ends of the colour map RdBu
 LONGEST_WORD = 16
@@ -46,11 +47,11 @@ def write_figure(explanation: Explanation, path: Path) -> None:
 def draw(explanation: Explanation) -> Figure:
     """The whole figure; what the network has not got is left out, and said."""
     height, width = explanation.image.shape[-2:]
-    wide = width / height > WIDE
+    wide, mapped = width / height > WIDE, explanation.places is not None
     panel = WIDTH * 0.92 if wide else WIDTH * 0.46
     pictures = min(max(panel * height / width, 1.6), 5.5)
     crops = len(explanation.names)
-    rows = [pictures] * (2 if wide else 1) + [2.1] * bool(explanation.words) + [max(1.5, 0.24 * crops + 0.4)]
+    rows = [pictures] * (2 if wide and mapped else 1) + [2.1] * bool(explanation.words) + [max(1.5, 0.24 * crops + 0.4)]
     head = textwrap.wrap(plain(f'“{" ".join(explanation.prompt.split())}”'), 105, max_lines=4, placeholder=' …') or [
         '“”'
     ]
@@ -60,9 +61,9 @@ def draw(explanation: Explanation) -> Figure:
     figure.get_layout_engine().set(rect=(0.01, 0.01, 0.98, 1 - top / figure.get_figheight() - 0.01), hspace=0.06)
     _head(figure, head, lines)
     grid = GridSpec(len(rows), 2, figure, height_ratios=rows)
-    cells = [grid[0, :], grid[1, :]] if wide else [grid[0, 0], grid[0, 1]]
-    _crops(figure.add_subplot(cells[0]), explanation)
-    _places(figure.add_subplot(cells[1]), explanation)
+    _crops(figure.add_subplot(grid[0, 0] if mapped and not wide else grid[0, :]), explanation)
+    if mapped:
+        _places(figure.add_subplot(grid[1, :] if wide else grid[0, 1]), explanation)
     if explanation.words:
         _words(figure.add_subplot(grid[len(rows) - 2, :]), explanation)
     _scores(figure.add_subplot(grid[-1, 0]), explanation)
@@ -141,21 +142,12 @@ def _colour(explanation: Explanation, number: int) -> str:
 
 
 def _places(axes: Axes, explanation: Explanation) -> None:
-    values = explanation.place_map()
-    if values is None:
-        axes.set_axis_off()
-        axes.text(
-            0, 0.5, 'No map: this network does not look at places one by one.', transform=axes.transAxes, color=QUIET
-        )
-        return
-    extent = _picture(axes, explanation, 'Places: what each gives to its crop’s score (× 0.001)')
-    axes.set_xlabel('of what is pooled there; changed pixels may do otherwise', size=8, color=QUIET)
+    extent = _picture(axes, explanation, 'Places: the score minus the score with the place blurred (× 0.001)')
     grey = 0.4 + 0.6 * _pixels(explanation).mean(axis=2)  # on black no colour would show
     axes.imshow(grey, extent=extent, cmap='gray', vmin=0, vmax=1)
-    most = 1000 * float(abs(explanation.places).max()) or 1
-    drawn = axes.imshow(
-        1000 * values, extent=extent, cmap='RdBu', vmin=-most, vmax=most, alpha=0.6, interpolation='nearest'
-    )
+    shares = 1000 * explanation.places.numpy()
+    most = max(1, abs(shares).max())  # shares of next to nothing are to look so
+    drawn = axes.imshow(shares, extent=extent, cmap='RdBu', vmin=-most, vmax=most, alpha=0.6, interpolation='bilinear')
     axes.figure.colorbar(drawn, ax=axes, shrink=0.85, pad=0.01, label='lowers  ←  → raises')
 
 

@@ -17,6 +17,7 @@ from pyiqa_moeagiqa.checkpoints import Checkpoint, CheckpointError, export, load
 from pyiqa_moeagiqa.checkpoints.export import NAMES
 from pyiqa_moeagiqa.cli import app
 from pyiqa_moeagiqa.options import OptionError
+from pyiqa_moeagiqa.scoring.explain import explain
 
 
 @pytest.fixture(scope='module')
@@ -54,6 +55,16 @@ def test_a_graph_is_a_checkpoint_of_the_metric(graph, tiny_checkpoint, tmp_path)
     matrix = metric(both, caption_list=prompts)
     torch.testing.assert_close(matrix, exact(both, caption_list=prompts), atol=1e-5, rtol=0)
     assert metric.net.made_by['weights'] != exact.net.made_by['weights']
+
+
+def test_a_graph_is_explained_as_its_checkpoint(graph, tiny_checkpoint, pictures):
+    of_graph, expected = (
+        explain(pyiqa.create_metric('moeagiqa', pretrained_model_path=str(file)), pictures / 'a.png', 'a cat in snow')
+        for file in (graph, tiny_checkpoint)
+    )
+    assert of_graph.boxes == expected.boxes
+    torch.testing.assert_close(of_graph.places, expected.places, atol=1e-5, rtol=0)
+    assert of_graph.word_shares == pytest.approx(expected.word_shares, abs=1e-5)
 
 
 @pytest.mark.parametrize(
