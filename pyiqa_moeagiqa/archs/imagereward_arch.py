@@ -139,16 +139,19 @@ class ImageRewardMetric(SteadyModule):
 
     def matrix(self, x: Any, prompts: Sequence[str]) -> Tensor:
         """Score every image for every prompt, (N, number of prompts); an image is encoded once."""
-        ids, mask, cut = tokenize(list(prompts), PROMPT_TOKENS)
+        images, prompts = read_images(x), list(prompts)
+        if not images or not prompts:
+            return torch.zeros(len(images), len(prompts), device=self.device)
+        ids, mask, cut = tokenize(prompts, PROMPT_TOKENS)
         warn_of_cut_prompts(cut, f'{PROMPT_TOKENS} tokens')
+        pairs = list(zip(ids.to(self.device).split(1), mask.to(self.device).split(1), strict=True))
         rows = []
         with plain_arithmetic(self.device):
             self._make_ready()
-            for image in read_images(x):
+            for image in images:
                 seen = self.network.semantic.image_features(self._pixels([image]))
-                pairs = zip(ids.to(self.device).split(1), mask.to(self.device).split(1), strict=True)
                 rows.append(torch.cat([self.network.reward(seen, *pair) for pair in pairs])[:, 0])
-        return torch.stack(rows) if rows else torch.zeros(0, len(cut), device=self.device)
+        return torch.stack(rows)
 
     def _rewards(self, images: ImageBatch, ids: Tensor, mask: Tensor) -> Tensor:
         """(N, 1); as many at once as the device is fast at."""

@@ -185,13 +185,15 @@ class MoEAGIQAMetric(SteadyModule):
         Returns:
             (N, number of prompts): the scores that ``forward`` gives, to the bit.
         """
-        images, windows = read_images(x), self._windows(list(prompts))
+        images, prompts = read_images(x), list(prompts)
+        if not images or not prompts:
+            return torch.zeros(len(images), len(prompts), device=self.device)
+        windows = self._windows(prompts)
         warn_of_cut_prompts(windows.cut, self._room)
         with plain_arithmetic(self.device):
             self.network.make_ready(self._wanted_dtype)
             read = [self.network.read(*window) for window in self._each(windows)]
-            rows = [self._row(image, windows, read) for image in images]
-        return torch.stack(rows) if rows else torch.zeros(0, len(windows.cut), device=self.device)
+            return torch.stack([self._row(image, windows, read) for image in images])
 
     def _row(self, image: Tensor, windows: Windows, read: Sequence[Tensor | None]) -> Tensor:
         """One image's scores for all prompts."""

@@ -83,6 +83,7 @@ def test_the_matrix_reads_each_image_and_each_prompt_once(tiny_checkpoint, pictu
     assert metric.net.matrix(pictures, prompts).tolist() == expected
     assert calls == {'encode': 2, 'words': 3}
     assert metric.net.matrix([], prompts).shape == (0, 3)
+    assert metric.net.matrix(pictures, []).shape == (2, 0)
 
 
 def test_the_matrix_of_prompts_in_windows(tiny_checkpoint, picture):
