@@ -5,11 +5,12 @@ import warnings
 
 import pytest
 
+from pyiqa_moeagiqa.room import Room
 from pyiqa_moeagiqa.scoring.ahead import Notes, read_ahead
 
 
 def test_items_come_in_order_with_what_was_read():
-    pairs = read_ahead(lambda item: 10 * item, range(50), ahead=3)
+    pairs = read_ahead(lambda item: 10 * item, range(50), ahead=3, room=Room())
     assert [(item, future.result()) for item, future in pairs] == [(item, 10 * item) for item in range(50)]
 
 
@@ -21,7 +22,7 @@ def test_no_more_is_read_than_was_asked_for():
             taken.append(item)
             yield item
 
-    pairs = read_ahead(lambda item: item, items(), ahead=5)
+    pairs = read_ahead(lambda item: item, items(), ahead=5, room=Room())
     for _ in range(10):
         next(pairs)
     assert len(taken) == 10 + 5
@@ -31,7 +32,7 @@ def test_no_more_is_read_than_was_asked_for():
 
 def test_images_are_read_while_others_are_scored():
     both = threading.Barrier(2, timeout=30)
-    pairs = read_ahead(lambda item: item == 1 and both.wait(), range(3), ahead=2)
+    pairs = read_ahead(lambda item: item == 1 and both.wait(), range(3), ahead=2, room=Room())
     next(pairs)
     both.wait()  # would never pass if item 1 were read only once it is asked for
 
@@ -42,7 +43,7 @@ def test_what_reading_raises_comes_out_at_its_item():
             raise OSError('no')
         return item
 
-    (_, first), (_, second), (_, third) = read_ahead(read, range(3), ahead=3)
+    (_, first), (_, second), (_, third) = read_ahead(read, range(3), ahead=3, room=Room())
     assert (first.result(), third.result()) == (0, 2)
     with pytest.raises(OSError, match='no'):
         second.result()

@@ -108,12 +108,12 @@ def test_a_word_gives_what_the_score_loses_without_it(metrics, pictures, kind):
     assert max(map(abs, explanation.word_shares)) > 1e-5
 
 
-def test_the_image_is_encoded_once(metrics, pictures, monkeypatch):
+def test_the_image_is_encoded_for_its_score_and_once_for_all_words(metrics, pictures, monkeypatch):
     network, calls = metrics['bert'].network, []
     encode = network.encode
     monkeypatch.setattr(network, 'encode', lambda *given: calls.append(1) or encode(*given))
     explain(metrics['bert'], str(pictures / 'sub/c.webp'), 'many words ' * 12, places=False)
-    assert len(calls) == 1
+    assert len(calls) == 2
 
 
 def test_words_that_do_not_fit_are_not_read():
