@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..archs.config import TARGETS, MoEAGIQAConfig
 from ..archs.semantic import tokenize
 from .columns import find_column, with_our_names
 from .pictures import Picture, for_each, look_at
@@ -18,9 +19,8 @@ from .splits import LETTERS
 from .table import Check, TableError, as_numbers, is_text, locate, mos_checks, read_table
 from .table_files import row_numbers
 
-TARGETS = ('quality', 'alignment', 'authenticity')
 PARTS = set(filter(None, LETTERS.values()))
-PROMPT_TOKENS = 35
+PROMPT_TOKENS = MoEAGIQAConfig().prompt_tokens
 BINS = 10
 
 
