@@ -1,4 +1,4 @@
-"""Reading ahead: images are decoded by threads while the network computes, and are handed on in their order."""
+"""Reading ahead: threads decode images while the network computes; the images are handed on in their order."""
 
 import os
 import threading
@@ -19,13 +19,13 @@ Asked, Read = TypeVar('Asked'), TypeVar('Read')
 def read_ahead(
     read: Callable[[Asked], Read], items: Iterable[Asked], ahead: int, room: Room
 ) -> Iterator[tuple[Asked, 'Future[Read]']]:
-    """Each item with what ``read`` makes of it, or will: at most ``ahead`` items are read before they are asked for.
+    """Yield each item with a future of ``read(item)``; at most ``ahead`` items are read before they are asked for.
 
     Args:
-        read: is called by threads; what it raises is raised by the future's ``result``.
-        items: are taken from as far as is read.
-        ahead: how many wait; memory holds no more of them.
-        room: bounds the pixels of what waits and of what was handed out last.
+        read: called by threads; what it raises is raised by the future's ``result``.
+        items: taken lazily, one when its reading begins.
+        ahead: how many items can wait in memory.
+        room: bounds the pixels of the images that wait and of the one handed out last.
     """
     pool, waiting = ThreadPoolExecutor(THREADS), deque()
     try:
@@ -35,7 +35,7 @@ def read_ahead(
                 yield from _handed_out(waiting, room)
         while waiting:
             yield from _handed_out(waiting, room)
-        pool.shutdown(wait=True)  # what was handed out and not looked at yet is read, too
+        pool.shutdown(wait=True)  # finish what was handed out but not yet looked at
     finally:
         room.open()
         pool.shutdown(wait=True, cancel_futures=True)
@@ -47,20 +47,20 @@ def _read_in(room: Room, place: int, read: Callable[[Asked], Read], item: Asked)
 
 
 def _handed_out(waiting: deque, room: Room) -> Iterator[tuple[Any, Future]]:
-    """The next, which holds its room until one more is asked for."""
+    """Yield the next pair of item and future; its room is freed when the caller asks for another one."""
     place, *pair = waiting.popleft()
-    yield pair.pop(0), pair.pop()  # so that nothing is kept of it here
+    yield pair.pop(0), pair.pop()  # popped, so that this generator keeps no reference
     room.leave(place)
 
 
 def read_batches(
     read: Callable[[Asked], Read], items: Iterable[Asked], ahead: int, at_once: int
 ) -> Iterator[list[Read]]:
-    """What ``read`` makes of the items, ``at_once`` together, fewer where their pixels fill the room.
+    """Yield what ``read`` makes of the items in batches of ``at_once``, smaller ones when their pixels fill the room.
 
-    A batch is emptied when the next one is asked for, so that memory never holds two.
+    A batch is emptied when the next one is asked for, so that memory never holds two batches.
     """
-    room, batch, pixels, place = Room(), [], 0, 0  # enumerate() would keep the last image
+    room, batch, pixels, place = Room(), [], 0, 0  # enumerate() would keep a reference to the last image
     for _, future in read_ahead(read, items, ahead, room):
         batch.append(future.result())
         del future
@@ -74,7 +74,7 @@ def read_batches(
 
 
 class Notes:
-    """Warnings, sorted by the thread that gave them; Python's own ``catch_warnings`` mixes those of all threads.
+    """Collects warnings by the thread that gave them; Python's own ``catch_warnings`` mixes those of all threads.
 
     Example:
         >>> with Notes() as notes, notes.taken() as said:
@@ -99,7 +99,7 @@ class Notes:
 
     @contextmanager
     def taken(self) -> Iterator[list[str]]:
-        """A list of what is said within, each once."""
+        """Give a list that holds this thread's warnings from within the ``with`` block; each appears once after it."""
         self._own.said = said = []
         try:
             yield said

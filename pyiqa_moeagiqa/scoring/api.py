@@ -1,4 +1,4 @@
-"""``pyiqa_moeagiqa.score``, ``score_matrix`` and ``rank``: whatever holds images in, a pandas table out."""
+"""``pyiqa_moeagiqa.score``, ``score_matrix`` and ``rank``: they take images in many forms and return a pandas table."""
 
 import math
 import warnings
@@ -31,18 +31,19 @@ def score(
         images: a file, folder or pattern, or a list of files; a PIL image, a numpy array (H, W, 3) or (N, H, W, 3) of uint8 or
             of floats in [0, 1], a tensor (3, H, W) or (N, 3, H, W) in [0, 1], or a list of these; a Hugging Face ``Dataset``, a
             torch ``Dataset``, a ``DataLoader``, a WebDataset or a pandas table whose rows are (image, prompt), or have ``image``
-            and ``prompt`` (or what else they are called; ``data.columns.NAMES`` has what is known).
-        prompts: one for all images, a list of one for each, or the path of a table as ``moeagiqa score --prompts`` takes
-            it. Where none are given, those that come with the images.
-        metric: any no-reference metric of pyiqa by name, or one that ``create_metric`` made, which saves making it anew.
+            and ``prompt`` (or another name in ``data.columns.NAMES``).
+        prompts: one for all images, a list with one for each, or the path of a table as ``moeagiqa score --prompts`` takes
+            it. Default: those that come with the images.
+        metric: the name of any no-reference metric of pyiqa, or a metric that ``create_metric`` made, which saves making
+            it again.
         target: 'quality' or another target that the checkpoint has.
         options: of ``create_metric``, such as ``crops=15`` or ``long_prompts='window'``.
 
     Returns:
-        Columns path (of what is no file its id in the data set, or 'image 0'), prompt, score; for this package's metrics mos, low,
-        high, percentile (``scoring.scale.Scale`` says what they are), and the same of the checkpoint's other targets under their
-        names; reason and notes. A pandas table's other columns stand behind them, those of the same names as given_mos and so
-        on, and its index stays.
+        Columns path (for an image that is not a file, its id in the data set or 'image 0'), prompt and score; for this
+        package's metrics mos, low, high and percentile (see ``scoring.scale.Scale``), and the same for the checkpoint's other
+        targets under their names; then reason and notes. A pandas table's other columns follow. One whose name is taken gets
+        the prefix given_, such as given_mos. The table keeps its index.
 
     Raises:
         ValueError: for images, prompts, a metric or options that cannot be used at all.
@@ -57,14 +58,14 @@ def score(
 
 
 def _count(images: Any) -> int | None:
-    """How many there are, as far as that is known before."""
+    """The number of images; None if it is not known before they are read."""
     is_one = isinstance(images, str | Path) or not hasattr(images, '__len__')
     return None if is_one else len(images)
 
 
 def _with_other_columns(table: pd.DataFrame, given: pd.DataFrame) -> pd.DataFrame:
-    """The table of scores with what else stood in the rows that were given."""
-    if len(table) != len(given):  # a cell may have named a folder
+    """Add the other columns of the given table to the table of scores."""
+    if len(table) != len(given):  # a cell can name a folder, which gives several rows
         return table
     images = {find_column(given.columns, name) for name in ('path', 'prompt')}
     others = given[[name for name in given.columns if name not in images]]
@@ -75,7 +76,10 @@ def _with_other_columns(table: pd.DataFrame, given: pd.DataFrame) -> pd.DataFram
 def rank(
     images: Any, prompts: Prompts = None, *, metric: Any = 'moeagiqa', target: str | None = None, **options: Any
 ) -> pd.DataFrame:
-    """As ``score``, prompt by prompt, the best first, with a column ``rank`` from 1 on; ``<NA>`` for what has no score."""
+    """Score as ``score`` does, then sort prompt by prompt, the best first.
+
+    The column ``rank`` counts from 1 on; it is ``<NA>`` for an image without a score.
+    """
     made = _metric(metric, target, options)
     return ranked(score(images, prompts, metric=made), made.lower_better)
 
@@ -86,14 +90,15 @@ def score_matrix(
     """Score every image for every prompt; each image is encoded once.
 
     Args:
-        images, metric, target, options: as ``score`` takes them; prompts that come with the images are not looked at.
+        images, metric, target, options: as ``score`` takes them; prompts that come with the images are ignored.
         prompts: all different.
 
     Returns:
-        One row per image, its path the index, and one column per prompt. An image that fails has NaN and is warned of.
+        One row per image, with its path as the index, and one column per prompt. An image that fails has NaN and gives a
+        warning.
 
     Raises:
-        ValueError: as ``score`` does, for a prompt that comes twice, or a metric that does not look at prompts.
+        ValueError: as ``score`` does, and for a prompt that appears twice or a metric that does not look at prompts.
     """
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     twice = next((prompt for place, prompt in enumerate(prompts) if prompt in prompts[:place]), None)
@@ -107,14 +112,14 @@ def score_matrix(
         paths.append(str(item.path))
         try:
             rows.append(_row(made, item, prompts))
-        except Exception as error:  # whatever a decoder raises, the other images are still scored
+        except Exception as error:  # a decoder can raise anything; the other images are still scored
             rows.append([math.nan] * len(prompts))
             warnings.warn(f'{item.path}: not scored: {reason_of(error, str(item.path))}', stacklevel=2)
     return pd.DataFrame(rows, pd.Index(paths, name='path'), pd.Index(prompts, name='prompt'), dtype=float)
 
 
 def _row(metric: Any, item: Item, prompts: list[str]) -> list[float]:
-    """An image's scores for all prompts."""
+    """Score one image for all prompts."""
     if isinstance(item.image, Exception):
         raise item.image
     image = str(item.path) if item.image is None else item.image

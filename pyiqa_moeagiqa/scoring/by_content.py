@@ -1,4 +1,4 @@
-"""Scores kept by what is in an image's file: a renamed image has its score already, and a new one under an old name has none."""
+"""Scores kept by the hash of an image's file: a renamed image keeps its score, and a new image under an old name has none."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ Key = tuple[str, str]  # content and prompt
 
 
 def content_of(image: Path | str) -> str:
-    """SHA-256 of an image's file; the path of one that cannot be read, as scoring says what is wrong with it."""
+    """SHA-256 of an image's file, or its path if it cannot be read: scoring then reports what is wrong with it."""
     return file_content(image) or str(image)
 
 
@@ -34,14 +34,17 @@ def score_missing(
     outputs: Mapping[str, ScoreFile],
     title: str | None = None,
 ) -> Iterator[Result]:
-    """Score the items whose key one of the files lacks, each key once; yields their results, and scores are in the files then.
+    """Score the items whose key is missing in one of the files, each key once.
+
+    Yields their results; a result's score is in the files by then.
 
     Args:
         metric: from ``pyiqa.create_metric``.
         items: what to score.
         keys: content and prompt of each.
-        outputs: where the scores of each target are kept, by its name; '' for the metric's own, which may be its only one.
-        title: what the progress line says.
+        outputs: the file of each target's scores, by the target's name; '' for the metric's own score, which can be its
+            only one.
+        title: the text of the progress line.
     """
     done = {target: known_scores(output) for target, output in outputs.items()}
     lacking = {key: item for key, item in zip(keys, items, strict=True) if any(key not in has for has in done.values())}

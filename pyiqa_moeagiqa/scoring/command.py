@@ -1,4 +1,4 @@
-"""``moeagiqa score``: finds images and prompts, shows progress and a table, reports what failed."""
+"""``moeagiqa score``: find images and prompts, show progress and a table, report what failed."""
 
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -26,11 +26,11 @@ FORMS = {'score': '.4f', 'mos': '.2f', 'low': '.2f', 'high': '.2f', 'percentile'
 
 
 def score(job: Job, top: int | None = None) -> int:
-    """Score, print, write; returns how many images could not be scored.
+    """Score, print and write; returns how many images could not be scored.
 
     Args:
-        job: what is scored.
-        top: how many of the best are printed; default: all, or none where there is an output.
+        job: what to score.
+        top: how many of the best are printed; default: all, or none if there is an output.
 
     Raises:
         ValueError: for paths, prompts, metric or output that cannot be used.
@@ -57,7 +57,7 @@ def score(job: Job, top: int | None = None) -> int:
 
 
 def counted(run: Run, tally: Counter[str]) -> Iterator[Result]:
-    """The results; ``tally`` counts their outcomes, and under 'redone' the new ones in the place of older ones."""
+    """Yield the results; ``tally`` counts their outcomes, and under 'redone' the new scores that replace older ones."""
     for result in run.results:
         tally[result.outcome] += 1
         tally['redone'] += result.outcome == 'new' and (result.path, result.prompt) in run.changed
@@ -65,7 +65,7 @@ def counted(run: Run, tally: Counter[str]) -> Iterator[Result]:
 
 
 def written_line(job: Job, tally: Mapping[str, int]) -> str:
-    """How many scores are in the output, and how many of them were there already or were made anew."""
+    """Say how many scores are in the output, and how many of them were there already or were redone."""
     known, redone = tally['known'], tally['redone']
     parts = [f'{known} {"was" if known == 1 else "were"} there already'] if known else []
     if redone:
@@ -76,10 +76,10 @@ def written_line(job: Job, tally: Mapping[str, int]) -> str:
 
 
 def start(job: Job, is_ranked: bool = False) -> Run:
-    """Begin a job: find what is asked for, load the metric, open the output.
+    """Begin a job: find the images and prompts, load the metric, open the output.
 
     Args:
-        job: what is scored.
+        job: what to score.
         is_ranked: whether the output is sorted prompt by prompt, with a rank.
 
     Raises:
@@ -96,10 +96,10 @@ def _start(job: Job, is_ranked: bool) -> Run:
     from .run import takes_prompts
     from .scale import number_columns
 
-    items = find_items(job.paths, *job.prompts)  # says what is wrong, too
+    items = find_items(job.paths, *job.prompts)  # raises an error for paths or prompts that cannot be used
     places = [item.path for item in find_items(job.paths, *job.prompts._replace(prompt_from=None))]
     if job.metric in OURS:
-        items = require_prompt(items)  # before a large network is loaded
+        items = require_prompt(items)  # fails before a large network is loaded
     metric = make_metric(job.metric, job.options)
     items = require_prompt(items) if takes_prompts(metric) else items
     numbers = number_columns(metric)
@@ -143,7 +143,7 @@ def say_sources(job: Job, run: Run) -> None:
 
 
 def say(result: Result) -> None:
-    """Report what was said about an image, and why it has no score, beside the progress line."""
+    """Print an image's notes, and why it has no score, without breaking the progress line."""
     for note in result.notes:
         say_line(note if note.startswith(result.path) else f'{result.path}: {note}')
     if result.score is None:
@@ -151,11 +151,11 @@ def say(result: Result) -> None:
 
 
 def shown(table: 'pd.DataFrame', texts: Sequence[str], metric_name: str) -> Table:
-    """What is printed of a table of scores: some columns of text, and the numbers that it has, rounded."""
+    """Make the printed form of a table of scores: the columns ``texts``, and the numbers that it has, rounded."""
     numbers = [name for name in FORMS if name in table and table[name].notna().any()]
     printed = Table()
     for name in texts:
-        printed.add_column(name, overflow='fold')  # a path cut short would be of no use
+        printed.add_column(name, overflow='fold')  # a path that is cut short is useless
     for name in numbers:
         printed.add_column(metric_name if name == 'score' else name, justify='right')
     for row in table.to_dict('records'):

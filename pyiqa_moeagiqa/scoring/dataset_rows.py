@@ -1,4 +1,4 @@
-"""Rows of data sets, loaders and tables in memory: each is an image, an image with its prompt, or a batch of one of these."""
+"""Rows of data sets, loaders and tables in memory: each is an image, an image with its prompt, or a batch of either."""
 
 import itertools
 import json
@@ -14,7 +14,7 @@ from ..image_files import ENDINGS
 from .sources import SourceError
 
 ID_KEYS = ('id', 'image_id', '__key__', 'key', 'name', 'file_name', 'filename')
-# WebDataset's samples have their parts under the endings of their files.
+# A WebDataset sample's keys are the endings of its files.
 _IMAGE_PARTS, _PROMPT_PARTS = (
     tuple(ending[1:] for ending in sorted(ENDINGS)),
     ('txt', 'prompt.txt', 'caption.txt'),
@@ -22,7 +22,7 @@ _IMAGE_PARTS, _PROMPT_PARTS = (
 
 
 class Shown(NamedTuple):
-    """One image with its prompt, None where none came with it, and its name in the data set, '' where it has none."""
+    """One image, its prompt (None if none came with it), and its name in the data set ('' if it has none)."""
 
     image: Any
     prompt: str | None = None
@@ -30,10 +30,10 @@ class Shown(NamedTuple):
 
 
 def shown_in(images: Any, with_prompts: bool) -> Iterator[Shown]:
-    """Everything in a collection; an exception in the place of an image that cannot be had.
+    """Yield every image of a collection, with an exception in the place of an image that cannot be read.
 
     Raises:
-        SourceError: for what is no collection of images.
+        SourceError: for an object that is not a collection of images.
     """
     if isinstance(images, Image | Tensor | np.ndarray | bytes):
         return _shown_in_row(images, 0, with_prompts)
@@ -49,7 +49,7 @@ def shown_in(images: Any, with_prompts: bool) -> Iterator[Shown]:
         raise SourceError(
             f'The images are of type {type(images).__name__}: give paths, pictures, tensors or a data set.'
         )
-    names = getattr(images, 'column_names', None)  # of a data set of Hugging Face
+    names = getattr(images, 'column_names', None)  # a Hugging Face data set has it
     if isinstance(names, list) and names:
         _require_keys(dict.fromkeys(names), 'the data set', with_prompts)
     return _shown_in_rows(images, with_prompts)
@@ -64,10 +64,10 @@ def _shown_in_rows(images: Any, with_prompts: bool) -> Iterator[Shown]:
 
 
 def _rows(images: Any) -> Iterator[Any]:
-    """A collection's rows, an exception in the place of one that could not be had: the others are still scored."""
+    """Yield a collection's rows, with an exception in the place of one that fails: the others are still scored."""
     try:
         count = len(images)
-    except TypeError:  # also of a loader that does not know
+    except TypeError:  # also from a loader that does not know its length
         count = None
     by_place = count is not None and hasattr(images, '__getitem__')
     rows = None if by_place else iter(images)
@@ -76,16 +76,16 @@ def _rows(images: Any) -> Iterator[Any]:
             row = images[number] if by_place else next(rows)
         except StopIteration:
             return
-        except Exception as error:  # whatever a data set raises for a damaged image
+        except Exception as error:  # a data set can raise anything for a damaged image
             row = error
         yield row
-        if count is None and isinstance(row, Exception):  # a generator that has raised is at its end
+        if count is None and isinstance(row, Exception):  # a generator ends once it has raised
             return
 
 
 def _shown_in_row(row: Any, number: int, with_prompts: bool) -> Iterator[Shown]:
     row, names = _undecoded(row), None
-    prompts = getattr(row, 'prompts', None)  # of data.prompted_image
+    prompts = getattr(row, 'prompts', None)  # set by data.prompted_image
     if isinstance(row, Exception):
         prompts = ''
     elif isinstance(row, Mapping):
@@ -110,19 +110,19 @@ def _shown_in_row(row: Any, number: int, with_prompts: bool) -> Iterator[Shown]:
 
 
 def _undecoded(image: Any) -> Any:
-    """The file's bytes, or its path, of an image that Hugging Face's data sets have not decoded; of another itself."""
+    """The bytes or path of an image that a Hugging Face data set has not decoded; any other image unchanged."""
     is_undecoded = isinstance(image, Mapping) and set(image) == {'bytes', 'path'}
     return image['bytes'] or image['path'] if is_undecoded else image
 
 
 def _path_in(row: Any) -> str:
-    """The path in a row that cannot be used; '' where it has none."""
+    """The path in a row that cannot be used; '' if it has none."""
     path = row.get(_image_key(row)) if isinstance(row, Mapping) else None
     return path if isinstance(path, str) else ''
 
 
 def _names(names: Any, count: int) -> list[str]:
-    """A batch's names as text; '' for each where there are none, or another number of them."""
+    """A batch's names as text; '' for each image if there are no names or their number is not ``count``."""
     names = names.tolist() if isinstance(names, Tensor | np.ndarray) else names
     names = list(names) if isinstance(names, list | tuple) else [names]
     return [str(name) for name in names] if len(names) == count and None not in names else [''] * count
@@ -139,7 +139,7 @@ def _prompt_key(row: Mapping[str, Any]) -> str | None:
 
 
 def _prompt_of(row: Mapping[str, Any]) -> Any:
-    """The prompt; of a WebDataset it may be bytes, or stand in a JSON object."""
+    """The prompt of a row; in a WebDataset it can be bytes, or be part of a JSON object."""
     key = _prompt_key(row)
     value = row[key]
     try:
@@ -154,7 +154,7 @@ def _prompt_of(row: Mapping[str, Any]) -> Any:
 
 
 def _require_keys(row: Mapping[str, Any], where: str, with_prompts: bool) -> None:
-    """Raise a SourceError where a row has no image, or no prompt though one is needed."""
+    """Raise a SourceError if a row has no image, or no prompt although one is needed."""
     missing = [
         name
         for name, key in (('path', _image_key(row)), ('prompt', _prompt_key(row) if with_prompts else ''))

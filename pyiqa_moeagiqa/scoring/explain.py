@@ -1,6 +1,6 @@
 """Where a score comes from: its crops, the places of the image, the words of the prompt, and the experts.
 
-Places are blurred and words left out one at a time, and what that takes from the score is what they gave to it.
+Each place is blurred, and each word is left out, one at a time. The drop of the score is what that place or word gave to it.
 """
 
 import warnings
@@ -22,28 +22,27 @@ from .scale import scale_of
 
 
 class ExplanationError(ValueError):
-    """A score that cannot be explained, said in one sentence."""
+    """A score that cannot be explained; the message is one sentence."""
 
 
 @dataclass
 class Explanation:
-    """One image's score and what it is made of.
+    """One image's score and its parts.
 
     Attributes:
         image: (3, H, W) as it was scored, uint8 or float in [0, 1].
         prompt: its prompt.
-        target: what is scored.
-        details: the metric's own.
-        names: for each of the crops' scores, 'view', '1', '2', ...; 'image' where the network looks at no crops.
-        boxes: (n, 3) of (y, x, side) in pixels: what each of them looks at. Empty for 'image'. A view of the whole picture
-            reaches beyond two of its edges, where it shows its mirror image.
-        places: (h, w), what each of h x w places that tile the image gives to its score: that minus the score when the place is
-            blurred, half of its neighbours with it. Positive raises the score. None where it was not
-            asked for.
+        target: the target that is scored, such as 'quality'.
+        details: the metric's ``Details``.
+        names: the name of each crop score: 'view', '1', '2', ...; 'image' if the network looks at no crops.
+        boxes: (n, 3) of (y, x, side) in pixels: the square that each crop score looks at. Empty for 'image'. A view of the
+            whole picture reaches beyond two of its edges, where it shows a mirror image of the picture.
+        places: (h, w), what each of the h x w places that tile the image gives to its score: the score minus the score with
+            the place and half of each neighbour blurred. Positive raises the score. None if it was not asked for.
         words: the prompt's words that the network reads.
-        word_shares: for each of them, what it gives to the image's score: that minus the score for the prompt without it.
+        word_shares: what each of these words gives to the score: the score minus the score for the prompt without the word.
         unread: words at the prompt's end that do not fit.
-        mos: for each target what ``Scale.of`` says of its score.
+        mos: for each target, the result of ``Scale.of`` for its score.
     """
 
     image: Tensor
@@ -60,7 +59,7 @@ class Explanation:
 
     @property
     def score(self) -> float:
-        """The image's."""
+        """The image's score for ``target``."""
         return self.details.scores[self.target].item()
 
     def as_dict(self) -> dict[str, Any]:
@@ -91,13 +90,13 @@ class Explanation:
 
 @torch.no_grad()
 def explain(metric: Any, image: Any, prompt: str, places: bool = True) -> Explanation:
-    """Score an image for a prompt, and say what the score is made of.
+    """Score an image for a prompt, and explain the score.
 
     Args:
-        metric: ``pyiqa.create_metric('moeagiqa', ...)``, or the v1 or v2 of it.
+        metric: ``pyiqa.create_metric('moeagiqa', ...)``, or its v1 or v2.
         image: a path, a PIL image or a tensor (1, 3, H, W) in [0, 1].
-        prompt: the image's.
-        places: whether to score the image about 49 times more, for ``Explanation.places``.
+        prompt: the image's prompt.
+        places: whether to fill ``Explanation.places``, which scores the image about 49 times more.
 
     Raises:
         ExplanationError: for another metric, or more than one image.
@@ -120,7 +119,7 @@ def explain(metric: Any, image: Any, prompt: str, places: bool = True) -> Explan
     words = words if config.branches != 'visual' else []
     without = [' '.join(words[:n] + words[n + 1 :] + unread) for n in range(len(words))]
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of the prompt, where the words that are left have a fault
+        warnings.simplefilter('ignore')  # warnings about the shortened prompts would not help the user
         word_shares = (score - net.matrix(images, without))[0].tolist()
         shares = score.cpu() - _place_scores(net, images[0].cpu(), prompt) if places else None
     names, boxes = _looked_at(images, details, net)
@@ -140,7 +139,7 @@ def explain(metric: Any, image: Any, prompt: str, places: bool = True) -> Explan
 
 
 def _place_scores(net: MoEAGIQAMetric, image: Tensor, prompt: str) -> Tensor:
-    """The scores (h, w) of an image with one place blurred."""
+    """Score an image once for each place blurred; returns the scores, (h, w)."""
     grid, scores = grid_of(*image.shape[-2:]), []
     copies = iter(tqdm(occluded(image, grid), 'places', grid[0] * grid[1], unit='place', disable=None))
     while some := ImageBatch(islice(copies, images_at_once(net.device))):
@@ -149,7 +148,7 @@ def _place_scores(net: MoEAGIQAMetric, image: Tensor, prompt: str) -> Tensor:
 
 
 def read_words(prompt: str, length: int) -> tuple[list[str], list[str]]:
-    """A prompt's words, between spaces, that ``length`` tokens reach into, and those after them."""
+    """Split a prompt at spaces into the words that its first ``length`` tokens reach into, and the words after them."""
     encoding = bert_tokenizer().encode(prompt)
     cut = len(encoding.ids) > length
     end = encoding.offsets[length - 2][1] if cut else len(prompt)  # the last token kept is [SEP]
@@ -161,7 +160,7 @@ def read_words(prompt: str, length: int) -> tuple[list[str], list[str]]:
 def _looked_at(
     images: ImageBatch, details: Details, net: MoEAGIQAMetric
 ) -> tuple[list[str], list[tuple[int, int, int]]]:
-    """Names and boxes of what the crops' scores are of."""
+    """The names and boxes of the squares that the crop scores belong to."""
     config = net.network.config
     if config.branches == 'semantic':
         return ['image'], []
@@ -171,6 +170,8 @@ def _looked_at(
     boxes = [(y, x, side) for (y, x), side in zip(positions, sides, strict=True)]
     if config.view_is_crop:
         short = min(height, width)
-        side = min(max(height, width), MAX_ASPECT * short) if config.whole_view else short  # whole: beyond two edges
+        side = (
+            min(max(height, width), MAX_ASPECT * short) if config.whole_view else short
+        )  # a whole view reaches beyond two edges
         return ['view', *names], [((height - side) // 2, (width - side) // 2, side), *boxes]
     return names, boxes

@@ -1,4 +1,4 @@
-"""``moeagiqa explain``: one image's score as a picture of where it comes from."""
+"""``moeagiqa explain``: draw where one image's score comes from."""
 
 import json
 from collections.abc import Mapping
@@ -12,18 +12,21 @@ from .explain_figure import check_figure_ending, write_figure
 from .metric import make_metric
 from .sources import Item, PromptChoice, SourceError, find_items, require_prompt
 
-LONGEST_SHOWN = 300  # characters of a text that may be the prompt
+LONGEST_SHOWN = 300  # characters of a text that could be the prompt
 
 
 def show(
     image: str, prompts: PromptChoice, output: Path, options: Mapping[str, Any], as_json: bool, places: bool = True
 ) -> None:
-    """Explain, draw, print.
+    """Explain a score, draw it and print it.
 
     Args:
+        image: a path or pattern that names one image.
         prompts: where its prompt comes from.
+        output: the picture's file; .png, .pdf or .svg.
         options: of ``create_metric``, by name; those that are None are left out.
-        places: whether to draw what each place of the image gives.
+        as_json: whether to print the numbers as JSON instead of one line.
+        places: whether to draw what each place of the image gives to the score.
 
     Raises:
         ValueError: for an image, prompt, checkpoint or output that cannot be used.
@@ -45,7 +48,7 @@ def show(
 
 
 def _require_prompt(items: list[Item]) -> list[Item]:
-    """The items, as ``require_prompt``; where metadata do not tell which of several texts is the prompt, these are named."""
+    """Require a prompt as ``require_prompt`` does; if metadata hold several texts that could be it, the error names them."""
     try:
         return list(require_prompt(items))
     except SourceError as error:

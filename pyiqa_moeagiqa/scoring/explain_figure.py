@@ -1,4 +1,4 @@
-"""An explanation as one picture: image and crops, places, words, scores, experts."""
+"""An explanation as one picture: image and crops, places, words, scores and experts."""
 
 import textwrap
 import warnings
@@ -22,14 +22,14 @@ from .explain import Explanation, ExplanationError
 
 ENDINGS = ('.png', '.pdf', '.svg')
 WIDTH = 12.0  # inches
-LONGEST_SIDE = 800  # of the image, in pixels
+LONGEST_SIDE = 800  # pixels; the image is drawn no larger
 WIDE = 1.6  # from this aspect on, image and map stand one above the other
 RAISES, LOWERS, QUIET = '#2166ac', '#b2182b', '#5a6472'  # the ends of the colour map RdBu
 LONGEST_WORD = 16
 
 
 def check_figure_ending(path: Path) -> None:
-    """Raise an ExplanationError for a kind of file that figures are not written to."""
+    """Raise an ExplanationError for a file name that does not end in one of ``ENDINGS``."""
     if path.suffix.lower() not in ENDINGS:
         raise ExplanationError(f'{path}: the output must end in {", ".join(ENDINGS)}.')
 
@@ -38,14 +38,12 @@ def write_figure(explanation: Explanation, path: Path) -> None:
     """Draw an explanation into a .png, .pdf or .svg file."""
     figure = draw(explanation)
     with whole_file(path) as part, warnings.catch_warnings():
-        warnings.filterwarnings(
-            'ignore', 'Glyph', UserWarning
-        )  # the font has no Chinese and no emoji: boxes stand there
+        warnings.filterwarnings('ignore', 'Glyph', UserWarning)  # the font has no Chinese and no emoji: it draws boxes
         figure.savefig(part, format=path.suffix.lower()[1:], dpi=110)
 
 
 def draw(explanation: Explanation) -> Figure:
-    """The whole figure; what the network has not got is left out, and said."""
+    """Draw the whole figure; parts that the network does not have are left out, and a title says that crops are missing."""
     height, width = explanation.image.shape[-2:]
     wide, mapped = width / height > WIDE, explanation.places is not None
     panel = WIDTH * 0.92 if wide else WIDTH * 0.46
@@ -88,7 +86,7 @@ def _scores_said(explanation: Explanation) -> list[str]:
 
 
 def _mos_said(mos: Mapping[str, float | None]) -> str:
-    """In raters' units, as far as the checkpoint knows them."""
+    """A score as MOS, with its interval if the checkpoint has one; '' if it has no MOS range."""
     if mos.get('mos') is None:
         return ''
     if mos['low'] is None:
@@ -99,13 +97,13 @@ def _mos_said(mos: Mapping[str, float | None]) -> str:
 
 
 def _pixels(explanation: Explanation) -> np.ndarray:
-    """(h, w, 3) in [0, 1], as large as is drawn."""
+    """The image as (h, w, 3) in [0, 1], at the size at which it is drawn."""
     image = shrunk(explanation.image, LONGEST_SIDE)
     return to_dtype(image, torch.float32, scale=True).clamp(0, 1).permute(1, 2, 0).numpy()
 
 
 def _picture(axes: Axes, explanation: Explanation, title: str) -> tuple[float, float, float, float]:
-    """Prepare axes in the image's pixels; returns its extent."""
+    """Set the axes to the image's pixels; returns its extent (left, right, bottom, top)."""
     height, width = explanation.image.shape[-2:]
     axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], aspect='equal')
     axes.set_title(title, size=10, loc='left')
@@ -122,7 +120,7 @@ def _crops(axes: Axes, explanation: Explanation) -> None:
     for number, box in enumerate(explanation.boxes):
         together[(explanation.names[number] == 'view', *box)].append(
             number
-        )  # the view is no crop, where it is as large
+        )  # keep the view apart from a crop with the same box
     for (_, y, x, side), numbers in together.items():
         colour = _colour(explanation, numbers[0])
         left, top, right, bottom = max(x, 0), max(y, 0), min(x + side, width), min(y + side, height)
@@ -131,7 +129,7 @@ def _crops(axes: Axes, explanation: Explanation) -> None:
         axes.add_patch(shown)
         names = ', '.join(explanation.names[n] for n in numbers)
         label = f'{names}: {explanation.details.crop_scores[0, numbers[0]]:.3f}'
-        is_view = explanation.names[numbers[0]] == 'view'  # it often begins where a crop does
+        is_view = explanation.names[numbers[0]] == 'view'  # its corner is often a crop's corner: its label goes below
         place = (left + 3, bottom) if is_view else (left, top)
         style = {'size': 8, 'weight': 'bold', 'color': 'white', 'va': 'bottom' if is_view else 'top'}
         axes.text(*place, label, bbox={'fc': colour, 'ec': 'none', 'pad': 1.5}, clip_on=True, **style)
@@ -143,10 +141,10 @@ def _colour(explanation: Explanation, number: int) -> str:
 
 def _places(axes: Axes, explanation: Explanation) -> None:
     extent = _picture(axes, explanation, 'Places: the score minus the score with the place blurred (× 0.001)')
-    grey = 0.4 + 0.6 * _pixels(explanation).mean(axis=2)  # on black no colour would show
+    grey = 0.4 + 0.6 * _pixels(explanation).mean(axis=2)  # lightened: no colour would show on black
     axes.imshow(grey, extent=extent, cmap='gray', vmin=0, vmax=1)
     shares = 1000 * explanation.places.numpy()
-    most = max(1, abs(shares).max())  # shares of next to nothing are to look so
+    most = max(1, abs(shares).max())  # keeps tiny shares looking tiny
     drawn = axes.imshow(shares, extent=extent, cmap='RdBu', vmin=-most, vmax=most, alpha=0.6, interpolation='bilinear')
     axes.figure.colorbar(drawn, ax=axes, shrink=0.85, pad=0.01, label='lowers  ←  → raises')
 
@@ -155,7 +153,7 @@ def _words(axes: Axes, explanation: Explanation) -> None:
     shares = [1000 * share for share in explanation.word_shares]
     axes.bar(range(len(shares)), shares, color=[RAISES if share > 0 else LOWERS for share in shares], width=0.7)
     axes.axhline(0, color='black', lw=0.8)
-    most = max(1, *map(abs, shares))  # shares of next to nothing are to look so
+    most = max(1, *map(abs, shares))  # keeps tiny shares looking tiny
     axes.set_ylim(-1.1 * most, 1.1 * most)
     words = map(plain, explanation.words)
     labels = [word if len(word) <= LONGEST_WORD else word[: LONGEST_WORD - 1] + '…' for word in words]
