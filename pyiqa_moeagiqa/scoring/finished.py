@@ -1,4 +1,4 @@
-"""The second run of a job that has nothing left to do: answered from its output, without loading a network."""
+"""A repeated run with nothing left to do: it is answered from its output, without loading a network."""
 
 from collections import Counter
 from importlib import resources
@@ -17,9 +17,9 @@ PACKAGE, EMBEDDED = 'pyiqa_moeagiqa', 'moeagiqa'
 
 
 def finished(job: Job, is_ranked: bool) -> Run | None:
-    """The run of a job whose output has all scores already; None where something is to be done.
+    """The run of a job whose output has all scores already; None if something is left to do.
 
-    It answers without a network, which would take seconds to load: an output notes what it was made for.
+    An output's note records what it was made for, so no network is loaded, which would take seconds.
     """
     note = read_note(job.output)
     if not note.get('asked') or note['asked'] != asked(job, is_ranked) or not job.output.is_file():
@@ -39,7 +39,10 @@ def finished(job: Job, is_ranked: bool) -> Run | None:
 
 
 def asked(job: Job, is_ranked: bool) -> dict[str, Any] | None:
-    """What an output is asked for, as far as that can be told without loading a network; None where it cannot."""
+    """What an output is made for: metric, options, weights, order and versions.
+
+    None if loading a network is the only way to know the weights, or if their file does not exist.
+    """
     options = {name: value for name, value in job.options.items() if value is not None and name != 'device'}
     weights = options.pop('pretrained_model_path', None)
     if weights is None and job.metric == EMBEDDED:

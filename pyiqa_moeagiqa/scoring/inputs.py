@@ -1,4 +1,4 @@
-"""What a Python user has (files, pictures, arrays, tensors, data sets, loaders) as items to score."""
+"""Turns what a Python user has (files, pictures, arrays, tensors, data sets, loaders) into items to score."""
 
 import glob
 import itertools
@@ -22,14 +22,14 @@ Prompts = str | Path | Iterable[str] | None
 
 
 def items_of(images: Any, prompts: Prompts = None) -> Iterator[Item]:
-    """Items of whatever holds images, in its order; what is wrong with one image is left to its turn.
+    """Make items from ``images``, in their order; an error in one image is reported when that image is scored.
 
     Args:
         images: a path (file, folder, pattern) or a list of paths; a PIL image, array or tensor as ``read_images`` takes them,
             or a list of these; a data set, loader or pandas table whose rows are (image, prompt), dictionaries, or batches of
-            them, with columns called as ``data.columns`` knows; samples of a WebDataset.
-        prompts: one for all images, a list of one for each, or a table of prompts for files: its ``Path``, or a string that
-            names a table that is there. Where none are given, those that come with the images.
+            them, with column names that ``data.columns`` knows; samples of a WebDataset.
+        prompts: one for all images, a list with one for each, or a table of prompts for files: its ``Path``, or a string
+            that names an existing table. Default: those that come with the images.
 
     Raises:
         SourceError, TableError: for images or prompts that cannot be used at all.
@@ -53,7 +53,7 @@ def items_of(images: Any, prompts: Prompts = None) -> Iterator[Item]:
 
 
 def _of_table(table: pd.DataFrame, prompts: Prompts) -> list[Any]:
-    """A table's images alone where their prompts are given otherwise or come with the files, else its rows."""
+    """The rows of a table; its images alone if prompts are given separately or the files bring their own."""
     image, prompt = (find_column(table.columns, name) for name in ('path', 'prompt'))
     if image is None:
         raise SourceError(f"The table has no column 'path'; {there_are(table.columns, 'path')}.")
@@ -79,7 +79,7 @@ def _item(number: int, shown: Shown) -> Item:
 
 
 def _files(paths: list[str], prompts: str | Path | None) -> Iterator[Item]:
-    """Files with their prompts. Where all are named one by one each has its item, those that are not there as well."""
+    """Files with their prompts. If all are named one by one, each has an item, even a file that does not exist."""
     prompt, table = (None, prompts) if isinstance(prompts, Path) else (prompts, None)
     there = [path for path in paths if os.path.lexists(path)]
     patterns = [path for path in paths if glob.has_magic(path) and not os.path.lexists(path)]
@@ -111,7 +111,7 @@ def _is_pattern(path: str) -> bool:
 
 
 def _paired(images: Iterable[Shown], prompts: list[str]) -> Iterator[Item]:
-    """Images of a generator with a list of prompts: that they are as many is known at their end only."""
+    """Pair images with prompts. A generator's length is known only at its end, so a mismatch is reported then."""
     pairs = itertools.zip_longest(images, prompts)
     for number, (shown, prompt) in enumerate(pairs):
         if shown is None:

@@ -1,4 +1,4 @@
-"""What ``moeagiqa score`` and ``moeagiqa rank`` are asked to do, and such a job under way."""
+"""A job of ``moeagiqa score`` or ``moeagiqa rank``, and a job that is running."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
@@ -35,15 +35,15 @@ class Job:
 
 @dataclass
 class Run:
-    """A job under way.
+    """A job that is running.
 
     Attributes:
-        results: to be asked for one by one. What fails is said, and rows are written where there is an output; closing them
-            closes the output.
-        lower_better: of the metric.
-        numbers: the columns of numbers that stand beside a score.
-        sources: where the prompts of the images so far are from, as ``tallied`` counts them.
-        changed: path and prompt of the output's rows that were dropped, as their images have changed.
+        results: computed one by one, as they are asked for. Each step prints what failed and writes a row to the output, if
+            there is one; closing the generator closes the output.
+        lower_better: whether the metric's lower scores are better.
+        numbers: the columns of numbers that follow a score.
+        sources: where the prompts of the images so far came from, as ``tallied`` counts them.
+        changed: path and prompt of the output's rows that were dropped because their images have changed.
     """
 
     results: Generator[Result, None, None]
@@ -54,7 +54,7 @@ class Run:
 
 
 def ranking(lower_better: bool, is_ranked: bool) -> Callable[[list[Row]], list[Row]] | None:
-    """How the rows of an output are sorted when it is closed; None where they stay as they came."""
+    """The function that sorts an output's rows when it is closed; None if they keep their order."""
 
     def sort(rows: list[Row]) -> list[Row]:
         from .tables import ranked_rows

@@ -1,4 +1,4 @@
-"""A metric of pyiqa by its name, or one sentence that says why there is none."""
+"""Makes a metric of pyiqa by its name, or raises an error of one sentence that says why it cannot."""
 
 import sys
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from ..options import quoted
 from ..plugin import IMAGE_REWARD, METRICS, OURS
 from .sources import SourceError
 
-# of create_metric's options, where the command has another
+# The command's names for options of create_metric, where they differ.
 OPTION_NAMES = {'pretrained_model_path': 'weights', 'long_prompts': 'long-prompts'}
 
 
@@ -26,16 +26,16 @@ def made_by(metric_name: str, metric: Any) -> dict[str, Any]:
 
 
 def make_metric(name: str, options: Mapping[str, Any]) -> Any:
-    """``pyiqa.create_metric`` with one sentence for what pyiqa says by a traceback.
+    """Call ``pyiqa.create_metric``; pyiqa's errors become one sentence each.
 
     Args:
-        name: of the metric.
-        options: of ``create_metric``, by name, ``device`` among them; those that are None are left out.
+        name: the metric's name.
+        options: of ``create_metric``, by name, including ``device``; those that are None are left out.
 
     Raises:
-        SourceError: for a device that is not there, a name that pyiqa does not know, one that needs references, options that the metric does not
-            take, or a metric that pyiqa cannot make.
-        ValueError: what this package's own metrics say.
+        SourceError: for a device that does not exist, a name that pyiqa does not know, a metric that needs reference
+            images, options that the metric does not take, or a metric that pyiqa cannot make.
+        ValueError: for an option or checkpoint that this package's own metrics refuse.
     """
     import logging
 
@@ -58,14 +58,14 @@ def make_metric(name: str, options: Mapping[str, Any]) -> Any:
     logging.getLogger('pyiqa').setLevel(logging.WARNING)
     try:
         return pyiqa.create_metric(name, device=device, **options)
-    except Exception as error:  # downloads and missing packages fail in pyiqa by all kinds of exceptions
+    except Exception as error:  # pyiqa raises all kinds of exceptions for failed downloads and missing packages
         if name in OURS:
             raise
         raise SourceError(f'--metric {name}: pyiqa cannot make it ({quoted(error)}).') from None
 
 
 def _device(name: Any) -> Any:
-    """The device of that name; None where none is named, which lets pyiqa choose."""
+    """The device of that name; None if none is named, and pyiqa then chooses one."""
     import torch
 
     if name is None:
@@ -73,18 +73,18 @@ def _device(name: Any) -> Any:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except Exception as error:  # torch raises many kinds, also for an accelerator that is not there
+    except Exception as error:  # torch raises many kinds, also for a missing accelerator
         raise SourceError(f'--device {name}: it cannot be used ({quoted(error)}); name cpu, or leave it out.') from None
     return device
 
 
 def _require_data(file: str) -> None:
-    """pyiqa runs what is pickled in a file; so it is given only those that torch reads as data and nothing else."""
+    """Raise a SourceError for a file that torch cannot read as pure data: pyiqa would run code pickled in it."""
     import torch
 
     if not Path(file).is_file():
         raise SourceError(f'{file}: there is no such file; give weights that pyiqa can load, as in net_best.pth.')
     try:
         torch.load(file, map_location='meta', weights_only=True)
-    except Exception as error:  # of many kinds
+    except Exception as error:  # torch raises many kinds
         raise SourceError(f'{file}: not loaded, as it is not weights and nothing else ({quoted(error)}).') from None

@@ -1,4 +1,4 @@
-"""Copies of an image, in each of which one place is blurred: what that takes from the score is what the place gave to it."""
+"""Copies of an image with one place blurred in each: the drop of the score is what the place gave to it."""
 
 import math
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize
 
-PLACES = 49  # about, in an image: each costs a score
-LEFT = 24  # pixels of the short side in a blurred image: it keeps its colours and large shapes
+PLACES = 49  # in an image, roughly; each costs one more scoring
+LEFT = 24  # pixels of detail on a blurred image's short side: colours and large shapes remain
 
 
 def grid_of(height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of places, about as high as wide.
+    """Rows and columns of a grid whose places are nearly square.
 
     Example:
         >>> grid_of(512, 512), grid_of(400, 600)
@@ -25,7 +25,7 @@ def grid_of(height: int, width: int) -> tuple[int, int]:
 
 
 def occluded(image: Tensor, grid: tuple[int, int]) -> Iterator[Tensor]:
-    """For each place of the grid, row by row, a copy of an image (3, H, W) with that place blurred."""
+    """Yield for each place of the grid, row by row, a copy of an image (3, H, W) with that place blurred."""
     blurred = blur(image)
     down, across = (list(windows(side, count)) for side, count in zip(image.shape[-2:], grid, strict=True))
     for (top, tall), (left, wide) in product(down, across):
@@ -37,20 +37,22 @@ def occluded(image: Tensor, grid: tuple[int, int]) -> Iterator[Tensor]:
 
 
 def blur(image: Tensor) -> Tensor:
-    """An image (3, H, W) without anything small, however many pixels it has."""
+    """Remove small details from an image (3, H, W), by the same share of its size for every resolution."""
     size = image.shape[-2:]
     scale = min(1, LEFT / min(size))
     return resize(resize(image, [max(1, round(side * scale)) for side in size]), size)
 
 
 def windows(length: int, count: int) -> Iterator[tuple[int, Tensor]]:
-    """For each of ``count`` places along a length the first pixel of its window, and how much the window hides of each pixel.
+    """Yield for each of ``count`` places along a length its window's first pixel, and the share hidden of each pixel.
 
-    A window begins in the middle of the place before and ends in the middle of the next, hides all in its own middle and
-    nothing at its ends: an edge would be something new to look at.
+    A window begins in the middle of the place before and ends in the middle of the next. It hides everything in its own
+    middle and nothing at its ends: a sharp edge would itself change the score.
     """
     step = length / count
     for place in range(count):
         first, end = max(0, math.floor((place - 0.5) * step)), min(length, math.ceil((place + 1.5) * step))
-        distance = (torch.arange(first, end) + 0.5) / step - place - 0.5  # from its middle, in places
+        distance = (
+            (torch.arange(first, end) + 0.5) / step - place - 0.5
+        )  # from the window's middle, in units of a place
         yield first, torch.cos(distance.clamp(-1, 1) * math.pi / 2).square()

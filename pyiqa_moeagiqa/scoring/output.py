@@ -1,4 +1,4 @@
-"""Files of scores that survive whatever stops the run: each row is on disk once it is written."""
+"""Files of scores that survive an interrupted run: each row is in the file as soon as it is added."""
 
 import csv
 import errno
@@ -18,21 +18,21 @@ from .score_formats import CONTENT, NO_NUMBERS, TEXTS, Csv, JsonLines, Row, RowF
 
 COLUMNS, RANK = ('path', 'prompt', 'score'), 'rank'
 ENDINGS = ('.csv', '.jsonl', '.parquet')
-REMEMBERED = ('asked', 'lower_better', 'safe_cells')  # what a file's note holds beside what scores depend on
+REMEMBERED = ('asked', 'lower_better', 'safe_cells')  # in a file's note, but scores do not depend on it
 FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 JSON_LINES = JsonLines()
 Key = tuple[str, str]  # path and prompt
 
 
 class OutputError(ValueError):
-    """An output file that cannot be used, said in one sentence."""
+    """An output file that cannot be used; the message is one sentence."""
 
 
 def check_output(path: Path | str) -> str:
-    """The kind of file, in lower case: its ending.
+    """The file's ending in lower case, such as '.csv'.
 
     Raises:
-        OutputError: for one that scores are not written to.
+        OutputError: for an ending that is not in ``ENDINGS``, and for a folder, pipe or device.
     """
     path = Path(path)
     ending = path.suffix.lower()
@@ -44,23 +44,25 @@ def check_output(path: Path | str) -> str:
 
 
 class ScoreFile:
-    """Rows of path, prompt, score and content in CSV, JSON lines or Parquet; what stands in it already is kept.
+    """Rows of path, prompt, score and content in CSV, JSON lines or Parquet; rows that are in the file already are kept.
 
-    Of this package's metrics MOS, interval and percentile stand beside the score, and so do the scores of the other targets; a
-    cell that is left empty is None in ``rows``. Rows go to the file one by one. A file that cannot grow so (Parquet, and one that is sorted by
-    rank) has its rows in a JSON-lines file beside it, its journal, which ``close`` turns into it. How the scores were made is
-    noted in a second file, so that a later run does not mix them with others. While it is open no other process can open it.
+    This package's metrics add MOS, interval and percentile after the score, and the same for their other targets. An empty
+    cell is None in ``rows``. Rows are written to the file one by one. Some files cannot grow by a row: Parquet, and a file
+    that is sorted by rank. Their rows go to a JSON-lines file in the same folder, the journal; ``close`` turns it into the
+    file. A second file, the note, records how the scores were made, so that a later run does not mix them with others.
+    While the file is open, no other process can open it.
 
     Args:
         path: the file; ``.csv``, ``.jsonl`` or ``.parquet``.
-        made_by: what the scores depend on, such as metric and number of crops. What it has under ``REMEMBERED`` may change.
-        with_numbers: whether there are columns for what ``numbers_of`` says beside a score.
-        ranked: called with all rows when the file is closed; gives them in the order of the file, each with its ``rank``.
-        safe_cells: whether a new CSV marks texts that a spreadsheet would take for a formula; ``spreadsheet.py`` says how.
+        made_by: what the scores depend on, such as metric and number of crops. Its keys in ``REMEMBERED`` may differ from
+            an earlier run's.
+        with_numbers: whether there are columns for the numbers of ``numbers_of``.
+        ranked: called with all rows when the file is closed; returns them in the order of the file, each with its ``rank``.
+        safe_cells: whether a new CSV marks texts that a spreadsheet would take for a formula; see ``spreadsheet.py``.
 
     Raises:
         OutputError: for another ending, a file that another process writes to, one with rows from other settings or with other
-            columns, or one that cannot be written. The file stays as it was then.
+            columns, or one that cannot be written. The file is then left unchanged.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class ScoreFile:
 
     @contextmanager
     def _errors_named(self) -> Iterator[None]:
-        """What the system says of files, as one sentence that names this one."""
+        """Turn an OSError into an OutputError of one sentence that names this file."""
         try:
             yield
         except OSError as error:
@@ -122,7 +124,7 @@ class ScoreFile:
         is_finished = not self._grows and self.path.exists() and not self.journal.exists()
         self._is_finished = is_finished
         data = self._finished_as_lines() if is_finished else _read_bytes(self.journal)
-        # A last line that a killed run did not finish is dropped, but only once the rest has proved to be ours.
+        # Drop a last line that a killed run left unfinished, but only once the rest is known to be ours.
         whole = data[: self._format.whole_length(data)]
         if self._grows and data.startswith((b'rank,', b'{"rank": ')):
             raise OutputError(
@@ -133,7 +135,7 @@ class ScoreFile:
         try:
             self.rows: list[Row] = self._parse(whole)
         except OutputError:
-            self._check_note(note)  # scores of another metric have other columns, and what differs is the metric
+            self._check_note(note)  # another metric has other columns: name the metric as the cause
             raise
         if self.rows:
             self._check_note(note)
@@ -159,7 +161,7 @@ class ScoreFile:
             )
 
     def _finished_as_lines(self) -> bytes:
-        """A file that cannot grow, as its journal was."""
+        """The rows of a file that cannot grow, as the JSON lines of its journal."""
         try:
             if self._ending == '.parquet':
                 rows = read_parquet(self.path)
@@ -191,7 +193,7 @@ class ScoreFile:
         return row | numbers
 
     def _is_torn_start(self, data: bytes, has_note: bool) -> bool:
-        """Whether data without a finished row are the start of a file of ours, and not somebody else's file."""
+        """Whether data without a finished row are the start of one of our files, not of another program's."""
         if self._format is self._csv:
             return self._csv.head(self.columns).encode().startswith(data)
         start = b'{"path": "'
@@ -217,11 +219,11 @@ class ScoreFile:
 
         Args:
             path, prompt, score: of the image.
-            numbers: of the other columns, by name.
+            numbers: values of the other columns, by name.
             content: hash of the image's file.
 
         Raises:
-            OutputError: where it cannot be written; the rows before it stay.
+            OutputError: if the row cannot be written; earlier rows stay.
         """
         row = row_of(self.columns, path, prompt, score, numbers, content)
         with self._errors_named():
@@ -237,7 +239,11 @@ class ScoreFile:
                 self._rewrite()
 
     def _require_journal(self) -> None:
-        """Open the journal. Where somebody has removed it meanwhile it is written again: its rows are known."""
+        """Open the journal. If it was removed meanwhile, write it again from the rows in memory.
+
+        Raises:
+            OutputError: if another program has replaced it.
+        """
         if self._file is not None and _is_same(self._file, self.journal):
             return
         if self._file is not None and self.journal.exists():
@@ -248,7 +254,7 @@ class ScoreFile:
             self._file = self.journal.open('ab', buffering=0)
 
     def _rewrite(self) -> None:
-        """Write the journal with the rows that are known."""
+        """Write the journal from the rows in memory."""
         if self._file is not None:
             self._file.close()
         lines = self._format.head(self.columns), *map(self._format.line, self.rows)
@@ -261,16 +267,16 @@ class ScoreFile:
             while line:
                 line = line[self._file.write(line) :]
         except OSError:
-            os.ftruncate(self._file.fileno(), end)  # a disk that is full has taken a part of the row
+            os.ftruncate(self._file.fileno(), end)  # a full disk can have taken part of the row
             raise
 
     def close(self) -> None:
-        """Finish the file: where it cannot grow, turn its journal into it.
+        """Finish the file: if it cannot grow, turn its journal into it.
 
         Raises:
-            OutputError: where it cannot be written; the journal stays then, and a later run goes on from it.
+            OutputError: if it cannot be written; the journal then stays, and a later run continues from it.
         """
-        if not self._held.is_locked:  # closed already: the file may be another's now
+        if not self._held.is_locked:  # closed already: another process can hold the file by now
             return
         try:
             with self._errors_named():
@@ -294,7 +300,7 @@ class ScoreFile:
 
 
 def columns_of(made_by: Mapping[str, Any], with_numbers: bool) -> tuple[str, ...]:
-    """The columns of a file of scores that were so made."""
+    """The columns of a file whose scores were made by ``made_by``."""
     numbers = scales.columns_of(made_by.get('target', ''), made_by.get('targets', ())) if with_numbers else ()
     return (*COLUMNS, *numbers, CONTENT)
 
@@ -305,10 +311,10 @@ def note_of(path: Path) -> Path:
 
 
 def read_note(path: Path) -> dict[str, Any]:
-    """How the scores in ``path`` were made; empty where that was not noted.
+    """How the scores in ``path`` were made; empty if there is no note.
 
     Raises:
-        OutputError: for a note that is damaged.
+        OutputError: for a damaged note.
     """
     note = _read_bytes(note_of(path))
     try:
@@ -318,7 +324,7 @@ def read_note(path: Path) -> dict[str, Any]:
 
 
 def _is_same(file: BinaryIO, path: Path) -> bool:
-    """Whether an open file is the one that is at a path now."""
+    """Whether an open file is still the one at ``path``."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
     except FileNotFoundError:
@@ -326,7 +332,11 @@ def _is_same(file: BinaryIO, path: Path) -> bool:
 
 
 def _number_or_none(cell: Any) -> float | None:
-    """A cell's number; an empty one of CSV is ''."""
+    """A cell's number; None for None and for the '' of an empty CSV cell.
+
+    Raises:
+        ValueError: for text that is not a finite number.
+    """
     number = None if cell in (None, '') else float(cell)
     if number is not None and not math.isfinite(number):
         raise ValueError
@@ -338,6 +348,6 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     with whole_file(path) as part:
         part.write_bytes(data)

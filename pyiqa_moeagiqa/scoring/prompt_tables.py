@@ -1,4 +1,4 @@
-"""Tables of prompts: one that is named, or those that lie in folders as Hugging Face's data sets have them."""
+"""Tables of prompts: one that the user names, or ``metadata`` files in image folders, as Hugging Face's data sets have."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -16,8 +16,8 @@ class PromptTable:
     """The prompts of a table whose paths are relative to it, to one of some folders, or to the working directory.
 
     Args:
-        table: what ``read_table`` reads, with columns ``path`` and ``prompt`` or what else they are called.
-        folders: what its paths may be relative to, besides its own folder and the working directory.
+        table: a file for ``read_table``, with columns ``path`` and ``prompt`` or other names that ``data.columns`` knows.
+        folders: folders that its paths can be relative to, in addition to its own folder and the working directory.
 
     Raises:
         TableError: for a table that cannot be used, such as one with two prompts for one path.
@@ -41,12 +41,12 @@ class PromptTable:
         self._by_place = {place_of(self.folder / name): prompt for name, prompt in self._by_name.items()}
 
     def _name(self, path: str) -> str:
-        """A path as it is looked up; one with backslashes is taken for one of Windows where no such file is there."""
+        """Normalise a path for look-up; one with backslashes counts as a Windows path unless such a file exists."""
         is_theirs = '\\' in path and not os.path.lexists(self.folder / path)
         return os.path.normpath(with_slashes(path) if is_theirs else path)
 
     def prompt_of(self, image: Path) -> str | None:
-        """The image's prompt: by the path relative to the table, or else to the nearest of the folders."""
+        """The image's prompt: found by its path relative to the table, or else relative to the nearest of the folders."""
         place = place_of(image)
         if place in self._by_place:
             return self._by_place[place]
@@ -54,7 +54,7 @@ class PromptTable:
         return next((self._by_name[name] for name in names if name in self._by_name), None)
 
     def rows_without_image(self, folders: Sequence[Path]) -> list[tuple[Path, str]]:
-        """Path and prompt of rows whose image is neither beside the table, nor in ``folders`` or the working directory."""
+        """Path and prompt of rows whose image is not found from the table's folder, ``folders`` or the working directory."""
         missing = []
         for name, prompt in self._by_name.items():
             places = [self.folder / name, *(folder / name for folder in folders), Path(name)]
@@ -65,18 +65,18 @@ class PromptTable:
 
 
 class FolderTables:
-    """The tables of prompts that lie in an image's folder, or in one above it within the folders that are scored.
+    """The tables of prompts in an image's folder, or in a folder above it, up to the topmost folder that is scored.
 
     Args:
-        folders: how far up they are looked for.
+        folders: the folders that are scored; the search upwards ends at the topmost of them.
     """
 
     def __init__(self, folders: Iterable[Path]):
         self._folders = {folder.resolve() for folder in folders}
-        self._tables = lru_cache(maxsize=1000)(self._tables)  # by folder; each is read once
+        self._tables = lru_cache(maxsize=1000)(self._tables)  # reads each folder's tables once
 
     def find(self, image: Path) -> tuple[str, str] | None:
-        """The image's prompt and the name of the table that has it: of several, the nearest one that does.
+        """The image's prompt and the name of the nearest table that has it; None if no table does.
 
         Raises:
             TableError: for a table of prompts that cannot be used.
@@ -103,7 +103,7 @@ class FolderTables:
 
 
 def _table(path: Path) -> PromptTable | TableError | None:
-    """A table, or what is wrong with it; None for one without our columns: others have a metadata.csv of their own."""
+    """A table, or the error in it; None for a table without our columns: other programs write a metadata.csv, too."""
     try:
         rows = read_table(path, [])
         is_of_prompts = all(find_column(rows.columns, name) is not None for name in COLUMNS)
@@ -113,5 +113,5 @@ def _table(path: Path) -> PromptTable | TableError | None:
 
 
 def place_of(path: Path) -> Path:
-    """Where a file is, whichever way its folder was written; a link to a file is not the file it leads to."""
+    """The absolute path of a file, with links in its folder resolved; a link that is the file itself is kept."""
     return path.parent.resolve() / path.name

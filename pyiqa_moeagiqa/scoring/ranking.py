@@ -1,4 +1,4 @@
-"""``moeagiqa rank``: the best of each prompt's images, shown, and copied or linked into a folder."""
+"""``moeagiqa rank``: show the best of each prompt's images, and copy or link them into a folder."""
 
 import os
 import re
@@ -25,15 +25,15 @@ LONGEST_NAME = 80  # bytes of a prompt in a file's name
 
 
 def rank(job: Job, top: int | None = None, copy_to: Path | None = None, link_to: Path | None = None) -> int:
-    """Score, rank within each prompt, print; returns how many images could not be scored, copied or linked.
+    """Score, rank within each prompt and print; returns how many images could not be scored, copied or linked.
 
     Args:
-        job: as of ``moeagiqa score``; the output has the same rows, prompt by prompt, the best first, with a column ``rank``.
+        job: as for ``moeagiqa score``; the output has the same rows, sorted by prompt, the best first, with a column ``rank``.
         top: how many of each prompt are printed and win; default: all are printed, one wins.
-        copy_to, link_to: a new or empty folder, where winners are copied to or linked from, as 'a-red-fox-1.png'.
+        copy_to, link_to: a new or empty folder into which winners are copied or linked, as 'a-red-fox-1.png'.
 
     Raises:
-        ValueError: as ``score`` does, and for a folder that holds something or cannot be written.
+        ValueError: as ``score`` does, and for a folder that is not empty or cannot be written.
     """
     if job.output == STREAM:
         raise SourceError('--output -: ranks are known once all is scored; name a file, or use "moeagiqa score".')
@@ -59,7 +59,7 @@ def rank(job: Job, top: int | None = None, copy_to: Path | None = None, link_to:
 
 
 def _require_empty(folder: Path) -> None:
-    """Raise a SourceError for a folder that winners cannot be put into: that is to be known before an hour of scoring."""
+    """Raise a SourceError for a folder that winners cannot be put into, before an hour of scoring."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SourceError(
             f'{folder}: there is something in it, and nothing is overwritten; name a new or an empty folder.'
@@ -80,7 +80,7 @@ def _size_notes(table: pd.DataFrame, metric_name: str) -> list[str]:
 
 
 def _shown(table: pd.DataFrame, metric_name: str) -> Table:
-    """A block per prompt, which stands at its first line only."""
+    """Print a block per prompt, with the prompt in its first line only."""
     first, last = ~table['prompt'].duplicated(), ~table['prompt'].duplicated(keep='last')
     printed = shown(table.assign(prompt=table['prompt'].where(first, '')), ['prompt', 'rank', 'path'], metric_name)
     for row, ends in zip(printed.rows, last, strict=True):
@@ -89,7 +89,9 @@ def _shown(table: pd.DataFrame, metric_name: str) -> Table:
 
 
 def _close_calls(table: pd.DataFrame) -> Iterator[str]:
-    """A line where a second's predicted MOS lies within the first's interval, as images so near are hard to tell apart."""
+    """Yield a line that counts the prompts whose best two are hard to tell apart: the second's MOS lies within the interval
+    of the first.
+    """
     if 'low' not in table or table['low'].isna().all():
         return
     first, second = (table[table['rank'] == rank].set_index('prompt') for rank in (1, 2))
@@ -103,7 +105,7 @@ def _close_calls(table: pd.DataFrame) -> Iterator[str]:
 
 
 def _place(winners: pd.DataFrame, folder: Path, place: Callable[[str, Path], Any]) -> int:
-    """Put winners into the folder; returns how many could not be."""
+    """Put winners into the folder; returns how many failed."""
     names, failed = file_names(winners['prompt'].unique()), 0
     for row in winners.itertuples():
         target = folder / f'{names[row.prompt]}-{row.rank}{Path(row.path).suffix}'
@@ -121,7 +123,7 @@ def _link(path: str, target: Path) -> None:
 
 
 def file_names(prompts: Iterable[str]) -> dict[str, str]:
-    """For each prompt the start of a file's name, all different: its first words in small letters, perhaps with a number.
+    """Give each prompt a different start of a file name: its first words in lower case, with a number if the name is taken.
 
     Example:
         >>> file_names(['A red fox!', 'a red fox?', '...'])

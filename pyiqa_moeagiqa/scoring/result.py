@@ -1,4 +1,7 @@
-"""One image's score, and what an output knows of it already. Nothing heavy is imported here: a run that has nothing to do is quick."""
+"""One image's score, and the row that an output already has for it.
+
+No heavy import is made here, so that a run with nothing to do is quick.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,14 +17,14 @@ class Result:
     """One image's score, or why it has none.
 
     Attributes:
-        path, prompt: the image's.
-        score: of the metric's target; None where there is none.
-        reason: why there is none.
-        notes: what was said about the image, such as a prompt that was cut.
-        scores: of every target that the metric scores, by name; empty for metrics without targets.
-        numbers: what stands beside the score in a table, by column, such as its MOS; empty for other packages' metrics.
-        content: hash of the image's file; '' for what is no file.
-        is_known: whether the score stood in the output already.
+        path, prompt: of the image.
+        score: for the metric's target; None if the image could not be scored.
+        reason: why there is no score.
+        notes: warnings about the image, such as that its prompt was cut.
+        scores: for every target of the metric, by name; empty for metrics without targets.
+        numbers: the columns that follow the score in a table, such as its MOS, by name; empty for other packages' metrics.
+        content: hash of the image's file; '' for an image that is not a file.
+        is_known: whether the score was in the output already.
     """
 
     path: str
@@ -36,12 +39,12 @@ class Result:
 
     @property
     def outcome(self) -> str:
-        """'failed', 'known' (its score stood in the output already) or 'new'."""
+        """'failed', 'known' (its score was in the output already) or 'new'."""
         return 'failed' if self.score is None else 'known' if self.is_known else 'new'
 
 
 def row_of(result: Result) -> Row:
-    """What ``known_result`` takes back."""
+    """The row from which ``known_result`` restores a result."""
     return {'score': result.score, CONTENT: result.content} | dict(result.numbers)
 
 
@@ -52,12 +55,12 @@ def known_result(path: str, prompt: str, row: Row) -> Result:
 
 
 def changed_rows(paths: Iterable[Path | str], rows: Iterable[Row]) -> set[Key]:
-    """Path and prompt of the rows whose file is another now: a new picture under an old name has no score yet.
+    """Path and prompt of the rows whose file has changed: a new picture under an old name has no score yet.
 
-    A file that is gone or cannot be read for a while is no other one: its row stays.
+    A file that is missing or cannot be read does not count as changed: its row stays.
 
     Args:
-        paths: the files that are looked at.
+        paths: the files to check.
         rows: of an output.
     """
     asked = {str(path) for path in paths}
@@ -74,7 +77,7 @@ def changed_rows(paths: Iterable[Path | str], rows: Iterable[Row]) -> set[Key]:
 
 
 def content_of(path: Path | str) -> str:
-    """SHA-256 of an image's file; '' for what is no file or cannot be read."""
+    """SHA-256 of an image's file; '' if it is not a file or cannot be read."""
     try:
         return file_hash(path) if Path(path).is_file() else ''
     except OSError:
