@@ -89,9 +89,7 @@ def _shown(table: pd.DataFrame, metric_name: str) -> Table:
 
 
 def _close_calls(table: pd.DataFrame) -> Iterator[str]:
-    """Yield a line that counts the prompts whose best two are hard to tell apart: the second's MOS lies within the interval
-    of the first.
-    """
+    """Yield a line that counts prompts whose second MOS lies within the best one's interval: they are hard to tell apart."""
     if 'low' not in table or table['low'].isna().all():
         return
     first, second = (table[table['rank'] == rank].set_index('prompt') for rank in (1, 2))

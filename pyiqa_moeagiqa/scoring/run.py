@@ -1,4 +1,4 @@
-"""Many images scored in their order: what fails is reported, the rest goes on, what is done stays done."""
+"""Scores many images in order: a failed image is reported, the others go on, and finished scores are not computed again."""
 
 import inspect
 import math
@@ -19,20 +19,20 @@ from .scale import numbers_of, scales_of
 from .score_formats import NO_NUMBERS, Row
 from .sources import Item
 
-LONGEST_SHOWN = 80  # characters of what was cut of a prompt
-READ_AHEAD = 4  # images; on an accelerator, twice what it scores at once
+LONGEST_SHOWN = 80  # characters of a prompt's cut part
+READ_AHEAD = 4  # images; on an accelerator twice the number that it scores at once, if that is more
 
 
 def score_items(metric: Any, items: Iterable[Item], output: ScoreFile | None = None) -> Iterator[Result]:
     """Score images; yields a result for each, in order.
 
-    Images are read by threads while others are scored, and are scored together where the metric's device gains by it.
+    Threads read images while others are scored. Images are scored in batches on devices that gain by it.
 
     Args:
         metric: from ``pyiqa.create_metric``; metrics that take no prompts are given none.
-        items: what to score; taken from as far as images are read ahead.
-        output: where rows are written as they come; its rows are not computed again. Rows of files that have changed since are
-            to be dropped before (``changed_rows``).
+        items: what to score; taken lazily, as images are read ahead.
+        output: receives each row as it is ready; rows that it has already are not computed again. Drop rows of files that
+            have changed before the call (see ``changed_rows``).
     """
     done = {(row['path'], row['prompt']): row for row in output.rows} if output else {}
     at_once = images_at_once(metric.device) if reads_images(metric) else 1
@@ -53,19 +53,19 @@ def takes_prompts(metric: Any) -> bool:
 
 
 def reads_images(metric: Any) -> bool:
-    """Whether a metric reads images itself, which are then read before it is their turn: the metrics of this package do."""
+    """Whether a metric has its own ``read_images``, as this package's metrics do; images are then read ahead."""
     return hasattr(metric.net, 'read_images')
 
 
 def as_batch(image: Any) -> Tensor:
-    """One image as a batch of floats, (1, 3, H, W) in [0, 1]: what metrics take that do not read images themselves."""
+    """One image as a batch of floats, (1, 3, H, W) in [0, 1], for metrics that do not read images themselves."""
     pixels = read_image(image)
     return (pixels if pixels.is_floating_point() else pixels / 255)[None]
 
 
 @dataclass
 class Seen:
-    """An image as the metric takes it, with its prompt, and what was said when it was read."""
+    """An image as the metric takes it, with its prompt and the warnings from reading it."""
 
     path: str
     prompt: str
@@ -75,12 +75,12 @@ class Seen:
 
 
 class Scorer:
-    """One way for all of pyiqa's metrics: items in, results out.
+    """Turns items into results, with any metric of pyiqa.
 
     Args:
         metric: from ``pyiqa.create_metric``.
         done: rows that are known, by path and prompt.
-        notes: where warnings go.
+        notes: collects warnings.
         with_content: whether files are hashed, which an output needs.
     """
 
@@ -90,7 +90,7 @@ class Scorer:
         self.scales = scales_of(metric)
 
     def read(self, item: Item) -> Result | Seen:
-        """What is to be scored, or the result where nothing is left to do. Called by threads; it raises nothing."""
+        """Read an item for scoring, or return its result if it is known or the item fails. Called by threads; never raises."""
         path, prompt = str(item.path), item.prompt or ''
         if (path, prompt) in self.done:
             return known_result(path, prompt, self.done[path, prompt])
@@ -98,18 +98,18 @@ class Scorer:
             return Result(path, '', None, item.source or 'there is no prompt for it')
         if not _is_unicode(path + prompt):
             return Result(path, prompt, None, 'its name or prompt is no valid Unicode; change it')
-        # Before its pixels are read: a file that changes between is then done anew by the next run.
+        # Hash before reading the pixels: if the file changes in between, the next run scores it again.
         content = content_of(path) if self.with_content and item.image is None else ''
         if not reads_images(self.metric) and item.image is None:
             return Seen(path, prompt, path, (), content)
         with self.notes.taken() as notes:
             try:
                 return Seen(path, prompt, self._image(item), notes, content)
-            except Exception as error:  # whatever a decoder raises, the other images are still scored
+            except Exception as error:  # a decoder can raise anything; the other images are still scored
                 return Result(path, prompt, None, reason_of(error, path))
 
     def _image(self, item: Item) -> Any:
-        """As the metric takes it: those of pyiqa that do not read images are given a batch of floats."""
+        """The image as the metric takes it: a batch of floats for metrics that do not read images themselves."""
         if isinstance(item.image, Exception):
             raise item.image
         if reads_images(self.metric):
@@ -127,12 +127,14 @@ class Scorer:
         try:
             with self.notes.taken() as said:
                 answers = self._call(seen)
-        except Exception as error:  # whatever a metric raises, the other images are still scored
+        except Exception as error:  # a metric can raise anything; the other images are still scored
             said, answers = [], [_Answer(math.nan)]
             reason = reason_of(error, seen[0].path)
         else:
             reason = f'its score is {answers[0].score}'
-        if len(seen) > 1 and (said or not all(math.isfinite(answer.score) for answer in answers)):  # of which image?
+        if len(seen) > 1 and (
+            said or not all(math.isfinite(answer.score) for answer in answers)
+        ):  # score one by one to find the image
             return [self._score([one])[0] for one in seen]
         return [
             Result(
@@ -150,7 +152,7 @@ class Scorer:
         ]
 
     def _call(self, seen: list[Seen]) -> list['_Answer']:
-        """What the metric says of each."""
+        """Run the metric; returns an answer for each image."""
         prompts = {'caption_list': [one.prompt for one in seen]} if self.needs_prompt else {}
         if not reads_images(self.metric):
             return [_Answer(float(self.metric(seen[0].image, **prompts)))]
@@ -171,7 +173,7 @@ class Scorer:
 
 
 class _Answer(NamedTuple):
-    """What a metric says of one image: its score, the scores of all targets by name, notes, and its novelty."""
+    """A metric's answer for one image: its score, the scores of all targets by name, notes, and its novelty."""
 
     score: float
     scores: Mapping[str, float] = NO_NUMBERS
@@ -180,7 +182,7 @@ class _Answer(NamedTuple):
 
 
 def _novelty_notes(novelty: float | None) -> list[str]:
-    """What there is to say of a picture that is far from all that the network was trained on."""
+    """A note for a picture that is far from everything that the network was trained on: novelty above 1."""
     if novelty is None or novelty <= 1:
         return []
     return [
@@ -189,25 +191,25 @@ def _novelty_notes(novelty: float | None) -> list[str]:
 
 
 def _prompt_notes(prompt: str, cut: int) -> list[str]:
-    """What there is to say of how a prompt was read."""
+    """Notes for a prompt that was cut, or of which most words are unknown."""
     notes = [_cut_note(prompt, cut) if cut else None, unknown_note(prompt)]
     return [note for note in notes if note]
 
 
 def _cut_note(prompt: str, tokens: int) -> str:
-    """What of the prompt was not read."""
+    """A note that quotes the part of the prompt that was not read."""
     words = ' '.join(cut_words(prompt, tokens).split())
     shown = words if len(words) <= LONGEST_SHOWN else f'{words[:LONGEST_SHOWN].rstrip()}…'
     return f"its prompt was cut by {tokens} token{'s' if tokens > 1 else ''}: '…{shown}'"
 
 
 def reason_of(error: Exception, path: str) -> str:
-    """The first line of what failed, without the path, which stands beside it."""
+    """The first line of an error, without the path, which the report names already."""
     return first_line(error).removeprefix(f'{path}: ')
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether text can be written as UTF-8; a file name on disk may hold any bytes."""
+    """Whether text can be written as UTF-8; a file name on disk can hold any bytes."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""A score in units that say something by themselves: MOS with its interval, and where AGIQA-3K's images lie."""
+"""A score in units with a meaning: MOS with its interval, and the percentile among AGIQA-3K's images."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ NOVELTY = 'novelty'
 
 @dataclass(frozen=True)
 class Scale:
-    """What a checkpoint's score of one target means; each part is None where its header does not say it.
+    """What a checkpoint's score of one target means; each part is None if the checkpoint's header lacks it.
 
     Attributes:
         mos_range: the MOS that scores of 0 and 1 stand for.
-        interval: 10 % and 90 % quantiles of MOS less score, both in [0, 1].
+        interval: 10 % and 90 % quantiles of MOS minus score, with both scaled to [0, 1].
         quantiles: the 0th, 1st ... 100th percentile of the MOS of AGIQA-3K's images.
 
     Example:
@@ -30,17 +30,18 @@ class Scale:
     quantiles: Sequence[float] | None
 
     def of(self, score: float) -> dict[str, float | None]:
-        """The columns that stand beside a score.
+        """The columns that follow a score.
 
-        ``mos``: the score in the MOS units of the data set that the checkpoint was trained on. As a score may lie a little
-        outside of 0 to 1, it may lie outside of the MOS' range.
+        ``mos``: the score in the MOS units of the data set that the checkpoint was trained on. A score can lie a little
+        outside of 0 to 1, and ``mos`` then lies outside of the MOS range.
 
-        ``low``, ``high``: within them lies the MOS of 80 % of images. The default's were measured on unseen prompts by
-        generators that training had left out; of a generator unlike all of those, or of damaged images, fewer may lie within.
+        ``low``, ``high``: the MOS of 80 % of images lies between them. The embedded checkpoint's were measured on unseen
+        prompts and on generators that training had left out. For a generator unlike all of those, or for damaged images,
+        fewer can lie between them.
 
-        ``percentile``: of AGIQA-3K's 2,982 images, how many in a hundred have a MOS below this one's ``mos``. They are by
-        generators of 2018 to 2023, so it says little about today's best; and as predictions keep closer to the mean than MOS
-        do, it is seldom near 0 or 100.
+        ``percentile``: the percentage of AGIQA-3K's 2,982 images whose MOS is below ``mos``. Their generators are of 2018 to
+        2023, so it says little about today's best. Predictions stay closer to the mean than MOS do, so it is seldom near
+        0 or 100.
         """
         if self.mos_range is None:
             return dict.fromkeys(COLUMNS)
@@ -61,9 +62,9 @@ def _percentile(mos: float, quantiles: Sequence[float]) -> float:
 
 
 def scale_of(metric: Any, target: str | None = None) -> Scale | None:
-    """The scale of one target of a metric from ``pyiqa.create_metric``, or of its network; by default that of its scores.
+    """The scale of one target of a metric from ``pyiqa.create_metric``, or of its network; default: the metric's own target.
 
-    None for metrics that are not of this package.
+    None for metrics of other packages.
     """
     net = getattr(metric, 'net', metric)
     if not hasattr(net, 'info') or not hasattr(net, 'target'):
@@ -74,12 +75,14 @@ def scale_of(metric: Any, target: str | None = None) -> Scale | None:
 
 
 def columns_of(target: str, targets: Iterable[str]) -> list[str]:
-    """The columns of numbers beside a score: those of ``Scale.of``, and for each other target, such as alignment, 'alignment',
-    'alignment_mos' and so on; at the end 'novelty', see ``Details``.
+    """The columns of numbers that follow a score.
+
+    First come those of ``Scale.of``; then, for each other target such as alignment, 'alignment', 'alignment_mos' and so on;
+    last 'novelty' (see ``Details``).
 
     Args:
-        target: what the score is of.
-        targets: all that the metric scores.
+        target: the target of the score.
+        targets: all targets that the metric scores.
     """
     others = [
         column for name in targets if name != target for column in (name, *(f'{name}_{part}' for part in COLUMNS))
@@ -88,12 +91,12 @@ def columns_of(target: str, targets: Iterable[str]) -> list[str]:
 
 
 def number_columns(metric: Any) -> list[str]:
-    """The columns of numbers beside a metric's score; none for metrics that are not of this package."""
+    """The columns of numbers that follow a metric's score; none for metrics of other packages."""
     return columns_of(metric.net.target, targets_of(metric)) if scale_of(metric) else []
 
 
 def scales_of(metric: Any) -> dict[str, Scale]:
-    """The scale of each of a metric's targets, that of its scores first; empty for metrics that are not of this package."""
+    """The scale of each of a metric's targets, the metric's own target first; empty for metrics of other packages."""
     if scale_of(metric) is None:
         return {}
     targets = dict.fromkeys((metric.net.target, *targets_of(metric)))
@@ -101,7 +104,7 @@ def scales_of(metric: Any) -> dict[str, Scale]:
 
 
 def targets_of(metric: Any) -> list[str]:
-    """What a metric scores at once, such as quality and alignment; empty for metrics that have no targets."""
+    """The targets that a metric scores at once, such as quality and alignment; empty for metrics without targets."""
     network = getattr(metric.net, 'network', None)
     return list(getattr(getattr(network, 'config', None), 'targets', ()))
 
@@ -109,12 +112,12 @@ def targets_of(metric: Any) -> list[str]:
 def numbers_of(
     scales: Mapping[str, Scale], score: float, scores: Mapping[str, float], novelty: float | None = None
 ) -> dict[str, float | None]:
-    """What stands under ``columns_of`` beside a score.
+    """The values of the columns of ``columns_of``.
 
     Args:
-        scales: of the metric, as ``scales_of`` gives them.
-        score: of its target.
-        scores: of all its targets, by name.
+        scales: of the metric, from ``scales_of``.
+        score: for the metric's own target.
+        scores: for all its targets, by name.
         novelty: of the image.
     """
     if not scales:
@@ -129,7 +132,7 @@ def numbers_of(
 
 
 def _quantiles(info: Mapping[str, Any], target: str) -> Sequence[float] | None:
-    """AGIQA-3K's, for a checkpoint that was trained on it and predicts its MOS."""
+    """AGIQA-3K's quantiles, for a checkpoint that was trained on it and predicts its MOS; None for any other."""
     known = description('agiqa3k')
     is_of_it = is_of_set(str(info.get('dataset', '')), 'agiqa3k') and info.get('mos_range') == known['mos_range']
     return known['quantiles'].get(target) if is_of_it else None

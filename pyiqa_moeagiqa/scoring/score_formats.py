@@ -1,4 +1,4 @@
-"""Rows of scores as CSV, JSON lines and Parquet, and back."""
+"""Writes rows of scores as CSV, JSON lines and Parquet, and reads them."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ NO_NUMBERS: Mapping[str, float | None] = MappingProxyType({})
 def row_of(
     columns: Iterable[str], path: str, prompt: str, score: float, numbers: Mapping[str, float | None], content: str
 ) -> Row:
-    """A row with all of some columns; a number that is not known is None."""
+    """A row with all of ``columns``; a number that is not known is None."""
     known = {'path': path, 'prompt': prompt, 'score': score, CONTENT: content}
     return {name: known[name] if name in known else numbers.get(name) for name in columns}
 
@@ -28,13 +28,13 @@ class RowFormat(Protocol):
     """A kind of file that grows row by row."""
 
     def head(self, columns: Sequence[str]) -> str:
-        """What stands before the first row."""
+        """The text before the first row."""
 
     def line(self, row: Row) -> str:
         """One row, with its line end."""
 
     def rows(self, text: str) -> list[Row]:
-        """The rows of a whole text. Raises a ValueError, KeyError, TypeError or csv.Error for what is no such text."""
+        """The rows of a whole text. Raises a ValueError, KeyError, TypeError or csv.Error for text of another format."""
 
     def whole_length(self, data: bytes) -> int:
         """Where the last finished row ends."""
@@ -67,7 +67,7 @@ class Csv:
         return [{name: as_meant(cell) if name in TEXTS else cell for name, cell in row.items()} for row in found]
 
     def whole_length(self, data: bytes) -> int:
-        """A row of CSV may hold line ends within quotes."""
+        """Where the last finished row ends; a line end within quotes does not end a row."""
         end = data.rfind(b'\n') + 1
         quotes = data.count(b'"', 0, end)
         while quotes % 2:
@@ -100,7 +100,7 @@ def read_parquet(path: Path) -> list[Row]:
     """The rows of a Parquet file.
 
     Raises:
-        ValueError: for a file that is damaged or is none.
+        ValueError: for a damaged file, or one that is not Parquet.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -108,7 +108,7 @@ def read_parquet(path: Path) -> list[Row]:
     try:
         with pq.ParquetFile(path) as file:
             return file.read().to_pylist()
-    except (pa.ArrowException, OSError) as error:  # a page that is damaged is an error of the system to pyarrow
+    except (pa.ArrowException, OSError) as error:  # pyarrow raises OSError for a damaged page
         raise ValueError(str(error)) from None
 
 
@@ -126,5 +126,5 @@ def parquet(rows: Sequence[Row], columns: Iterable[str]) -> bytes:
 
 def _csv_line(values: Iterable[Any]) -> str:
     line = io.StringIO(newline='')
-    csv.writer(line, lineterminator='\r\n').writerow(values)  # so that a cell with either of the two is quoted
+    csv.writer(line, lineterminator='\r\n').writerow(values)  # quotes cells that hold \r or \n
     return line.getvalue().removesuffix('\r\n') + '\n'

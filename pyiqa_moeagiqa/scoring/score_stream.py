@@ -12,10 +12,10 @@ STREAM = Path('-')
 
 
 class ScoreStream:
-    """Takes the calls of ``ScoreFile``. Nothing is there before, and each row is out once it is written.
+    """Replaces ``ScoreFile`` for standard output: it starts empty, and each row is flushed at once.
 
     Args:
-        made_by, with_numbers, safe_cells: as of ``ScoreFile``.
+        made_by, with_numbers, safe_cells: as for ``ScoreFile``.
     """
 
     def __init__(self, made_by: Mapping[str, Any], with_numbers: bool = False, safe_cells: bool = False):
@@ -34,7 +34,7 @@ class ScoreStream:
         try:
             sys.stdout.write(line)
             sys.stdout.flush()
-        except BrokenPipeError:  # whoever reads has enough
+        except BrokenPipeError:  # the reading program has closed the pipe
             raise
         except OSError as error:
             raise OutputError(
@@ -42,4 +42,4 @@ class ScoreStream:
             ) from None
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing: all rows are written already."""

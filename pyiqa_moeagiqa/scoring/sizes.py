@@ -1,4 +1,4 @@
-"""Whether images that are compared differ in size: a score depends on an image's size, too."""
+"""Tells whether images that are compared differ in size: a score also depends on an image's size."""
 
 import warnings
 from collections.abc import Iterable
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ..image_files import ImageError, opened
 
-SIMILAR = 1.1  # times the pixels: as far apart are the forms of one size, such as 1024 x 1024 and 832 x 1216
-# The embedded checkpoint, on pictures of AGIQA-3K that were enlarged by bicubic interpolation.
+SIMILAR = 1.1  # ratio of pixels up to which sizes count as equal, such as 1024 x 1024 and 832 x 1216
+# Measured with the embedded checkpoint on AGIQA-3K's pictures, enlarged by bicubic interpolation.
 MEASURED = {'moeagiqa': 'scores fall by about .15 when a 512 px picture is enlarged to 1024'}
 OTHERWISE = "a metric's scores may depend on the size alone"
 
@@ -15,11 +15,11 @@ Size = tuple[int, int]
 
 
 def size_note(groups: Iterable[Iterable[Path | str]], metric: str) -> str | None:
-    """A sentence for the user where images of one group differ in size; None where none do.
+    """A sentence for the user if images of one group differ in size; None if none do.
 
     Args:
-        groups: images that are compared with each other, such as those of one prompt. Only their headers are read, and files
-            that are no images do not count.
+        groups: images that are compared with each other, such as those of one prompt. Only their headers are read; files
+            that are not images are skipped.
         metric: the name of the metric that scores them.
     """
     ranges = [(sizes[0], sizes[-1]) for group in groups if (sizes := _sizes(group))]
@@ -42,7 +42,7 @@ def _sizes(images: Iterable[Path | str]) -> list[Size]:
 def _size(image: Path | str) -> Size | None:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # what is wrong with an image is said when it is scored
+            warnings.simplefilter('ignore')  # scoring reports what is wrong with an image
             with opened(image, str(image)) as picture:
                 return picture.size
     except ImageError:

@@ -1,4 +1,4 @@
-"""What is to be scored: image files from paths, folders and globs, each with its prompt."""
+"""Finds what to score: image files from paths, folders and globs, each with its prompt."""
 
 import glob
 import itertools
@@ -13,12 +13,12 @@ from ..image_files import ENDINGS
 from ..prompts import SidecarError, find_prompt
 from .prompt_tables import FOLDER_TABLES, FolderTables, PromptTable
 
-# Folders of copies and thumbnails that systems leave beside images, as hidden ones
+# Folders of copies and thumbnails that operating systems and file servers add to image folders.
 JUNK = frozenset(('__MACOSX', '@eaDir', '$RECYCLE.BIN'))
 
 
-# Where a prompt may be, in the order in which it is looked for: what was written down for images comes before what lies
-# beside one, and both were put there on purpose, so the metadata that software leaves in a file come last.
+# Places of a prompt, in the order of the search. A table and a text file were put there on purpose, so they come before the
+# metadata that software leaves in a file.
 PLACES = {
     'folder-table': f'{" or ".join(FOLDER_TABLES[:2])} of its folder',
     'sidecar': 'a text file beside it',
@@ -27,14 +27,14 @@ PLACES = {
 
 
 class SourceError(ValueError):
-    """Paths or prompts that cannot be used, said in one sentence."""
+    """Paths or prompts that cannot be used; the message is one sentence."""
 
 
 class Item(NamedTuple):
-    """An image file and its prompt; None where no prompt is known for it.
+    """An image file and its prompt; the prompt is None if none is known.
 
-    What is no file has a name for its path and is itself the ``image``, as ``read_image`` takes it, or is the exception that
-    came in its place. ``source`` says where the prompt was found, such as 'sidecars', or, of an image without, why it has none.
+    An image that is not a file has a name as its path, and ``image`` holds it, in a form that ``read_image`` takes, or the
+    exception that came in its place. ``source`` says where the prompt was found, such as 'sidecars', or why there is none.
     """
 
     path: Path | str
@@ -44,7 +44,7 @@ class Item(NamedTuple):
 
 
 class PromptChoice(NamedTuple):
-    """Where a user wants prompts to come from: ``find_items(paths, *choice)`` says what each may be."""
+    """Where a user wants prompts to come from; for the fields, see the arguments of ``find_items(paths, *choice)``."""
 
     prompt: str | None = None
     table: Path | None = None
@@ -57,13 +57,13 @@ class PromptChoice(NamedTuple):
 
 
 def find_images(paths: Sequence[str | Path]) -> Iterator[Path]:
-    """Image files named by files, folders (searched through) and globs: each once, in the order given.
+    """Yield the image files named by files, folders (with their subfolders) and globs: each once, in the order given.
 
-    Folders are walked as the images are asked for: no list of a hundred thousand is made. Hidden files and folders, and those of
-    ``JUNK``, are left out where they are not named themselves.
+    Folders are walked lazily, so that no list of a hundred thousand images is made. Hidden files and folders, and those in
+    ``JUNK``, are left out unless a path names them.
 
     Raises:
-        SourceError: for a path where there is nothing, or a folder without images.
+        SourceError: for a path that does not exist, or a folder without images.
     """
     seen: set[str] = set()
     for name in map(str, paths):
@@ -81,7 +81,10 @@ def find_images(paths: Sequence[str | Path]) -> Iterator[Path]:
 
 
 def _matches(pattern: str) -> list[Path]:
-    """What a pattern stands for; brackets are none in the name of a folder that is there, or where they match nothing."""
+    """The files and folders that a pattern matches.
+
+    Brackets are taken literally in the name of an existing folder, and if they match nothing as a pattern.
+    """
     *folders, last = Path(pattern).parts or ('',)
     there = Path()
     while folders and os.path.lexists(there / folders[0]):
@@ -109,7 +112,7 @@ def _images_at(path: Path) -> Iterator[Path]:
     try:
         entries = sorted(os.scandir(path), key=lambda entry: entry.name)
     except OSError:
-        yield path  # an item that cannot be scored, so that it is reported
+        yield path  # a folder that cannot be listed becomes an item, so that it is reported
         return
     for entry in entries:
         if entry.name.startswith('.') or entry.name in JUNK:
@@ -126,18 +129,18 @@ def find_items(
     table: Path | str | None = None,
     prompt_from: str | None = 'auto',
 ) -> Iterator[Item]:
-    """Images as ``find_images`` finds them, each with its prompt, which is looked for as the items are asked for.
+    """Find images as ``find_images`` does, each with its prompt; prompts are looked up lazily, item by item.
 
     Args:
-        paths: what is scored.
+        paths: what to score.
         prompt: one for all images.
-        table: a table of ``path`` and ``prompt``. Its paths are relative to it, or to a folder that is scored or that a scored
-            file is in. Where a folder is scored, rows whose image is nowhere are items too, so that they are reported.
-        prompt_from: where each image's prompt is looked for when neither of these two is given: one of ``PLACES``, or 'auto'
-            for the first of them that has one. None: nowhere, and no file is opened.
+        table: a table of ``path`` and ``prompt``. Its paths are relative to it, to a folder that is scored, or to the folder
+            of a scored file. If a folder is scored, rows whose image is not found are items too, so that they are reported.
+        prompt_from: where to look for each image's prompt if neither ``prompt`` nor ``table`` is given: one of ``PLACES``,
+            or 'auto' for the first place that has one. With None, no prompt is looked for and no file is opened.
 
     Raises:
-        SourceError, TableError: for paths or prompts that cannot be used, both kinds of prompts, or a table that cannot be.
+        SourceError, TableError: for paths, prompts or a table that cannot be used, or if ``prompt`` and ``table`` are given.
     """
     if prompt is not None and table is not None:
         raise SourceError('Prompts come from one place: give either --prompt TEXT for all images or --prompts FILE.')
@@ -175,7 +178,10 @@ def _looked_up(images: Iterable[Path], folders: Iterable[Path], places: tuple[st
         try:
             found = tables.find(path) if 'folder-table' in places else None
             found = found or find_prompt(path, places)
-        except (TableError, SidecarError) as error:  # what was written down counts: no other prompt takes its place
+        except (
+            TableError,
+            SidecarError,
+        ) as error:  # use no other prompt in place of a damaged one: the user wrote it on purpose
             yield Item(path, None, source=str(error))
         else:
             prompt, source = found or (None, nowhere)
@@ -183,10 +189,10 @@ def _looked_up(images: Iterable[Path], folders: Iterable[Path], places: tuple[st
 
 
 def require_prompt(items: Iterable[Item]) -> Iterator[Item]:
-    """The items, once one of them has proved to have a prompt.
+    """The same items, if at least one of them has a prompt; those up to the first one with a prompt are read at once.
 
     Raises:
-        SourceError: where none has.
+        SourceError: if none has.
     """
     items, passed = iter(items), []
     for item in items:
@@ -201,7 +207,7 @@ def require_prompt(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def tallied(items: Iterable[Item], tally: Counter[str]) -> Iterator[Item]:
-    """The items; ``tally`` counts where their prompts are from, those without under ''."""
+    """Yield the items; ``tally`` counts the sources of their prompts, with '' for items without one."""
     for item in items:
         tally[item.source if item.prompt is not None else ''] += 1
         yield item

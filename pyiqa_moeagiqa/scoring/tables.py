@@ -1,4 +1,4 @@
-"""Results as a table, and the best first within each prompt."""
+"""Makes tables of results, and sorts them with the best first within each prompt."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,10 +10,10 @@ from .score_formats import Row
 
 
 def as_table(results: Iterable[Result], numbers: Sequence[str]) -> pd.DataFrame:
-    """One row per result, in order: path, prompt, score, some columns of numbers, such as those of ``Scale.of``, and ``reason``
-    (why there is no score) and ``notes`` (what was said, such as what of a prompt was cut).
+    """Make a table with one row per result, in order.
 
-    Scores that are missing are NaN.
+    Its columns are path, prompt, score, the columns ``numbers``, such as those of ``Scale.of``, ``reason`` (why there is no
+    score) and ``notes`` (warnings, such as which part of a prompt was cut). Missing scores are NaN.
     """
     rows = [
         {'path': result.path, 'prompt': result.prompt, 'score': result.score}
@@ -26,9 +26,9 @@ def as_table(results: Iterable[Result], numbers: Sequence[str]) -> pd.DataFrame:
 
 
 def ranked(table: pd.DataFrame, lower_better: bool) -> pd.DataFrame:
-    """The table prompt by prompt, the best first, with a column ``rank`` from 1 on: <NA> for what has no score.
+    """Sort a table prompt by prompt, the best first, and add a column ``rank`` from 1 on: <NA> for an image without a score.
 
-    Prompts stay in the order in which they first come, and so do images of one score.
+    Prompts keep the order of their first images. Images of one prompt with the same score keep their order.
     """
     group = pd.Series(pd.factorize(table['prompt'])[0], table.index)
     order = table['score'] if lower_better else -table['score']
@@ -40,7 +40,7 @@ def ranked(table: pd.DataFrame, lower_better: bool) -> pd.DataFrame:
 
 
 def ranked_rows(rows: Sequence[Row], lower_better: bool) -> list[Row]:
-    """Rows of a file of scores in the order of ``ranked``, each with its rank in front."""
+    """Sort rows of a file of scores as ``ranked`` does; each row begins with its rank."""
     keys = [{'prompt': row['prompt'], 'score': row['score'], 'place': place} for place, row in enumerate(rows)]
     table = ranked(pd.DataFrame(keys, columns=['prompt', 'score', 'place']), lower_better)
     return [{RANK: int(rank)} | rows[place] for rank, place in zip(table[RANK], table['place'], strict=True)]
