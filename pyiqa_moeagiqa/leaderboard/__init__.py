@@ -1,1 +1,1 @@
-"""Metrics beside each other on data sets with MOS: figures, intervals, tests."""
+"""Compares metrics on data sets with MOS: figures, intervals and tests."""

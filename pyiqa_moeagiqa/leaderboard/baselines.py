@@ -1,7 +1,8 @@
-"""What a metric has to beat: fitted to a data set's training rows, and blind to something that a metric looks at.
+"""Baselines that a metric has to beat. They are fitted to a data set's training rows, and ignore part of the input.
 
-``generator-mean`` looks at no pixel: a generator's images score its mean MOS in the training rows. ``ridge`` is linear
-regression on features that nobody trained for quality: DINOv2's, frozen, as the embedded checkpoint reads them.
+``generator-mean`` ignores the pixels: each image scores its generator's mean MOS in the training rows. ``ridge`` ignores the
+prompt: it is linear regression on frozen features of DINOv2, which were not trained for quality, as the embedded checkpoint
+reads them.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,7 +27,7 @@ def generator_mean(rated: Rated, target: str, folder: Path) -> np.ndarray:
     """The mean MOS of each image's generator in the training rows.
 
     Raises:
-        TableError: without a column generator, or for generators that the training rows lack.
+        TableError: if there is no column generator, or the training rows lack one of the generators.
     """
     if 'generator' not in rated.table:
         raise TableError('there is no column generator')
@@ -39,7 +40,7 @@ def generator_mean(rated: Rated, target: str, folder: Path) -> np.ndarray:
 
 
 def ridge(rated: Rated, target: str, folder: Path) -> np.ndarray:
-    """Ridge regression from frozen features to MOS; the penalty is the best one when each training row is left out in turn.
+    """Ridge regression from frozen features to MOS; leave-one-out error on the training rows chooses the penalty.
 
     Features are kept in ``folder``, by image content and weights.
     """
@@ -51,7 +52,10 @@ def ridge(rated: Rated, target: str, folder: Path) -> np.ndarray:
 
 
 def _ridge(known: np.ndarray, mos: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Dual form: with K = X X', predictions are K* (K + penalty)^-1 y, and leaving row i out errs by r_i / (1 - h_i)."""
+    """Ridge regression in dual form.
+
+    With K = X X', predictions are K* (K + penalty)^-1 y. The error at row i when it is left out is r_i / (1 - h_i).
+    """
     values, vectors = np.linalg.eigh(known @ known.T)
     centred = vectors.T @ (mos - mos.mean())
 
@@ -65,14 +69,14 @@ def _ridge(known: np.ndarray, mos: np.ndarray, asked: np.ndarray) -> np.ndarray:
 
 
 class _Features:
-    """The frozen encoders' summary of each image, on disk once it is computed."""
+    """The frozen encoders' summary of each image, saved to disk after the first computation."""
 
     def __init__(self, metric: MoEAGIQAMetric, folder: Path):
         self.metric, self.folder = metric, folder
         folder.mkdir(parents=True, exist_ok=True)
 
     def of(self, images: Iterable[str]) -> np.ndarray:
-        """(N, F), float64."""
+        """The features of images, (N, F), float64."""
         return np.stack([self._one(image) for image in tqdm(list(images), desc='ridge', unit='image', disable=None)])
 
     def _one(self, image: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""``moeagiqa leaderboard``: reads, scores, shows and writes."""
+"""``moeagiqa leaderboard``: read data sets, score them, show and write the results."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,14 +30,14 @@ def make(
     options: Mapping[str, Any],
     output: Path,
 ) -> int:
-    """Score, print, write the tables, the page and the figures into ``output``; returns how many rows have no figures.
+    """Score, print, and write tables, page and figures into ``output``; returns how many rows have no figures.
 
     Args:
         metrics: as ``parse_all`` takes them.
-        data: tables.
+        data: paths of tables, as ``read_rated`` takes them.
         targets: as ``parse_targets`` takes them.
         split: as ``read_rated`` takes it.
-        with_published: whether others' figures are shown.
+        with_published: whether published figures of other authors are shown.
         options: of ``create_metric``, by name; those that are None are left out.
         output: folder.
 
@@ -74,7 +74,7 @@ def _write_tables(output: Path, entries: Sequence[Entry], board: Board, data: Ma
     tables |= {f'{group}s': by_group(entries, group) if group in there else pd.DataFrame() for group in GROUPS}
     for name, table in tables.items():
         if table.empty:
-            (output / f'{name}.csv').unlink(missing_ok=True)  # what an earlier run has left would not be of these rows
+            (output / f'{name}.csv').unlink(missing_ok=True)  # an earlier run's file would not match these rows
         else:
             write_csv(output / f'{name}.csv', table)
 
@@ -82,7 +82,7 @@ def _write_tables(output: Path, entries: Sequence[Entry], board: Board, data: Ma
 def _show(rows: pd.DataFrame) -> None:
     for (data, target), part in rows.groupby(['data', 'target'], sort=False):
         text = shown(part)
-        # no lines, and one space between columns: so it fits 80 of them
+        # No lines, and one space between columns, so that the table fits 80 characters.
         table = Table(title=plain(f'{data}, {target}'), title_justify='left', box=None, padding=(0, 1, 0, 0))
         for name in SHOWN:
             table.add_column(name, overflow='fold')

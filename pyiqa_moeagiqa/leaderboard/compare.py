@@ -1,7 +1,7 @@
-"""Two generators on the same prompts: how often the one wins, by how much, and whether that may be chance.
+"""Compares two generators on the same prompts: how often one wins, by how much, and whether that can be chance.
 
-What counts is prompts, not images: several images of one prompt are not independent, so each prompt has one difference,
-of the means of both sides' images.
+Prompts count, not images: several images of one prompt are not independent, so each prompt gives one difference, between
+the mean scores of the two sides' images.
 """
 
 import math
@@ -16,27 +16,28 @@ from scipy.stats import binomtest, norm, rankdata, wilcoxon
 from .figures import RESAMPLES, interval
 
 LEVEL = 0.05
-# Pairs that differ. By chance each of n is as likely to favour the one side as the other, so the most extreme outcome of
-# Wilcoxon's signed ranks and of the sign test, that all favour one, has p = 2 / 2^n: only from here on is that below 5 %.
+# The fewest differing pairs that can be significant. By chance each of n pairs favours either side with probability 1/2. The
+# most extreme outcome of Wilcoxon's signed ranks and of the sign test is a clean sweep, with p = 2 / 2^n. Below six pairs
+# even that has p > 0.05.
 FEWEST = next(n for n in count(1) if 2 * 0.5**n < LEVEL)
 
 
 @dataclass
 class Comparison:
-    """What two generators' scores say.
+    """The result of comparing two generators' scores.
 
     Attributes:
-        pairs: one row for each prompt (or file name) that both have, the largest difference in favour of the first generator
-            first: ``key``, ``one`` and ``other`` (mean scores), ``difference`` (positive where the first is better),
+        pairs: one row for each prompt (or file name) that both have, sorted by difference with the first generator's largest
+            win first: ``key``, ``one`` and ``other`` (mean scores), ``difference`` (positive if the first is better),
             ``images_one`` and ``images_other`` (how many), ``path_one`` and ``path_other`` (the image nearest the mean).
-        left_out: for both sides, what the other has not.
-        win_rate: share of pairs that the first wins, ties counted half.
-        win_interval: Wilson's, 95 %.
-        difference: mean over the pairs, in score.
+        left_out: for each side, the keys that only it has.
+        win_rate: share of pairs that the first wins; a tie counts half.
+        win_interval: Wilson's 95 % interval of ``win_rate``.
+        difference: mean over the pairs, in units of the score.
         difference_interval: percentile bootstrap over the pairs, 95 %.
         p_difference: Wilcoxon's signed-rank test, two-sided.
         p_wins: sign test, two-sided; ties do not count there.
-        better: 0 or 1 where the signed ranks favour that side and ``p_difference`` is below 5 %, else None.
+        better: 0 or 1 if the signed ranks favour that side and ``p_difference`` is below 5 %, else None.
     """
 
     pairs: pd.DataFrame
@@ -51,7 +52,7 @@ class Comparison:
 
     @property
     def too_few(self) -> bool:
-        """Whether so few pairs differ that no outcome of a test would be unlikely enough."""
+        """Whether fewer than ``FEWEST`` pairs differ, so that even a clean sweep would not be significant."""
         return _decided(self.pairs['difference']) < FEWEST
 
 
@@ -60,10 +61,10 @@ def compare(sides: Sequence[pd.DataFrame], lower_better: bool = False) -> Compar
 
     Args:
         sides: two tables with columns ``key`` (what pairs), ``path`` and ``score``.
-        lower_better: whether lower scores are better; differences are turned round then, scores stay.
+        lower_better: whether lower scores are better; differences then change sign, and scores stay.
 
     Raises:
-        ValueError: where no key is in both.
+        ValueError: if no key is in both tables.
 
     Example:
         >>> one = pd.DataFrame({'key': ['a cat', 'a dog'], 'path': ['1.png', '2.png'], 'score': [0.5, 0.7]})
@@ -94,7 +95,7 @@ def compare(sides: Sequence[pd.DataFrame], lower_better: bool = False) -> Compar
 
 
 def _decided(difference: pd.Series) -> int:
-    """How many pairs differ: ties do not enter the tests."""
+    """The number of pairs that differ: ties do not enter the tests."""
     return int((difference != 0).sum())
 
 
@@ -106,7 +107,7 @@ def _by_key(side: pd.DataFrame) -> pd.DataFrame:
 
 
 def wilson(wins: float, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a proportion; halves of wins, for ties, are allowed."""
+    """Wilson's 95 % interval of a proportion; ``wins`` can hold halves, for ties."""
     z = norm.ppf(0.975)
     rate, spread = wins / count, z * z / count
     middle = (rate + spread / 2) / (1 + spread)
@@ -129,6 +130,6 @@ def signed_ranks(difference: np.ndarray) -> tuple[float, int]:
 
 
 def sign_test(difference: np.ndarray) -> float:
-    """Two-sided p-value of as many wins among those that are decided."""
+    """Two-sided p-value of the sign test: wins among the differences that are not zero."""
     wins, decided = int((difference > 0).sum()), int((difference != 0).sum())
     return float(binomtest(wins, decided).pvalue) if decided else 1.0

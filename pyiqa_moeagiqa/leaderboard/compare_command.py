@@ -1,4 +1,4 @@
-"""``moeagiqa compare``: two folders scored, paired, tested, and shown side by side."""
+"""``moeagiqa compare``: score two folders, pair their images, test the differences and show both side by side."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,16 +26,16 @@ COLUMNS = ['key', 'one', 'other', 'difference', 'images_one', 'images_other', 'p
 def make(
     folders: tuple[Path, Path], prompts: PromptChoice, metric_name: str, options: Mapping[str, Any], output: Path
 ) -> int:
-    """Score, pair, print, write ``compare.csv`` and ``compare.html``; returns how many images could not be scored.
+    """Score, pair, print, and write ``compare.csv`` and ``compare.html``; returns how many images could not be scored.
 
     Args:
         folders: of the two generators.
         prompts: where the images' prompts come from.
         options: of ``create_metric``, by name; those that are None are left out.
-        output: folder; scores are kept there by image content, so that a second run computes what is new.
+        output: folder; scores are kept there by image content, so that a second run computes only new ones.
 
     Raises:
-        ValueError: for folders, prompts, metric or output that cannot be used, or where nothing pairs.
+        ValueError: for folders, prompts, metric or output that cannot be used, or if no images pair.
     """
     _check_folders(folders)
     items = list(find_items(folders, *prompts))
@@ -44,9 +44,10 @@ def make(
     items = [item._replace(prompt=known) for item, known in zip(items, _shared_prompts(items, folders), strict=True)]
     by_prompt = len({item.prompt for item in items} - {None}) > 1
     keys = [item.prompt if by_prompt and item.prompt is not None else _name(item, folders) for item in items]
-    table = pd.DataFrame({'path': [str(item.path) for item in items], 'key': keys}, dtype=object)  # also of other bytes
+    # dtype object, as a string type would refuse file names that are not UTF-8
+    table = pd.DataFrame({'path': [str(item.path) for item in items], 'key': keys}, dtype=object)
     table['side'] = [_side(item, folders) for item in items]
-    _check_pairs(table, by_prompt)  # before a large network is loaded
+    _check_pairs(table, by_prompt)  # fails before a large network is loaded
     metric = make_metric(metric_name, options)
     table['score'] = _score(metric, items, made_by(metric_name, metric), output / 'scores.parquet')
     scored = table.dropna(subset='score')
@@ -79,14 +80,14 @@ def _side(item: Item, folders: tuple[Path, Path]) -> int:
 
 
 def _name(item: Item, folders: tuple[Path, Path]) -> str:
-    """Path within its folder, without the ending: the same image may be a PNG here and a JPEG there."""
+    """Path within its folder, without the ending: an image can be a PNG in one folder and a JPEG in the other."""
     folder = folders[_side(item, folders)]
     path = item.path.relative_to(folder) if item.path.is_relative_to(folder) else item.path
     return path.with_suffix('').as_posix()
 
 
 def _shared_prompts(items: Sequence[Item], folders: tuple[Path, Path]) -> list[str | None]:
-    """Each item's prompt, or else that of its namesake in the other folder."""
+    """Each item's prompt, or that of the image of the same name in the other folder if it has none."""
     known = {_name(item, folders): item.prompt for item in items if item.prompt is not None}
     return [known.get(_name(item, folders)) if item.prompt is None else item.prompt for item in items]
 
@@ -100,7 +101,7 @@ def _check_pairs(table: pd.DataFrame, by_prompt: bool) -> None:
 
 
 def _score(metric: Any, items: Sequence[Item], facts: dict[str, Any], path: Path) -> list[float | None]:
-    """A score for each item; what has none is reported."""
+    """Get a score for each item, None if it could not be scored; failures are printed."""
     needs_prompt = takes_prompts(metric)
     keys = [(content_of(item.path), (item.prompt or '') if needs_prompt else '') for item in items]
     output = ScoreFile(path, facts)

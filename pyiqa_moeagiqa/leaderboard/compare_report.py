@@ -13,22 +13,22 @@ from ..pages import svg, thumbnail, write_page
 from ..scoring.scale import Scale
 from .compare import FEWEST, Comparison
 
-SHOWN = 8  # pairs each way
+SHOWN = 8  # pairs that each side wins
 FIRST_LEFT_OUT = 20
 
 
 @dataclass
 class Report:
-    """A comparison, and what its parts are called.
+    """A comparison with the names of its parts.
 
     Attributes:
-        comparison: what ``compare`` found.
+        comparison: the result of ``compare``.
         names: of both generators.
-        metric: its name.
-        lower_better: whether its lower scores are better.
-        unit: what pairs: 'prompts' or 'file names'.
-        scale: of the metric, for MOS in raters' units; None where it has none.
-        notes: what else is to be known, such as that images differ in size.
+        metric: the metric's name.
+        lower_better: whether the metric's lower scores are better.
+        unit: what images are paired by: 'prompts' or 'file names'.
+        scale: of the metric, for MOS in raters' units; None if it has none.
+        notes: further remarks for the user, such as that images differ in size.
     """
 
     comparison: Comparison
@@ -40,7 +40,7 @@ class Report:
     notes: Sequence[str] = ()
 
     def sentence(self) -> str:
-        """The outcome."""
+        """The outcome in one sentence."""
         found, (one, _) = self.comparison, self.names
         low, high = found.win_interval
         start = f'{one} wins {found.win_rate:.0%} of {len(found.pairs)} {self.unit}'.replace('%', ' %')
@@ -71,13 +71,13 @@ class Report:
         ]
 
     def _mean(self, side: str) -> str:
-        """A side's mean score, with the MOS that it stands for."""
+        """A side's mean score as text, with its MOS if the metric has a scale."""
         mean = self.comparison.pairs[side].mean()
         mos = self.scale.of(mean)['mos'] if self.scale else None
         return f'{mean:.4f}' if mos is None else f'{mean:.4f} (MOS {mos:.2f})'
 
     def left_out(self) -> list[str]:
-        """A sentence for each side that has what the other has not."""
+        """A sentence for each side, naming the prompts or file names that only it has."""
         sentences = []
         for name, keys in zip(self.names, self.comparison.left_out, strict=True):
             if keys:
@@ -91,7 +91,7 @@ def _p(value: float) -> str:
 
 
 def write_comparison(path: Path, report: Report) -> None:
-    """The page: the outcome, the pairs that decide it, and all pairs."""
+    """Write the page: the outcome, the pairs with the largest differences, and all pairs."""
     pairs = report.comparison.pairs
     best = pairs[pairs['difference'] > 0].head(SHOWN)
     worst = pairs[pairs['difference'] < 0].tail(SHOWN)[::-1]
@@ -114,7 +114,7 @@ def _cards(pairs: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _differences(report: Report) -> Figure:
-    """All pairs' differences, in order."""
+    """Draw all pairs' differences, in order."""
     values = report.comparison.pairs['difference'].to_numpy()
     figure = Figure(figsize=(8, 2.4), layout='constrained')
     axes = figure.add_subplot()

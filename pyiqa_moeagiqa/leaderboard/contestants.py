@@ -1,4 +1,4 @@
-"""Who takes part: a metric of pyiqa, perhaps with weights of one's own, or a baseline."""
+"""Contestants of the leaderboard: a metric of pyiqa, with the user's own weights if given, or a baseline."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from .baselines import BASELINES
 
 
 class Contestant(NamedTuple):
-    """``metric`` is pyiqa's name or a baseline's, ``weights`` a checkpoint that it takes; ``label`` is what its row is called."""
+    """One contestant: ``metric`` names a metric of pyiqa or a baseline, ``weights`` is its checkpoint, ``label`` names its row."""
 
     label: str
     metric: str
@@ -16,7 +16,7 @@ class Contestant(NamedTuple):
 
 
 def parse(text: str) -> Contestant:
-    """``METRIC``, ``METRIC:WEIGHTS`` or ``LABEL=METRIC:WEIGHTS``.
+    """Parse ``METRIC``, ``METRIC:WEIGHTS`` or ``LABEL=METRIC:WEIGHTS``.
 
     Raises:
         SourceError: for a name that is neither a no-reference metric of pyiqa nor a baseline, or weights for a baseline.
@@ -45,10 +45,10 @@ def _stem(weights: str) -> str:
 
 
 def parse_all(texts: list[str]) -> list[Contestant]:
-    """All of them, each once.
+    """Parse all texts; a contestant that is named twice is kept once.
 
     Raises:
-        SourceError: for none, for a wrong one, or for two of one label.
+        SourceError: if there is none, for one that ``parse`` refuses, or for two with the same label.
     """
     contestants = list(dict.fromkeys(map(parse, texts)))
     if not contestants:

@@ -1,4 +1,4 @@
-"""The images that metrics disagree about most: what a table of correlations does not show."""
+"""Finds the images that metrics disagree about most, which a table of correlations does not show."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,14 +11,15 @@ COUNT = 12
 
 
 def disputed(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """At most ``COUNT`` images of one data set, the most disputed first, one of each prompt at most.
+    """At most ``COUNT`` images of one data set, the most disputed first, at most one of each prompt.
+
+    An image is the more disputed, the larger the standard deviation of its ranks over the metrics.
 
     Args:
         entries: at least two with figures, of one data set and target.
 
     Returns:
-        path, prompt, mos and ``ranks``: for MOS and each metric the share of images that stand below, from 0 to 100.
-        Disputed is where the metrics' ranks have the largest standard deviation.
+        path, prompt, mos and ``ranks``: for MOS and each metric the percentage of images that rank below, from 0 to 100.
     """
     first = entries[0].table
     ranks = pd.DataFrame({entry.metric: _percent(entry.table['score']) for entry in entries})

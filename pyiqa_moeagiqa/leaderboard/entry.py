@@ -1,4 +1,4 @@
-"""What the leaderboard knows of one metric on one data set."""
+"""The leaderboard's data for one metric on one data set."""
 
 import math
 from collections.abc import Sequence
@@ -12,17 +12,18 @@ class Entry:
     """One metric on one data set's MOS of one target.
 
     Attributes:
-        metric, data, target: their names; the target as it was asked for.
-        table: columns path, prompt, mos, score (higher is better) and, where the data set has them, generator and style; None
-            where the metric could not be had, left images without a score, or gave all of them the same.
-        how: how it came to its scores.
+        metric, data, target: their names; the target as the user wrote it.
+        table: columns path, prompt, mos, score (higher is better) and, if the data set has them, generator and style; None
+            if the metric could not be made, does not score the target, left too many images without a score, or gave all
+            images the same score.
+        how: how the metric was trained, and other remarks on its scores.
         reason: why there is no table.
-        seconds: an image, when its scores were computed.
-        parameters: of the metric.
-        mos_range: the data set's, or the lowest and highest MOS there.
-        lower_better: whether the metric's own scores are the better the lower.
-        own: the metric's own scores of all images, NaN where it has none; None where it could not be had.
-        own_name: what they are called: the metric, and the target where it has several.
+        seconds: time for one image, measured when its scores were computed; NaN if unknown.
+        parameters: the number of the metric's parameters.
+        mos_range: the data set's, or its lowest and highest MOS.
+        lower_better: whether lower is better in the metric's own scores.
+        own: the metric's own scores of all images, NaN for an image without one; None if it gave no scores at all.
+        own_name: the column name of ``own``: the metric, and the target if it has several.
     """
 
     metric: str

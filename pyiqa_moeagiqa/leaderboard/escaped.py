@@ -1,4 +1,4 @@
-"""Texts of strangers in Markdown and LaTeX: shown as they are, and nothing in them is markup."""
+"""Escapes untrusted text for Markdown and LaTeX: it is shown as it is, and nothing in it acts as markup."""
 
 import re
 
@@ -12,7 +12,7 @@ _LATEX = {
 
 
 def latex(text: str) -> str:
-    r"""A text in one line of LaTeX.
+    r"""Escape a text for LaTeX, in one line.
 
     Example:
         >>> latex('50 % of a_b')
@@ -22,7 +22,7 @@ def latex(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    r"""A text in one line of Markdown, which may be a table's.
+    r"""Escape a text for Markdown, in one line that is also safe in a table.
 
     Example:
         >>> markdown('a | b')

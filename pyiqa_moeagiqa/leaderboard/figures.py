@@ -1,7 +1,7 @@
-"""How well scores agree with people: the field's figures, with intervals and tests that respect prompts.
+"""How well scores agree with people: the field's figures, with intervals and tests that resample whole prompts.
 
-Scores are such that higher is better: a metric whose lower scores are better is to be negated by its declared direction,
-never by the sign of its correlation. Images of one prompt are not independent, so resampling draws prompts, not images.
+Higher scores must be better: negate a metric if it declares that lower is better, never because its correlation is
+negative. Images of one prompt are not independent, so resampling draws prompts, not images.
 """
 
 import warnings
@@ -19,7 +19,7 @@ from pyiqa.metrics.correlation_coefficient import (
 from scipy.optimize import OptimizeWarning
 from scipy.stats import ConstantInputWarning, NearConstantInputWarning, norm, rankdata
 
-DIFFERENT = 0.06  # of the MOS range, as 0.3 of 5: pairs closer than that are not told apart by raters either
+DIFFERENT = 0.06  # share of the MOS range, such as 0.3 of 5: raters cannot tell closer pairs apart either
 RESAMPLES = 1000
 FIT = 'logistic_4params'
 
@@ -27,22 +27,22 @@ Statistic = Callable[[pd.DataFrame], float]
 
 
 def agreement(table: pd.DataFrame) -> dict[str, float]:
-    """SRCC, PLCC (raw, and after VQEG's four-parameter logistic fit), KRCC, RMSE after the fit, and the main score.
+    """Compute SRCC, PLCC (raw, and after VQEG's four-parameter logistic fit), KRCC, RMSE after the fit, and the main score.
 
     Args:
         table: columns ``score`` and ``mos``, at least three rows.
 
     Returns:
-        ``srcc``, ``plcc``, ``plcc_fit``, ``krcc``, ``rmse_fit`` (in MOS), ``main`` (mean of SRCC and raw PLCC); the two of the
-        fit are NaN where it does not converge, and all where scores or MOS are constant.
+        ``srcc``, ``plcc``, ``plcc_fit``, ``krcc``, ``rmse_fit`` (in MOS), ``main`` (mean of SRCC and raw PLCC). ``plcc_fit``
+        and ``rmse_fit`` are NaN if the fit does not converge. All are NaN if scores or MOS are constant.
     """
     score, mos = table['score'].to_numpy(float), table['mos'].to_numpy(float)
     if not np.ptp(score) or not np.ptp(mos):
         return dict.fromkeys(('srcc', 'plcc', 'krcc', 'main', 'plcc_fit', 'rmse_fit'), float('nan'))
     curve = fitted(score, mos)
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore', ConstantInputWarning)  # of a fit that is flat: its figure is NaN
-        warnings.simplefilter('ignore', NearConstantInputWarning)  # of scores that hardly differ
+        warnings.simplefilter('ignore', ConstantInputWarning)  # a flat fit; its figure is NaN
+        warnings.simplefilter('ignore', NearConstantInputWarning)  # scores that hardly differ
         srcc, plcc, plcc_fit = calculate_srcc(score, mos), calculate_plcc(score, mos), calculate_plcc(curve, mos)
     return {
         'srcc': float(srcc),
@@ -55,37 +55,36 @@ def agreement(table: pd.DataFrame) -> dict[str, float]:
 
 
 def fitted(score: np.ndarray, mos: np.ndarray) -> np.ndarray:
-    """The scores on the scale of MOS, by VQEG's four-parameter logistic; NaN where the fit does not converge."""
-    score = (score - score.mean()) / (score.std() or 1)  # the fit starts near its goal
+    """Map scores to MOS by VQEG's four-parameter logistic; all NaN if the fit does not converge."""
+    score = (score - score.mean()) / (score.std() or 1)  # so that the fit starts near its solution
     try:
         with np.errstate(over='ignore'), warnings.catch_warnings():
-            warnings.simplefilter('ignore', OptimizeWarning)  # of how sure the parameters are, which nobody asks
+            warnings.simplefilter('ignore', OptimizeWarning)  # about the parameters' covariance, which is not used
             return fit_curve(score, mos, FIT)
-    except (RuntimeError, TypeError):  # scipy's, where it does not converge or has too few rows
+    except (RuntimeError, TypeError):  # scipy's, if the fit does not converge or has too few rows
         return np.full(len(mos), np.nan)
 
 
 def srcc(table: pd.DataFrame) -> float:
-    """Spearman's correlation of columns ``score`` and ``mos``; NaN where either is constant."""
+    """Spearman's correlation of columns ``score`` and ``mos``; NaN if either is constant."""
+    # Not scipy's, which would take four times as long for a thousand resamples of many metrics.
     ranks = np.stack([rankdata(table['score']), rankdata(table['mos'])])
     ranks -= ranks.mean(axis=1, keepdims=True)
-    with np.errstate(
-        invalid='ignore'
-    ):  # a thousand resamples of many metrics: scipy's own would take four times as long
+    with np.errstate(invalid='ignore'):  # 0 / 0 if either is constant
         return float(ranks[0] @ ranks[1] / np.sqrt((ranks**2).sum(axis=1).prod()))
 
 
 def within(table: pd.DataFrame) -> float:
-    """Mean over generators of SRCC within each; pooled SRCC flatters, as generators differ more than their pictures do."""
+    """Mean over generators of SRCC within each. Pooled SRCC flatters: generators differ more than one generator's pictures."""
     each = [srcc(part) for _, part in table.groupby('generator') if len(part) > 2]
     each = [value for value in each if not np.isnan(value)]
     return float(np.mean(each)) if each else float('nan')
 
 
 def pair_accuracy(table: pd.DataFrame, different: float) -> float:
-    """Share of pairs of one prompt's images, at least ``different`` apart in MOS, that scores put in the right order.
+    """Share of pairs that scores put in the right order, of all pairs of one prompt more than ``different`` apart in MOS.
 
-    A tie in scores counts half. NaN where there is no such pair.
+    A tie in scores counts half. NaN if there is no such pair.
     """
     right = total = 0.0
     for _, part in table.groupby('prompt'):
@@ -97,9 +96,9 @@ def pair_accuracy(table: pd.DataFrame, different: float) -> float:
 
 
 def regret(table: pd.DataFrame) -> float:
-    """Best of N: how much MOS the user loses, on average over prompts, who takes the best-scored image of each.
+    """Best of N: the MOS that a user loses by taking each prompt's best-scored image, on average over prompts.
 
-    Prompts with one image do not count; of equally scored images the mean is taken.
+    Prompts with one image do not count. If several images share the best score, their mean MOS is used.
     """
     lost = []
     for _, part in table.groupby('prompt'):
@@ -110,12 +109,14 @@ def regret(table: pd.DataFrame) -> float:
 
 
 def resampled(tables: Mapping[str, pd.DataFrame], statistic: Statistic, count: int = RESAMPLES) -> pd.DataFrame:
-    """A statistic on ``count`` resamples of the prompts (of the images where there is one prompt), the same for every table.
+    """Compute a statistic on ``count`` resamples of the prompts, which are the same for every table.
+
+    If there is only one prompt, images are resampled.
 
     Args:
         tables: of the same images, by metric; columns score, mos and prompt.
-        statistic: of columns score and mos.
-        count: how many.
+        statistic: a function of a table with columns score and mos.
+        count: the number of resamples.
 
     Returns:
         one row for each resample, one column for each table.
@@ -128,13 +129,13 @@ def resampled(tables: Mapping[str, pd.DataFrame], statistic: Statistic, count: i
 
 
 def _rows_of_prompts(table: pd.DataFrame) -> list[np.ndarray]:
-    """The rows of each prompt; where all images have one prompt, or photographs have none, each image stands for itself."""
+    """The rows of each prompt; if all images share one prompt, or photographs have none, each image is its own group."""
     rows = list(table.reset_index(drop=True).groupby('prompt').indices.values())
     return rows if len(rows) > 1 else list(np.arange(len(table))[:, None])
 
 
 def interval(values: pd.Series) -> tuple[float, float]:
-    """From where to where 95 % of the resampled values lie; NaN where there are none."""
+    """The interval that holds the middle 95 % of the resampled values; NaN if there are none."""
     if values.isna().all():
         return float('nan'), float('nan')
     low, high = np.nanquantile(values, [0.025, 0.975])
@@ -142,10 +143,10 @@ def interval(values: pd.Series) -> tuple[float, float]:
 
 
 def p_value(one: pd.Series, other: pd.Series) -> float:
-    """Two-sided, of the hypothesis that two metrics are equal, from the same resamples of both; NaN without any.
+    """Two-sided p-value of the hypothesis that two metrics are equal, from the same resamples of both; NaN without any.
 
-    The mean difference in units of its standard deviation over resamples, as a normal variable. Resamples in which either
-    has no figure, as of equal scores, do not count.
+    The mean difference, divided by its standard deviation over resamples, is taken as a normal variable. Resamples in which
+    either metric has no figure, such as from constant scores, do not count.
     """
     difference = (one - other).dropna()
     if difference.empty:
@@ -157,7 +158,10 @@ def p_value(one: pd.Series, other: pd.Series) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction: p-values that may be compared with the level as if each were the only one. NaN stays, and does not count."""
+    """Holm's correction: each returned p-value can be compared with the level as if it were the only test.
+
+    NaN stays NaN and does not count as a test.
+    """
     values = np.asarray(p_values, dtype=float)
     order = [place for place in np.argsort(values) if not np.isnan(values[place])]
     corrected, highest = np.full(len(values), np.nan), 0.0

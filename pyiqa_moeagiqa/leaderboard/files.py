@@ -1,4 +1,4 @@
-"""The files that the leaderboard and a comparison leave."""
+"""Writes the files of the leaderboard and of a comparison."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from ..whole_file import whole_file
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table whose texts, names of columns among them, no spreadsheet takes for formulas."""
+    """Write a table as CSV; texts and column names are marked where a spreadsheet would take them for formulas."""
     table = table.rename(columns=spreadsheet_safe).map(_safe)
     with whole_file(path) as part:
         table.to_csv(part, index=False, encoding='utf-8', errors='backslashreplace')
@@ -20,6 +20,6 @@ def _safe(cell: object) -> object:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text as UTF-8; what is no valid Unicode is written as an escape."""
+    """Write a text as UTF-8; characters that are not valid Unicode become escapes."""
     with whole_file(path) as part:
         part.write_text(text, encoding='utf-8', errors='backslashreplace')

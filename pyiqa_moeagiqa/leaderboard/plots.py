@@ -1,4 +1,4 @@
-"""The leaderboard's figures, as matplotlib figures that touch no global state. A ``$`` in a name is no formula."""
+"""The leaderboard's figures, as matplotlib figures that touch no global state. A ``$`` in a name does not start a formula."""
 
 from collections.abc import Sequence
 
@@ -14,17 +14,17 @@ from .figures import fitted
 
 DOT, LINE = '#0b5cad', '#c2410c'
 LONGEST_NAME = 36  # characters
-MOST_GROUPS = 40  # columns of a figure; the table has all
+MOST_GROUPS = 40  # columns of a figure; the table has all groups
 
 
 def named(text: str) -> str:
-    """A name as it fits a figure: in one line, and cut where it is long."""
+    """A name for a figure: in one line, and cut to ``LONGEST_NAME`` characters."""
     text = plain(text)
     return text if len(text) <= LONGEST_NAME else f'{text[: LONGEST_NAME - 1]}…'
 
 
 def scatter(entries: Sequence[Entry]) -> Figure:
-    """Score against MOS of each metric, with the four-parameter logistic fit where it converged."""
+    """Plot score against MOS for each metric, with the four-parameter logistic fit if it converged."""
     columns = min(3, len(entries))
     lines = -(-len(entries) // columns)
     figure = Figure(figsize=(4 * columns, 3.4 * lines), layout='constrained')
@@ -37,7 +37,7 @@ def scatter(entries: Sequence[Entry]) -> Figure:
 
 
 def _scatter(axis: Axes, entry: Entry) -> None:
-    """The scores are the metric's own, with their sign."""
+    """Plot the metric's own scores, with their own sign."""
     table = entry.table.sort_values('score')
     sign = -1 if entry.lower_better else 1
     axis.scatter(sign * table['score'], table['mos'], s=7, alpha=0.45, color=DOT, linewidths=0, rasterized=True)
@@ -49,7 +49,7 @@ def _scatter(axis: Axes, entry: Entry) -> None:
 
 
 def intervals(rows: pd.DataFrame) -> Figure:
-    """SRCC of each metric with its 95 % interval, the best at the top; rows are of one data set and target."""
+    """Plot SRCC of each metric with its 95 % interval, the best at the top; rows are of one data set and target."""
     rows = rows.dropna(subset='srcc')[::-1]
     figure = Figure(figsize=(8, 0.9 + 0.42 * len(rows)), layout='constrained')
     axis = figure.subplots()
@@ -62,7 +62,7 @@ def intervals(rows: pd.DataFrame) -> Figure:
 
 
 def heat_map(table: pd.DataFrame) -> Figure:
-    """SRCC: one row for each metric (the index), one column for each group, the first of them where they are many."""
+    """Plot SRCC with one row for each metric (the index) and one column for each of the first ``MOST_GROUPS`` groups."""
     table = table.iloc[:, :MOST_GROUPS]
     lines, columns = table.shape
     figure = Figure(figsize=(2.5 + 0.75 * columns, 1.6 + 0.42 * lines), layout='constrained')

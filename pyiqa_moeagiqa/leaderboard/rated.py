@@ -1,4 +1,4 @@
-"""A data set for the leaderboard: images with their MOS, and the rows that were there to train on."""
+"""A data set for the leaderboard: images with their MOS, and the training rows of its split."""
 
 import math
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ class Rated(NamedTuple):
     """A data set.
 
     Attributes:
-        table: columns path, prompt, perhaps generator and style, and one of MOS for each of ``targets``.
+        table: columns path, prompt, generator and style if the data set has them, and a MOS column for each of ``targets``.
         content: a hash of each image's file.
-        targets: what there are MOS of, and what they are compared with.
-        mos_range: the data set's, or the lowest and highest MOS there.
-        training: the same columns of the rows that the split has for training; none without a split.
+        targets: the MOS columns, and the metric's target that each is compared with.
+        mos_range: the data set's, or its lowest and highest MOS.
+        training: the same columns for the split's training rows; no rows without a split.
         split: the column of the split, or ''.
     """
 
@@ -42,10 +42,11 @@ def read_rated(path: Path, targets: Sequence[Asked | str], split: str | None = N
     """Read a data set.
 
     Args:
-        path: CSV, JSON lines or Parquet with columns path, prompt and at least one of MOS. A data set of this package
-            is known by the file's name, and its MOS are checked against its range.
-        targets: MOS columns, perhaps with what they are compared with.
-        split: ``COLUMN=VALUE`` for some of the rows, as in ``prompt_0=test``; those of ``COLUMN=train`` are for baselines.
+        path: CSV, JSON lines or Parquet with columns path, prompt and at least one MOS column. A data set of this package
+            is recognised by the file's name, and its MOS are checked against its range.
+        targets: MOS columns, each with the metric's target that it is compared with, if that is given.
+        split: ``COLUMN=VALUE`` to keep some of the rows, as in ``prompt_0=test``; those with ``COLUMN=train`` are for
+            baselines.
 
     Raises:
         TableError: for a table that cannot be used.
@@ -69,10 +70,10 @@ def read_rated(path: Path, targets: Sequence[Asked | str], split: str | None = N
 
 
 def _there(path: Path, targets: Sequence[Asked]) -> list[Asked]:
-    """Those of the targets that the table has a column for.
+    """The targets for which the table has a column.
 
     Raises:
-        TableError: where it has none, or where two names mean one column, as mos and quality may.
+        TableError: if it has none, or if two names mean the same column, as mos and quality can.
     """
     table = read_table(path, ['path', 'prompt'])
     columns = {asked: find_column(table.columns, asked.column) for asked in targets}
@@ -88,7 +89,7 @@ def _there(path: Path, targets: Sequence[Asked]) -> list[Asked]:
 
 
 def _require_different(path: Path, rows: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Raise a TableError for fewer rows than can be correlated, or MOS that are all the same."""
+    """Raise a TableError for fewer than ``FEWEST`` rows, or for MOS that are all the same."""
     if len(rows) < FEWEST:
         raise TableError(
             f'{path}: {len(rows)} images are left, too few to correlate; give at least three that differ in MOS.'
@@ -102,6 +103,6 @@ def _require_different(path: Path, rows: pd.DataFrame, columns: Sequence[str]) -
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with generators and styles as text, as Parquet may hold numbers; what is missing is ''."""
+    """The table with generators and styles as text, as Parquet can hold numbers; missing ones are ''."""
     names = {group: ['' if pd.isna(cell) else str(cell) for cell in table[group]] for group in GROUPS if group in table}
     return table.assign(**names)

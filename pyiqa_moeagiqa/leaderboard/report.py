@@ -1,4 +1,4 @@
-"""The leaderboard for people: one HTML page, Markdown, LaTeX, and the figures."""
+"""The leaderboard as reports: one HTML page, Markdown, LaTeX, and the figures."""
 
 import re
 import warnings
@@ -35,8 +35,8 @@ class Section:
 
     Attributes:
         data, target: their names.
-        rows: of the leaderboard.
-        entries: those with figures, the best first.
+        rows: the leaderboard's rows for them.
+        entries: the entries that have a table, the best first.
         figures: name -> caption and figure.
     """
 
@@ -48,7 +48,7 @@ class Section:
 
 
 def sections_of(entries: Sequence[Entry], board: Board) -> list[Section]:
-    """What there is to show, with its figures drawn."""
+    """Make a section for each data set and target, with its figures drawn."""
     scored = {(entry.data, entry.target, entry.metric): entry for entry in entries if entry.table is not None}
     sections = []
     for (data, target), rows in board.rows.groupby(['data', 'target'], sort=False):
@@ -66,7 +66,7 @@ def _figures(entries: Sequence[Entry], rows: pd.DataFrame) -> dict[str, tuple[st
 
 
 def write_html(path: Path, sections: Sequence[Section], board: Board, with_published: bool) -> None:
-    """Write the page: everything is in it, pictures too, and it needs no network."""
+    """Write the page; it is self-contained, including pictures, and needs no network."""
     write_page(
         path,
         'leaderboard.html',
@@ -79,7 +79,7 @@ def write_html(path: Path, sections: Sequence[Section], board: Board, with_publi
 
 
 def _part(section: Section, tests: pd.DataFrame) -> dict[str, Any]:
-    """A section as the page takes it."""
+    """A section's values for the page template."""
     data, target, entries = section.data, section.target, section.entries
     tests = tests[(tests['data'] == data) & (tests['target'] == target)].drop(columns=['data', 'target'])
     shown_images = disputed(entries) if len(entries) > 1 else []
@@ -97,7 +97,7 @@ def _part(section: Section, tests: pd.DataFrame) -> dict[str, Any]:
 
 
 def write_figures(folder: Path, sections: Sequence[Section]) -> None:
-    """The page's figures as PNG files, for papers and slides: DATA-TARGET-scatter.png and so on."""
+    """Write the page's figures as PNG files, for papers and slides: DATA-TARGET-scatter.png and so on."""
     folder.mkdir(parents=True, exist_ok=True)
     for section in sections:
         for name, (_, figure) in section.figures.items():
@@ -108,7 +108,7 @@ def write_figures(folder: Path, sections: Sequence[Section]) -> None:
 
 
 def markdown(board: Board, with_published: bool) -> str:
-    """For a README or an appendix."""
+    """The tables in Markdown, for a README or an appendix."""
     parts = [
         '\n'.join([f'### {escaped.markdown(f"{data}, {target}")}', '', _markdown(shown(rows)), *_missing(rows)])
         for (data, target), rows in board.rows.groupby(['data', 'target'], sort=False)

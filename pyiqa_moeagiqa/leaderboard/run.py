@@ -1,4 +1,4 @@
-"""Metrics on data sets: what cannot be had is a row that says why."""
+"""Scores data sets with metrics: a metric that fails becomes a row with the reason."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,16 +20,18 @@ from .targets import Asked
 def run(
     contestants: Sequence[Contestant], data: Mapping[str, Rated], options: Mapping[str, Any], folder: Path
 ) -> list[Entry]:
-    """All metrics on all data sets; a run that was cut goes on, and another metric is computed alone.
+    """Score all data sets with all metrics.
+
+    Scores are kept: an interrupted run continues where it stopped, and an added metric is computed alone.
 
     Args:
-        contestants: of this package's metrics the score of the target is taken, where they have it.
-        data: name -> what ``read_rated`` gave.
-        options: of ``create_metric``; all but the device are for this package's metrics.
+        contestants: for this package's metrics, the score of the asked target is used if they have it.
+        data: name -> result of ``read_rated``.
+        options: of ``create_metric``; all but the device (and dtype, for ImageReward) apply only to this package's metrics.
         folder: where scores are kept.
 
     Raises:
-        ValueError: for an option that no metric could be made with, or scores that cannot be kept.
+        ValueError: for a device that cannot be used, or scores that cannot be written.
     """
     with no_waiting_for_the_hub():
         return [entry for contestant in contestants for entry in _entries(contestant, data, options, folder)]

@@ -1,4 +1,4 @@
-"""A metric's scores of a data set: each image is scored once for all targets, and its scores are kept."""
+"""Scores a data set with a metric: each image is scored once for all targets, and its scores are kept."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ from .entry import Entry
 from .rated import Rated
 from .targets import Asked, target_for
 
-MISSING = 0.05  # the share of images that may stay without a score
+MISSING = 0.05  # the largest share of images without a score
 
 
 def scored(
@@ -36,14 +36,14 @@ def scored(
     """The metric's entries, one for each target of the data set.
 
     Args:
-        contestant: who the metric is.
+        contestant: the metric's name, weights and label.
         metric: from ``pyiqa.create_metric``.
-        empty: the entries as long as nothing is known.
+        empty: the entries before scoring.
         rated: the data set.
-        folder: for its scores, a file for each data set, metric, weights and target.
+        folder: receives a file of scores for each data set, metric, weights and target.
 
     Raises:
-        OutputError: for scores that cannot be kept there.
+        OutputError: for scores that cannot be written there.
     """
     data = next(iter(empty.values())).data
     targets, reasons = _targets(metric, rated.targets)
@@ -70,13 +70,13 @@ def scored(
 
 
 def with_scores(entry: Entry, rated: Rated, asked: Asked, scores: Sequence[float]) -> Entry:
-    """The entry with its table, or with the reason why scores that are all the same give no figures.
+    """The entry with its table, or with a reason if all scores are the same, as nothing correlates with them.
 
     Args:
-        entry: without a table.
+        entry: an entry without a table.
         rated: the data set.
-        asked: what the MOS are of.
-        scores: one for each image, the higher the better.
+        asked: the MOS column and target.
+        scores: one for each image; higher is better.
     """
     if len(set(scores)) < 2:
         return replace(entry, reason=f'all images score {abs(scores[0]):g}, and nothing correlates with that')
@@ -86,7 +86,7 @@ def with_scores(entry: Entry, rated: Rated, asked: Asked, scores: Sequence[float
 
 
 def _targets(metric: Any, targets: Sequence[Asked]) -> tuple[dict[Asked, str], dict[Asked, str]]:
-    """The metric's target for each that it scores, and for each other why it does not."""
+    """For each MOS column either the metric's target, or the reason why the metric does not score it."""
     found, reasons = {}, {}
     for asked in targets:
         try:
@@ -119,7 +119,7 @@ def _keys(rated: Rated) -> list[Key]:
 def _scores(
     metric: Any, rated: Rated, files: Mapping[str, Path], facts: Mapping[str, dict[str, Any]], title: str
 ) -> tuple[dict[str, dict[Key, float]], list[str]]:
-    """The scores of each target by content and prompt, what was missing scored now, and why some images have none."""
+    """Score what is missing; returns the scores of each target by content and prompt, and why some images have none."""
     with ExitStack() as stack:
         outputs = {
             target: stack.enter_context(closing(ScoreFile(file, facts[target]))) for target, file in files.items()
@@ -129,27 +129,27 @@ def _scores(
         start = time.perf_counter()
         results = list(score_missing(metric, items, _keys(rated), outputs, title)) if outputs else []
         if results:
-            for target in is_new:  # of a few more images the first, slow one would tell
+            for target in is_new:  # time complete first runs only; warm-up would dominate a few images
                 _note_seconds(files[target], (time.perf_counter() - start) / len(results))
         known = {target: known_scores(output) for target, output in outputs.items()}
     return known, [f'{result.path}: {result.reason}' for result in results if result.score is None]
 
 
 def _without_gaps(entry: Entry, rated: Rated, asked: Asked, failed: Sequence[str]) -> Entry:
-    """The entry with its table, or with the reason why there is none."""
+    """The entry with its table, or with a reason if more than the share ``MISSING`` of images has no score."""
     score = pd.Series(entry.own) * (-1 if entry.lower_better else 1)
     missing = int(score.isna().sum())
     if missing:
         note = f'{missing} of {len(score)} images have no score' + (f'; the first is {failed[0]}' if failed else '')
         if missing > MISSING * len(score):
             return replace(entry, reason=note)
-        # Knowing nothing is what it is taken for, so that all metrics stand on the same images.
+        # Give unscored images the metric's median, so that all metrics share the same images.
         entry = replace(entry, how=f'{entry.how}; {note}: they count as its median')
     return with_scores(entry, rated, asked, score.fillna(score.median()).tolist())
 
 
 def _how(contestant: Contestant, metric: Any, data: str, rated: Rated) -> str:
-    """Zero-shot, or what the checkpoint was trained on, and whether these images were perhaps among it."""
+    """Say whether the metric is zero-shot, or what it was trained on and whether that can include these images."""
     if _is_foreign(contestant):
         return f'own weights, {Path(contestant.weights).name}'
     info = getattr(metric.net, 'info', {})
@@ -164,12 +164,12 @@ def _how(contestant: Contestant, metric: Any, data: str, rated: Rated) -> str:
 
 
 def _of_another_name(asked: Asked, target: str) -> str:
-    """What of the metric's is compared, where the column is called otherwise."""
+    """Name the metric's target that is compared, if the MOS column has another name."""
     return f'; its {target} is compared' if target not in ('', asked.column) else ''
 
 
 def _parameters(network: nn.Module) -> int:
-    """A metric's parameters, with those that pyiqa hides in a list so that they are not saved, as of CLIP."""
+    """Count a metric's parameters, including those that pyiqa keeps in a list so that they are not saved, such as CLIP's."""
     lists = [value for value in vars(network).values() if isinstance(value, list)]
     hidden = [part for parts in lists for part in parts if isinstance(part, nn.Module)]
     return sum(tensor.numel() for module in (network, *hidden) for tensor in module.parameters())

@@ -1,4 +1,4 @@
-"""The leaderboard as tables: one row for each metric, data set and target, best first, ties said."""
+"""The leaderboard as tables: one row for each metric, data set and target, the best first, with ties marked."""
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -31,13 +31,14 @@ COLUMNS = (*NAMES, 'how', *FIGURES, 'against_best', 'seconds', 'parameters', 're
 
 
 class Board(NamedTuple):
-    """What ``leaderboard`` gives.
+    """The result of ``leaderboard``.
 
     Attributes:
-        rows: columns ``COLUMNS``; within each data set and target the highest SRCC first, and last the rows without figures.
-            ``against_best`` is 'best', 'tie' where the data cannot tell the metric from the best one, or 'p = ...'.
-        tests: every two metrics of a data set and target: columns data, target, metric, other, difference (in SRCC), low, high
-            (95 % interval) and p. Bootstrap by prompt, paired, two-sided, Holm's correction over the pairs.
+        rows: columns ``COLUMNS``; within each data set and target the highest SRCC first, and rows without figures last.
+            ``against_best`` is 'best', 'tie' if the data cannot tell the metric from the best one, or 'p = ...'.
+        tests: one row for every two metrics of a data set and target: columns data, target, metric, other, difference (in
+            SRCC), low, high (95 % interval) and p. The test is a paired, two-sided bootstrap by prompt, with Holm's correction
+            over the pairs.
     """
 
     rows: pd.DataFrame
@@ -45,7 +46,7 @@ class Board(NamedTuple):
 
 
 def leaderboard(entries: Sequence[Entry]) -> Board:
-    """The figures of all entries, and the tests between them."""
+    """Compute the figures of all entries, and the tests between them."""
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         groups.setdefault((entry.data, entry.target), []).append(entry)
@@ -123,7 +124,7 @@ def _of_groups(table: pd.DataFrame, group: str, figure: Callable[[pd.DataFrame],
 
 
 def groups_there(entries: Sequence[Entry]) -> list[str]:
-    """By which of ``GROUPS`` there are figures of at least two groups."""
+    """Those of ``GROUPS`` for which at least two groups have figures."""
     return [group for group in GROUPS if by_group(entries, group).shape[1] > len(NAMES) + 1]
 
 
@@ -140,7 +141,11 @@ def across(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def published(rows: pd.DataFrame) -> pd.DataFrame:
-    """What others have published on the data sets and targets of ``rows``: data, target, metric, srcc, plcc, main, protocol, source."""
+    """Figures that other authors published on the data sets and targets of ``rows``.
+
+    Returns:
+        columns data, target, metric, srcc, plcc, main, protocol and source.
+    """
     text = (resources.files(__package__) / 'published.yml').read_text(encoding='utf-8')
     known, found = yaml.safe_load(text), []
     for data, target in rows[['data', 'target']].drop_duplicates().itertuples(index=False):
@@ -150,7 +155,7 @@ def published(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def shown(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with figures of one data set and target as text, for people: rounded, with the intervals."""
+    """The rows of one data set and target that have figures, as text for display: rounded, with the intervals."""
     rows = rows[rows['reason'] == '']
     text = {name: [_rounded(value) for value in rows[name]] for name in FIGURES}
     low_high = zip(text['srcc_low'], text['srcc_high'], strict=True)
@@ -186,8 +191,10 @@ def _rounded(value: float) -> str:
 
 
 def scores(entries: Sequence[Entry], data: Mapping[str, Rated]) -> pd.DataFrame:
-    """One row for each image: data, path, prompt, generator and style where they are known, MOS of each target, and the scores
-    of each metric and target as the metric gave them, with its own sign; what is missing is NaN.
+    """Make a table with one row for each image.
+
+    Its columns are data, path, prompt, generator and style if the data set has them, the MOS of each target, and the scores of
+    each metric and target as the metric gave them, with their own sign. Missing values are NaN.
     """
     tables = []
     for name, rated in data.items():
@@ -203,12 +210,12 @@ def scores(entries: Sequence[Entry], data: Mapping[str, Rated]) -> pd.DataFrame:
 
 
 def _unused(name: str, names: Collection[str]) -> str:
-    """The name, or where one may call a metric 'path', another."""
+    """The name, with 'score ' in front if a column has it already: a user can label a metric 'path'."""
     while name in names:
         name = f'score {name}'
     return name
 
 
 def rounded(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of figures as text; what is missing stays empty."""
+    """A table of figures as rounded text; missing values are empty."""
     return table.map(lambda cell: cell if isinstance(cell, str) else _rounded(cell))

@@ -1,4 +1,4 @@
-"""Which MOS column stands against which of a metric's scores."""
+"""Decides which MOS column is compared with which of a metric's scores."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,11 +13,11 @@ TAKEN = ('path', 'prompt', 'generator', 'style')  # columns that hold something 
 
 
 class Asked(NamedTuple):
-    """MOS of one column, and what of a metric's they are compared with.
+    """A MOS column, and the metric's target that it is compared with.
 
     Attributes:
-        column: of the table.
-        target: the metric's; '' where the column's name is to tell, as of 'quality'.
+        column: the table's MOS column.
+        target: the metric's target; '' to use the column's name, such as 'quality'.
     """
 
     column: str
@@ -25,15 +25,15 @@ class Asked(NamedTuple):
 
     @property
     def label(self) -> str:
-        """As it was asked for."""
+        """The text that the user gives for it."""
         return f'{self.column}={self.target}' if self.target not in ('', self.column) else self.column
 
 
 def parse_targets(texts: Sequence[str]) -> list[Asked]:
-    """``COLUMN`` or ``COLUMN=TARGET``, each once.
+    """Parse texts of the form ``COLUMN`` or ``COLUMN=TARGET``; each is kept once.
 
     Raises:
-        SourceError: for none, one that is half a name, or a column that holds no MOS.
+        SourceError: if there is none, for one without its column or target, or for a column that holds no MOS.
 
     Example:
         >>> parse_targets(['mos=quality', 'alignment'])
@@ -51,13 +51,15 @@ def parse_targets(texts: Sequence[str]) -> list[Asked]:
 
 
 def target_for(metric: Any, asked: Asked) -> str:
-    """The metric's target for a MOS column: the one that is named, that of the column's name, or quality for a column of one's own.
+    """The metric's target for a MOS column: the named one, or the one with the column's name.
+
+    A column whose name is no target of a known data set is compared with quality.
 
     Returns:
         '' for a metric that has one score only.
 
     Raises:
-        OptionError: where the metric does not score it.
+        OptionError: if the metric does not score it.
     """
     there, wanted = targets_of(metric), asked.target or asked.column
     if not there or wanted in there:
@@ -68,5 +70,5 @@ def target_for(metric: Any, asked: Asked) -> str:
 
 
 def _known() -> set[str]:
-    """The targets of the data sets that this package knows: no checkpoint's quality stands for one of these."""
+    """The targets of the data sets that this package knows; a column with such a name is never compared with quality."""
     return {target for description in dataset_info().values() for target in description.get('targets', ())}

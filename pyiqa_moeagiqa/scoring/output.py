@@ -54,7 +54,7 @@ class ScoreFile:
 
     Args:
         path: the file; ``.csv``, ``.jsonl`` or ``.parquet``.
-        made_by: what the scores depend on, such as metric and number of crops. Its keys in ``REMEMBERED`` may differ from
+        made_by: what the scores depend on, such as metric and number of crops. Its keys in ``REMEMBERED`` can differ from
             an earlier run's.
         with_numbers: whether there are columns for the numbers of ``numbers_of``.
         ranked: called with all rows when the file is closed; returns them in the order of the file, each with its ``rank``.

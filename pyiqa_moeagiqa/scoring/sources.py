@@ -181,7 +181,7 @@ def _looked_up(images: Iterable[Path], folders: Iterable[Path], places: tuple[st
         except (
             TableError,
             SidecarError,
-        ) as error:  # use no other prompt in place of a damaged one: the user wrote it on purpose
+        ) as error:  # use no other prompt in place of an unusable one: the user gave it on purpose
             yield Item(path, None, source=str(error))
         else:
             prompt, source = found or (None, nowhere)
