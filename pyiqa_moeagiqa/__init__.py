@@ -1,13 +1,13 @@
 """MoE-AGIQA for pyiqa: how good is an AI-generated image for its prompt?
 
-Importing this package registers the metric with pyiqa, whichever of the two is imported first. Where the wheel is
-installed that happens by itself. The package stays light: torch is imported when a metric is made, or with the first of
-``score``, ``score_matrix`` and ``rank``.
+Importing this package registers the metric with pyiqa, whichever of the two is imported first. An installed wheel registers
+it without an import. The package stays light: torch is imported when a metric is made, or when ``score``, ``score_matrix``
+or ``rank`` is first used.
 """
 
 from . import plugin
 
-TYPE_CHECKING = False  # typing's own, whose import would be felt at each start of Python
+TYPE_CHECKING = False  # importing typing's would slow each start of Python
 if TYPE_CHECKING:
     from .scoring.api import rank, score, score_matrix
 

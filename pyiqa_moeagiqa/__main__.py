@@ -1,4 +1,4 @@
-"""``python -m pyiqa_moeagiqa`` is the command ``moeagiqa``."""
+"""``python -m pyiqa_moeagiqa`` runs the command ``moeagiqa``."""
 
 from .cli import main
 

@@ -1,4 +1,4 @@
-"""The ``moeagiqa`` command: parses, calls, prints. What it needs is imported where it is needed: --help stays quick."""
+"""The ``moeagiqa`` command: parses, calls, prints. Imports are made inside the commands, so that --help stays quick."""
 
 import json
 import os
@@ -27,7 +27,7 @@ app.add_typer(weights_app, name='weights')
 
 USAGE, SOME_FAILED, BROKEN_PIPE = 2, 1, 141
 
-# What several commands ask for.
+# Arguments that several commands share.
 Paths = Annotated[list[str], typer.Argument(help='Images, folders, or patterns such as "out/*.png".')]
 Prompt = Annotated[str | None, typer.Option(help='One prompt for all images.')]
 Prompts = Annotated[
@@ -40,7 +40,7 @@ Prompts = Annotated[
 
 
 class Place(str, Enum):
-    """Where the prompts of images may be."""
+    """Places where an image's prompt can be found."""
 
     auto = 'auto'
     folder_table = 'folder-table'
@@ -112,8 +112,8 @@ def _moeagiqa(
 
 
 def fail(error: Exception | str, code: int = USAGE) -> NoReturn:
-    """Say what is wrong in one sentence and leave with a code other than 0."""
-    if isinstance(error, BrokenPipeError):  # whoever read our output has enough of it, as "head" does
+    """Print what is wrong in one sentence and exit with ``code``, or with ``BROKEN_PIPE`` if the output's reader is gone."""
+    if isinstance(error, BrokenPipeError):  # the reader of our output has closed the pipe, as "head" does
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise typer.Exit(BROKEN_PIPE)
     if isinstance(error, OSError) and error.filename and error.strerror:
@@ -167,7 +167,7 @@ def score(
 def _options(
     target: str | None, crops: int | None, weights: str | None, device: str | None, dtype: str | None, fast: bool
 ) -> dict[str, Any]:
-    """Options of ``create_metric``, by name; None where one was not given."""
+    """Options of ``create_metric``, by name; None for one that was not given."""
     return {
         'target': target,
         'crops': crops,

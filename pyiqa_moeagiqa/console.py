@@ -1,4 +1,4 @@
-"""What the commands show: any text, on any console, in one look."""
+"""Output of the commands: it shows any text on any console, in one style."""
 
 import os
 import sys
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-PIPE_WIDTH = 10_000  # columns: a program that reads a table wants each row in one line
-# They turn the direction of the text around them, so that a name could show itself as another one.
+PIPE_WIDTH = 10_000  # characters: a program that reads a table needs each row in one line
+# These characters change the direction of the text around them, so that one name could look like another.
 _DIRECTIONS = set('\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069')
 
 
 def console() -> 'Console':
-    """Standard output for tables and sentences. Brackets and colons in paths and prompts are no markup.
+    """Standard output for tables and sentences. Brackets and colons in paths and prompts are not read as markup.
 
-    A terminal has its own width, and ``COLUMNS`` sets another. A file or a pipe has no width, so no row is wrapped there.
+    The width is the terminal's, or that of the variable ``COLUMNS``. A file or a pipe has no width, so no row is wrapped there.
     """
     from rich.console import Console
 
@@ -25,7 +25,7 @@ def console() -> 'Console':
 
 
 def plain(text: Any) -> str:
-    """A text in one line, with its control characters shown as escapes: a terminal would obey them.
+    """Put a text in one line, with its control characters as escapes: a terminal would obey them.
 
     Example:
         >>> plain('cat\\n\\x1b[31m.png')
@@ -46,14 +46,14 @@ def _escaped(character: str) -> str:
 
 
 def say(line: str) -> None:
-    """Write a line to standard error, beside a progress line where there is one."""
+    """Write a line to standard error without breaking a progress line."""
     from tqdm import tqdm
 
     tqdm.write(plain(line), file=sys.stderr)
 
 
 def accept_any_text() -> None:
-    """Let standard output and error replace what their encoding has no character for, where they would raise an error."""
+    """Make standard output and error replace characters that their encoding lacks, instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'):
             stream.reconfigure(errors='replace')

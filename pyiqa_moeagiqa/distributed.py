@@ -1,4 +1,4 @@
-"""Several processes that act as one: what one of them computed, for all to see."""
+"""Shares results between the processes of a distributed training run."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from torch.distributed.nn.functional import all_gather
 
 
 def processes() -> int:
-    """How many processes train together; 1 without a launcher."""
+    """The number of processes that train together; 1 without a launcher."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
@@ -20,9 +20,9 @@ def rank() -> int:
 
 
 def gather(tensor: Tensor) -> Tensor:
-    """The batch of all processes, (processes * N, ...), through which gradients flow back to where each row came from.
+    """The batch of all processes, (processes * N, ...); gradients flow back to the process that each row came from.
 
-    A loss on it is the same on every process, whatever it compares within the batch, and its gradient, averaged over
+    A loss on it is the same on every process, even if it compares rows within the batch. Its gradient, averaged over
     processes as DistributedDataParallel does, is the gradient of one process with the whole batch.
     """
     if processes() == 1:
@@ -31,7 +31,7 @@ def gather(tensor: Tensor) -> Tensor:
 
 
 def average_over_processes(tensor: Tensor) -> None:
-    """Put the mean over processes in the tensor's place, in all of them."""
+    """Replace the tensor, in place and on every process, by its mean over processes."""
     if processes() > 1:
         dist.all_reduce(tensor)
         tensor /= processes()
@@ -47,11 +47,11 @@ def gather_objects(value: Any) -> list[Any]:
 
 
 def share(count: int) -> range:
-    """The rows of ``count`` that fall to this process: each row falls to exactly one."""
+    """The rows, out of ``count``, that this process handles: each row belongs to exactly one process."""
     return range(rank(), count, processes())
 
 
 def in_order(parts: list[list[Any]]) -> Iterator[Any]:
-    """The rows of all processes' shares, in the data set's order."""
+    """Yield the rows of all processes' shares, in the data set's order."""
     for place in range(max(map(len, parts))):
         yield from (part[place] for part in parts if place < len(part))

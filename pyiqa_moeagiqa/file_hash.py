@@ -1,4 +1,4 @@
-"""What is in a file, as one number."""
+"""Hashes a file's content."""
 
 import hashlib
 from pathlib import Path
@@ -7,7 +7,7 @@ BLOCK = 1 << 20  # bytes
 
 
 def file_hash(path: Path | str) -> str:
-    """SHA-256 of a file, in hexadecimal. Its bytes are read in blocks, so it may be of any size.
+    """SHA-256 of a file, in hexadecimal. Its bytes are read in blocks, so it can be of any size.
 
     Raises:
         OSError: for a file that cannot be read.

@@ -1,15 +1,15 @@
-"""Image files, opened as data of strangers: formats of pictures only, and one sentence for whatever is wrong with one.
+"""Opens image files as untrusted data: picture formats only, with one sentence for any error.
 
-| format | can it tell that its pixels were changed? |
+| format | is a change of its pixels detected? |
 |---|---|
 | PNG, APNG | yes: a checksum for each chunk, all of which are compared |
 | TIFF with deflate | yes: a checksum for each strip |
-| JPEG, MPO, WebP, GIF, BMP, other TIFF, AVIF, HEIC, JPEG 2000, PPM, TGA | no: they have no checksum. What does not decode is |
-| | refused; what decodes to other pixels cannot be told |
+| JPEG, MPO, WebP, GIF, BMP, other TIFF, AVIF, HEIC, JPEG 2000, PPM, TGA | no: they have no checksum. A file that does not |
+| | decode is refused; one that decodes to other pixels goes unnoticed |
 
-No other format is opened. Pillow knows more: documents that it hands to other programs (EPS, WMF), containers of scientific data
-(FITS, GRIB, HDF5) and formats of games and icons. A file's content says what it is, never its name: but for TGA, which has no
-signature, so that any bytes may pass for it.
+No other format is opened, although Pillow knows more: documents that it hands to other programs (EPS, WMF), containers of
+scientific data (FITS, GRIB, HDF5) and formats of games and icons. The content decides the format, not the name. The exception is
+TGA: it has no signature, so that any bytes can pass for it, and its file name counts, too.
 """
 
 import os
@@ -25,7 +25,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from .options import quoted
 
-FORMATS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF', 'AVIF', 'JPEG2000', 'PPM')  # a JPEG may turn out to be MPO
+FORMATS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF', 'AVIF', 'JPEG2000', 'PPM')  # JPEG includes MPO
 ENDINGS = frozenset(
     '.avif .bmp .gif .heic .heif .jfif .jpeg .jpg .jp2 .pbm .pgm .png .ppm .tga .tif .tiff .webp'.split()  # noqa: SIM905
 )
@@ -33,24 +33,24 @@ NAMES = 'JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, JPEG 2000, PPM or TGA'
 PNG_START = b'\x89PNG\r\n\x1a\n'
 TGA_ENDINGS, TGA_END = ('.tga', '.vda', '.icb', '.vst'), b'TRUEVISION-XFILE.\0'
 AVIF_BRANDS, HEIF_BRANDS = {b'avif', b'avis'}, {b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1'}
-MOST_SCANS = 100  # of a progressive JPEG, which has about ten; each costs the time of a whole image
+MOST_SCANS = 100  # of a progressive JPEG; about ten are usual, and each takes the time of a whole image
 PIECE = 1 << 20  # bytes that are read at once
 
 
 class ImageError(ValueError):
-    """An image that cannot be scored, said in one sentence."""
+    """An image that cannot be scored; the message is one sentence."""
 
 
 @contextmanager
 def opened(source: Path | str | BinaryIO, name: str) -> Iterator[Image.Image]:
-    """An image file, opened by Pillow: its pixels are decoded when they are asked for.
+    """Open an image file with Pillow; its pixels are decoded when they are first used.
 
     Args:
-        source: a path, or a file that is open.
-        name: stands for it in messages.
+        source: a path, or an open file.
+        name: the file's name in messages.
 
     Raises:
-        ImageError: for what is no image file; within, for what cannot be decoded.
+        ImageError: for a file that is not an image, and within the context for pixels that cannot be decoded.
     """
     with errors_named(name):
         if not isinstance(source, str | Path):
@@ -64,17 +64,17 @@ def opened(source: Path | str | BinaryIO, name: str) -> Iterator[Image.Image]:
 
 @contextmanager
 def errors_named(name: str) -> Iterator[None]:
-    """Whatever Pillow and its decoders raise for a file, as one sentence; truncated files are errors, too."""
+    """Turn any error of Pillow and its decoders into an ImageError of one sentence; truncated files are errors, too."""
     try:
         with _strict:
             yield
     except (ImageError, Warning) as error:
-        if not isinstance(error, Image.DecompressionBombWarning):  # an error where the user wants it to be one
+        if not isinstance(error, Image.DecompressionBombWarning):  # raised if the user turns warnings into errors
             raise
         raise ImageError(_too_large(name, error)) from None
     except Image.DecompressionBombError as error:
         raise ImageError(_too_large(name, error)) from None
-    except UnidentifiedImageError:  # its beginning is that of an image
+    except UnidentifiedImageError:  # it begins like an image
         raise ImageError(f'{name}: the image is damaged or truncated; save it again.') from None
     except MemoryError:
         raise ImageError(f'{name}: there is not enough memory to decode it; make the image smaller.') from None
@@ -85,12 +85,12 @@ def errors_named(name: str) -> Iterator[None]:
 
 
 def check_content(image: Image.Image, name: str) -> None:
-    """What Pillow does not look at before it decodes: PNG's checksums, and how often a progressive JPEG starts anew.
+    """Check what Pillow does not check before it decodes: PNG's checksums, and the number of a progressive JPEG's scans.
 
-    Nothing is done where the pixels are decoded already.
+    Does nothing if the pixels are decoded already.
 
     Raises:
-        ImageError: where a checksum is wrong, or decoding would take minutes.
+        ImageError: if a checksum is wrong, or decoding would take minutes.
     """
     file = getattr(image, 'fp', None)
     is_progressive = image.format in ('JPEG', 'MPO') and image.info.get('progressive')
@@ -105,9 +105,9 @@ def check_content(image: Image.Image, name: str) -> None:
 
 
 class _Strict:
-    """While any thread reads, truncated files are errors: a data set of pyiqa's lets Pillow fill them up with grey.
+    """Makes truncated files errors while any thread reads: one of pyiqa's data sets has Pillow fill them up with grey.
 
-    Pillow has one switch for the whole process, so the first reader turns it and the last one turns it back.
+    Pillow has one switch for the whole process, so the first reader sets it and the last one restores it.
     """
 
     def __init__(self):
@@ -130,7 +130,7 @@ _strict = _Strict()
 
 
 def _check_regular(path: Path | str, name: str) -> None:
-    """A pipe would be waited at for ever, and a device may never end."""
+    """Raise an ImageError unless the path is a regular file: reading a pipe or a device can take for ever."""
     try:
         mode = os.stat(path).st_mode
     except PermissionError:
@@ -153,11 +153,15 @@ def _identified(file: BinaryIO, name: str) -> Iterator[Image.Image]:
         with image:
             yield image
     finally:
-        image.close()  # its pixels are freed here, and not when Python comes to collect its garbage
+        image.close()  # frees the pixels now, not at the next garbage collection
 
 
 def _open_other(file: BinaryIO, name: str) -> Image.Image:
-    """HEIC and TGA, or what is wrong with the file."""
+    """Open a file that Pillow does not recognise by itself, such as HEIC or TGA.
+
+    Raises:
+        ImageError: for any other file, saying what is wrong with it.
+    """
     file.seek(0)
     head = file.read(64)
     if not head:
@@ -172,10 +176,10 @@ def _open_other(file: BinaryIO, name: str) -> Image.Image:
 
 
 def _iso_format(head: bytes, name: str) -> str | None:
-    """Pillow's name for a file of the ISO's container: pillow-heif is asked to help where it is needed.
+    """Pillow's name for the format of a file in ISO's container, or None; HEIC needs pillow-heif, which is loaded.
 
     Raises:
-        ImageError: naming what has to be installed.
+        ImageError: if a reader is missing; the message names the package to install.
     """
     size = int.from_bytes(head[:4], 'big')
     brands = {head[place : place + 4] for place in (8, *range(16, min(size, len(head)), 4))}
@@ -201,7 +205,7 @@ def _is_tga(file: BinaryIO, name: str) -> bool:
 
 
 def _check_png(file: BinaryIO, name: str) -> None:
-    """Compare the checksums of all chunks up to IEND, APNG's among them."""
+    """Compare the checksums of all chunks up to IEND, including APNG's."""
     file.seek(len(PNG_START))
     kind = b''
     while kind != b'IEND':

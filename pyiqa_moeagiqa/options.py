@@ -1,4 +1,4 @@
-"""What is said of an option that cannot be used: its name, its value as far as it fits a line, the remedy."""
+"""Error messages for options that cannot be used: they give the name, the value, cut to fit a line, and the remedy."""
 
 import difflib
 import reprlib
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 LONGEST_SHOWN = 500  # characters of a value
-LONGEST_QUOTED = 1000  # characters of another error; paths in it may be long
+LONGEST_QUOTED = 1000  # characters of another error; paths in it can be long
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxdict, _BRIEF.maxlist, _BRIEF.maxtuple = 4, 12, 12, 12
 _BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = 200
@@ -18,21 +18,21 @@ class OptionError(ValueError):
 
 
 def shown(value: Any) -> str:
-    """A value as an error shows it: what is large, deep or endless is cut."""
+    """A value as text for an error message; large, deep or endless values are cut."""
     try:
         text = _BRIEF.repr(value)
-    except ValueError:  # Python writes no whole number of more than 4,300 digits
+    except ValueError:  # Python converts no integer of more than 4,300 digits to text
         return 'a number of thousands of digits'
     return text if len(text) <= LONGEST_SHOWN else f'{text[:LONGEST_SHOWN]}...'
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what an error says; where it says nothing, its type."""
+    """The first line of an error's message; its type if the message is empty."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def quoted(error: Exception) -> str:
-    """An error's first line as a sentence of ours quotes it."""
+    """An error's first line for use in one of our sentences: without its full stop, and cut if it is long."""
     return first_line(error).rstrip('.')[:LONGEST_QUOTED]
 
 
@@ -52,4 +52,4 @@ def is_range(value: Any) -> bool:
 def _is_number(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return abs(value) <= sys.float_info.max  # NaN and infinity are not, nor is a whole number that no float can hold
+    return abs(value) <= sys.float_info.max  # false for NaN, infinity and integers that no float can hold

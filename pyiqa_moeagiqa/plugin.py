@@ -1,8 +1,8 @@
-"""The only file that touches pyiqa: its registries, its dictionary of metrics, its data-set info, its image reading.
+"""The only file that changes pyiqa: its registries, its dictionary of metrics, its data-set info and its image reading.
 
-Entry points (setup.py) call the ``register_*`` functions when pyiqa misses a name. Three places no entry point
-reaches, so a finder on ``sys.meta_path`` waits for the modules they are in and acts right after pyiqa has loaded
-them. This module runs at interpreter start, so it imports nothing but ``sys``.
+Entry points (setup.py) call the ``register_*`` functions when pyiqa lacks a name in a registry. No entry point reaches the
+other three places, so a finder on ``sys.meta_path`` waits for their modules and acts right after pyiqa has loaded them. This
+module runs at interpreter start, so it imports only ``sys``.
 """
 
 import sys
@@ -81,8 +81,8 @@ def _add_dataset_info(module) -> None:
 
 
 def _let_network_read_images(module) -> None:
-    # pyiqa reads one file into one tensor and forgets alpha, 16 bits and EXIF rotation; a network that has
-    # read_images of its own is given what the user gave.
+    # pyiqa reads one file into one tensor and ignores alpha, 16 bits and EXIF rotation. A network with its own read_images
+    # gets the user's input unchanged.
     upstream = module.InferenceModel._prepare_inputs
 
     def _prepare_inputs(self, target, ref=None):
@@ -91,7 +91,7 @@ def _let_network_read_images(module) -> None:
 
             refuse_reference(ref)
             return self.net.read_images(target, stray=ROUNDING if self.check_input_range else STRAY), None
-        if hasattr(target, 'prompts'):  # an image that carries its prompt; this metric is to see a plain tensor
+        if hasattr(target, 'prompts'):  # an image that carries its prompt; other metrics get a plain tensor
             from torch import Tensor
 
             target = target.as_subclass(Tensor)
@@ -101,8 +101,8 @@ def _let_network_read_images(module) -> None:
 
 
 def _register_all(module) -> None:
-    # A package that only lies on the path has no entry points, and pyiqa looks for them once: what is installed while a notebook
-    # runs would come too late.
+    # Register without entry points, too: a package that is only on the path has none, and pyiqa looks for them once, so a
+    # package that is installed while a notebook runs would be missed.
     register_archs()
     register_datasets()
     register_models()
@@ -117,7 +117,7 @@ AFTER_IMPORT = {
 
 
 class _PyiqaFinder:
-    """Finds nothing itself: passes pyiqa's own modules through, with our action after their code has run."""
+    """Finds pyiqa's modules with the other finders, and adds our action after the module's code has run."""
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
@@ -149,7 +149,7 @@ def _act(name, module) -> None:
 
 
 def install() -> None:
-    """Register with pyiqa: now where it is loaded already, else when it will be. Calling it again changes nothing."""
+    """Register with pyiqa: now if it is loaded already, else when it is loaded. Calling it again changes nothing."""
     if _PyiqaFinder not in sys.meta_path:
         sys.meta_path.insert(0, _PyiqaFinder)
     for name in AFTER_IMPORT:

@@ -1,40 +1,40 @@
-"""Memory by pixels, not by count: threads that read images side by side ask for room before they decode one."""
+"""Limits memory by the number of pixels: threads that read images in parallel ask for room before they decode one."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-PIXELS = 100_000_000  # at 7 bytes each while one is decoded, 700 MB
+PIXELS = 100_000_000  # 700 MB, at 7 bytes per pixel while an image is decoded
 
 _thread = threading.local()
 
 
 def ask_for_room(pixels: int) -> None:
-    """Wait until an image of so many pixels may be decoded; at once in threads that share no ``Room``."""
+    """Wait until there is room to decode an image of so many pixels; returns at once in threads that share no ``Room``."""
     ask = getattr(_thread, 'ask', None)
     if ask:
         ask(pixels)
 
 
 class Room:
-    """At most ``PIXELS`` pixels are held at once, but for an image that is larger and is held alone.
+    """Room for at most ``PIXELS`` pixels at once; a larger image is let in when nothing else is held.
 
-    Readers have places 0, 1, 2 ... and must start in their order. Room is given in this order, too: so what is needed first
-    never waits for what is needed later.
+    Readers have places 0, 1, 2 ... and must start in this order. They get room in the same order, so that an image that is
+    needed first never waits for one that is needed later.
     """
 
     def __init__(self):
         self.limit = PIXELS
         self._held: dict[int, int] = {}
-        self._passed: set[int] = set()  # places that have room or need none, behind the one whose turn it is
-        self._half_done: set[int] = set()  # places that were read or left, and not yet both
+        self._passed: set[int] = set()  # places after the current turn that have room already or need none
+        self._half_done: set[int] = set()  # places that were either read or left, but not yet both
         self._turn, self._is_open = 0, False
         self._change = threading.Condition()
 
     @contextmanager
     def reading(self, place: int) -> Iterator[None]:
-        """Within, ``ask_for_room`` of this thread asks here."""
+        """Within the context, this thread's ``ask_for_room`` asks this object, for ``place``."""
         _thread.ask = partial(self._ask, place)
         try:
             yield
@@ -45,17 +45,17 @@ class Room:
                 self._be_done(place)
 
     def held_by(self, place: int) -> int:
-        """How many pixels a place has room for."""
+        """The number of pixels that a place has room for."""
         return self._held.get(place, 0)
 
     def leave(self, place: int) -> None:
-        """What was read at this place is no longer needed; it may still be in the midst of being read."""
+        """Free the room of a place whose image is no longer needed; its reading can still be going on."""
         with self._change:
             self._held.pop(place, None)
             self._be_done(place)
 
     def open(self) -> None:
-        """Nobody waits from now on."""
+        """End all waiting, now and later."""
         with self._change:
             self._is_open = True
             self._change.notify_all()

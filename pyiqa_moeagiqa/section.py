@@ -1,6 +1,6 @@
-"""A section of options as a pydantic model: its types and ranges are checked, and what is wrong becomes one sentence.
+"""A section of options as a pydantic model: types and ranges are checked, and an error becomes one sentence.
 
-What a value must be is said in words that are made here, from the option's type and bounds.
+The sentence says what a value must be, in words that are made here from the option's type and bounds.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from .options import OptionError, is_range, shown, unknown_option
 
-LARGEST = 2**31 - 1  # of whole numbers: what torch, numpy and the sizes of tensors take for sure
+LARGEST = 2**31 - 1  # integer that torch, numpy and tensor sizes surely accept
 SECTION = 'a section of its own, "key: value" lines further in'
 UNKNOWN = ('extra_forbidden', 'invalid_key')
 ENDS = ('ge', 'le', 'lt')
@@ -24,13 +24,13 @@ Model = TypeVar('Model', bound='Section')
 
 @dataclass(frozen=True)
 class Said:
-    """Words for what a value must be, where type and bounds say too little; part of an ``Annotated`` type."""
+    """Words for what a value must be, used if type and bounds say too little; part of an ``Annotated`` type."""
 
     text: str
 
 
 class Wrong(ValueError):
-    """Raised by validators of a whole section for one of its options, with what is allowed."""
+    """Error of a whole section's validator about one of its options; ``allowed`` says what the option must be."""
 
     def __init__(self, option: str, allowed: str):
         super().__init__(option)
@@ -38,7 +38,7 @@ class Wrong(ValueError):
 
 
 def require(met: bool) -> None:
-    """For validators of one option: raise what pydantic notes as an error; the option's type has the words."""
+    """Raise a ValueError in a validator of one option if ``met`` is false; the message comes from the option's type."""
     if not met:
         raise ValueError
 
@@ -68,14 +68,14 @@ class Section(BaseModel):
 
     @classmethod
     def check(cls: type[Model], options: Any, where: str | None = '') -> Model:
-        """The section that a user gave.
+        """Check a user's options and make the section.
 
         Args:
-            options: what was given.
-            where: whose options these are, such as 'train'; None where their names say enough.
+            options: the user's values, by name.
+            where: whose options these are, such as 'train'; None if their names say enough.
 
         Raises:
-            OptionError: for an option that is unknown, missing or not as its type says.
+            OptionError: for an option that is unknown, missing or does not fit its type.
         """
         try:
             return cls.model_validate(options)
@@ -84,7 +84,7 @@ class Section(BaseModel):
 
 
 def refusal(model: type[Section], error: ValidationError, options: Any, where: str | None) -> OptionError:
-    """One sentence for what pydantic found; an unknown name comes first, as what is missing is often it."""
+    """Make an error of one sentence from pydantic's; an unknown name comes first, as it is often a missing one misspelt."""
     errors = error.errors(include_url=False)
     first = next((one for one in errors if one['type'] in UNKNOWN), errors[0])
     cause, place = first.get('ctx', {}).get('error'), first['loc']
@@ -109,7 +109,10 @@ def _joined(*names: Any) -> str:
 
 
 def _option_at(place: tuple, model: type[Section], options: Any) -> tuple[list[Any], Any, Any]:
-    """Names down to the option that pydantic's place is in, its type and its value; places go on into lists and unions."""
+    """The names that lead to an option, its type and its value.
+
+    pydantic's ``place`` can go further, into lists and unions; that part is ignored.
+    """
     names, kind, value = [], model, options
     for name in place:
         part = _part(_bare(kind), name)
@@ -122,7 +125,7 @@ def _option_at(place: tuple, model: type[Section], options: Any) -> tuple[list[A
 
 
 def _part(kind: Any, name: Any) -> Any:
-    """The type of one option of a section; None for what has no options."""
+    """The type of one option of a section; None for a type without options."""
     if get_origin(kind) is dict:
         return get_args(kind)[1]
     return kind.model_fields.get(name) if _is_section(kind) else None
@@ -133,14 +136,14 @@ def _is_section(kind: Any) -> bool:
 
 
 def _bare(kind: Any) -> Any:
-    """A type without what it is annotated with."""
+    """A type without its annotations."""
     if isinstance(kind, FieldInfo):
         return _bare(kind.annotation)
     return _bare(get_args(kind)[0]) if get_origin(kind) is Annotated else kind
 
 
 def _notes(kind: Any) -> Iterator[Any]:
-    """What a type is annotated with."""
+    """Yield a type's annotations."""
     if isinstance(kind, FieldInfo):
         yield from kind.metadata
         yield from _notes(kind.annotation)
@@ -150,7 +153,7 @@ def _notes(kind: Any) -> Iterator[Any]:
 
 
 def words(kind: Any) -> str:
-    """What a value of a type must be, as in 'a whole number from 1 to 9'."""
+    """Words for what a value of a type must be, such as 'a whole number from 1 to 9'."""
     *others, last = _choices(kind)
     return f'{", ".join(others)} or {last}' if others else last
 

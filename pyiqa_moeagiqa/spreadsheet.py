@@ -1,12 +1,12 @@
-"""Texts of strangers in CSV files: a spreadsheet takes a cell that begins like a formula for one, and computes it."""
+"""Protects untrusted text in CSV files: a spreadsheet would compute a cell that begins like a formula."""
 
 FORMULA_STARTS = ('=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠')
 
 
 def spreadsheet_safe(text: str) -> str:
-    """A text for a cell of CSV, which no spreadsheet takes for a formula: one that begins like it gets an apostrophe before it.
+    """Make a text safe for a CSV cell: if it begins like a formula, it gets an apostrophe in front.
 
-    It is for columns of text: a number such as -0.5 begins like a formula, and is none. ``as_meant`` undoes it.
+    Use it for columns of text only: a number such as -0.5 begins like a formula but is none. ``as_meant`` undoes it.
 
     Example:
         >>> spreadsheet_safe('=1+1'), spreadsheet_safe('a cat')
@@ -16,10 +16,10 @@ def spreadsheet_safe(text: str) -> str:
 
 
 def as_meant(cell: str) -> str:
-    """The text that ``spreadsheet_safe`` was given."""
+    """Undo ``spreadsheet_safe``."""
     return cell[1:] if cell.startswith("'") and _begins_like_a_formula(cell) else cell
 
 
 def _begins_like_a_formula(text: str) -> bool:
-    """Whether it does, be it behind apostrophes: else "'=1" would come from two texts."""
+    """Whether a text begins like a formula, ignoring leading apostrophes: else "=1" and "'=1" would both become "'=1"."""
     return text.lstrip("'").startswith(FORMULA_STARTS)

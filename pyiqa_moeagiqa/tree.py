@@ -1,4 +1,4 @@
-"""Nested values from a file that anyone may have written, such as YAML or JSON: looked over before anything uses them."""
+"""Checks nested values from an untrusted file, such as YAML or JSON, before anything uses them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +12,10 @@ PLAIN = (str, bool, int, float, type(None))
 
 
 def check_tree(tree: Any) -> None:
-    """Raise an OptionError for what no option or header needs and code stumbles over.
+    """Raise an OptionError for values that no option or header needs and that break other code.
 
-    That are levels or values without end (YAML's aliases make a gigabyte of a kilobyte), keys that are no text, text that
-    UTF-8 cannot write, numbers that no float can hold, and dates and the like.
+    These are too many levels or values (YAML's aliases can turn a kilobyte into a gigabyte), keys that are not text, text
+    that UTF-8 cannot encode, numbers that no float can hold, and other types such as dates.
     """
     if _count(tree, 0, {}) > MOST:
         raise OptionError(
@@ -24,7 +24,7 @@ def check_tree(tree: Any) -> None:
 
 
 def _count(value: Any, level: int, known: dict[int, int]) -> int:
-    """How many values there are in one; what several places share is looked at once."""
+    """Count the values in ``value``, checking each; an object that appears in several places is checked once."""
     if level > DEEPEST:
         raise OptionError(f'it is nested more than {DEEPEST} levels deep, or in itself')
     if not isinstance(value, Mapping | list | tuple):

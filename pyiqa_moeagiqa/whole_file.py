@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever stops their writing."""
+"""Writes files completely or not at all, even if writing is interrupted."""
 
 import errno
 import os
@@ -9,12 +9,12 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Within the context write to the path that it gives; only then does that take the place of ``path``.
+    """Give a temporary path to write to; when the context ends without an error, that file replaces ``path``.
 
-    Folders are made. Where writing fails, an older file of that name stays and nothing else is left.
+    Missing folders are made. If writing fails, an older file at ``path`` stays and the temporary file is removed.
 
     Raises:
-        OSError: naming ``path`` for a place that cannot be written, and for a folder, a pipe or a device.
+        OSError: naming ``path``, if it cannot be written, or is a folder, a pipe or a device.
     """
     part = path.with_name(f'{path.name}.part{os.getpid()}')
     try:
@@ -22,17 +22,17 @@ def whole_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         part.replace(path)
-    except OSError as error:  # whoever called knows nothing of the part
+    except OSError as error:  # the caller does not know the temporary file
         if error.filename is not None and os.fspath(error.filename) == os.fspath(part):
             error.filename, error.filename2 = os.fspath(path), None
         raise
     finally:
-        with suppress(OSError):  # it is not there where its folder could not be made
+        with suppress(OSError):  # fails if the folder could not be made
             part.unlink(missing_ok=True)
 
 
 def require_place(path: Path) -> None:
-    """Raise an OSError, as ``whole_file`` does, where it could not write: to be asked before hours of work."""
+    """Raise an OSError, as ``whole_file`` does, if ``path`` cannot be written. Call it before hours of work."""
     _require_ordinary(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     probe = path.with_name(f'{path.name}.part{os.getpid()}')
