@@ -8,7 +8,7 @@ from .baselines import BASELINES
 
 
 class Contestant(NamedTuple):
-    """One contestant: ``metric`` names a metric of pyiqa or a baseline, ``weights`` is its checkpoint, ``label`` names its row."""
+    """A contestant: ``metric`` is a metric of pyiqa or a baseline, ``weights`` its checkpoint, ``label`` the name of its row."""
 
     label: str
     metric: str

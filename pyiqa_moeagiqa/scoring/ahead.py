@@ -23,7 +23,7 @@ def read_ahead(
 
     Args:
         read: called by threads; what it raises is raised by the future's ``result``.
-        items: taken lazily, one when its reading begins.
+        items: taken lazily, one each time a reading is started.
         ahead: how many items can wait in memory.
         room: bounds the pixels of the images that wait and of the one handed out last.
     """

@@ -1,6 +1,6 @@
 """Where a score comes from: its crops, the places of the image, the words of the prompt, and the experts.
 
-Each place is blurred, and each word is left out, one at a time. The drop of the score is what that place or word gave to it.
+Each place is blurred, and each word is left out, one at a time. The drop in the score is what that place or word gave to it.
 """
 
 import warnings

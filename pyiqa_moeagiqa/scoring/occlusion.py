@@ -1,4 +1,4 @@
-"""Copies of an image with one place blurred in each: the drop of the score is what the place gave to it."""
+"""Copies of an image with one place blurred in each: the drop in the score is what the place gave to it."""
 
 import math
 from collections.abc import Iterator
