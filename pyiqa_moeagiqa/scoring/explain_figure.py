@@ -26,6 +26,7 @@ LONGEST_SIDE = 800  # pixels; the image is drawn no larger
 WIDE = 1.6  # from this aspect on, image and map stand one above the other
 RAISES, LOWERS, QUIET = '#2166ac', '#b2182b', '#5a6472'  # the ends of the colour map RdBu
 LONGEST_WORD = 16
+UNSEEN = 1e-6  # of a score; a bar of it has no height
 
 
 def check_figure_ending(path: Path) -> None:
@@ -49,7 +50,9 @@ def draw(explanation: Explanation) -> Figure:
     panel = WIDTH * 0.92 if wide else WIDTH * 0.46
     pictures = min(max(panel * height / width, 1.6), 5.5)
     crops = len(explanation.names)
-    rows = [pictures] * (2 if wide and mapped else 1) + [2.1] * bool(explanation.words) + [max(1.5, 0.24 * crops + 0.4)]
+    rows = (
+        [pictures] * (2 if wide and mapped else 1) + [2.1] * _words_matter(explanation) + [max(1.5, 0.24 * crops + 0.4)]
+    )
     head = textwrap.wrap(plain(f'“{" ".join(explanation.prompt.split())}”'), 105, max_lines=4, placeholder=' …') or [
         '“”'
     ]
@@ -62,7 +65,7 @@ def draw(explanation: Explanation) -> Figure:
     _crops(figure.add_subplot(grid[0, 0] if mapped and not wide else grid[0, :]), explanation)
     if mapped:
         _places(figure.add_subplot(grid[1, :] if wide else grid[0, 1]), explanation)
-    if explanation.words:
+    if _words_matter(explanation):
         _words(figure.add_subplot(grid[len(rows) - 2, :]), explanation)
     _scores(figure.add_subplot(grid[-1, 0]), explanation)
     _experts(figure.add_subplot(grid[-1, 1]), explanation)
@@ -80,6 +83,8 @@ def _scores_said(explanation: Explanation) -> list[str]:
     said = []
     for name, score in explanation.details.scores.items():
         said.append(f'{plain(name)} {score.item():.3f}{_mos_said(explanation.mos.get(name, {}))}')
+    if explanation.words and not _words_matter(explanation):
+        said.append(f'The words of the prompt do not change {plain(explanation.target)}.')
     if explanation.unread:
         said.append(f'The last {len(explanation.unread)} words of the prompt do not fit, and were not read.')
     return said
@@ -149,6 +154,11 @@ def _places(axes: Axes, explanation: Explanation) -> None:
     axes.figure.colorbar(drawn, ax=axes, shrink=0.85, pad=0.01, label='lowers  ←  → raises')
 
 
+def _words_matter(explanation: Explanation) -> bool:
+    """Whether leaving out a word changes the score."""
+    return any(abs(share) > UNSEEN for share in explanation.word_shares)
+
+
 def _words(axes: Axes, explanation: Explanation) -> None:
     shares = [1000 * share for share in explanation.word_shares]
     axes.bar(range(len(shares)), shares, color=[RAISES if share > 0 else LOWERS for share in shares], width=0.7)
@@ -175,7 +185,7 @@ def _scores(axes: Axes, explanation: Explanation) -> None:
     labels = [f'{name}  {score:.3f}' for name, score in zip(explanation.names, scores, strict=True)]
     axes.set_yticks(range(len(scores)), labels)
     axes.invert_yaxis()
-    title = f'Scores per crop; the line is their mean, {plain(explanation.target)} {explanation.score:.3f}'
+    title = f'Scores per crop; the line is their weighted mean, {plain(explanation.target)} {explanation.score:.3f}'
     axes.set_title(title, size=10, loc='left', parse_math=False)
     axes.spines[['top', 'right']].set_visible(False)
 

@@ -154,6 +154,14 @@ def test_every_kind_is_drawn(metrics, tmp_path, kind, size):
     json.dumps(explanation.as_dict())
 
 
+def test_words_that_change_nothing_are_told_in_a_sentence(metrics, pictures):
+    explanation = explain(metrics['bert'], str(pictures / 'a.png'), PROMPT, places=False)
+    explanation.word_shares = [0.0] * len(explanation.words)
+    figure = draw(explanation)
+    assert not any('Words' in axes.get_title(loc='left') for axes in figure.axes)
+    assert 'The words of the prompt do not change quality.' in figure.texts[1].get_text()
+
+
 def test_other_metrics_are_not_explained():
     with pytest.raises(ExplanationError, match='no metric of this package'):
         explain(torch.nn.Identity(), 'a.png', PROMPT)
