@@ -17,10 +17,10 @@ from .text_file import write_text
 def train(
     file: Path, changes: Sequence[str], output: Path | None, seeds: Sequence[str], splits: Sequence[str], fresh: bool
 ) -> None:
-    """Train as an option file says; prints the figures and writes them as ``results.csv``.
+    """Train as an option file says, print the figures and write them to ``results.csv``.
 
     Raises:
-        ValueError, FloatingPointError: in one sentence.
+        ValueError, FloatingPointError: with a message of one sentence.
     """
     from ..console import console
 
@@ -36,7 +36,7 @@ def train(
 
 
 def variants(options: Mapping[str, Any], seeds: Sequence[str], splits: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The options of each run by the name of its folder: one for every seed with every split."""
+    """Map each run's folder name to its options: one run for every pair of seed and split."""
     for option, values in (('--seeds', seeds), ('--splits', splits)):
         if len(set(values)) < len(values):
             raise OptionError(f'{option} has {",".join(values)!r}: name each once.')
@@ -64,5 +64,5 @@ def _split_by(options: dict[str, Any], column: str) -> None:
     for data in options['datasets'].values():
         data['split_column'] = column
     for data in options.get('test', {}).values():
-        if 'meta_info_file' not in data:  # other data sets keep what the file says of them
+        if 'meta_info_file' not in data:  # a test set with a table of its own keeps its split column
             data['split_column'] = column

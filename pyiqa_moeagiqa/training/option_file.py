@@ -1,4 +1,4 @@
-"""An option file as ``moeagiqa train`` takes it: read, changed by ``key=value``, checked."""
+"""Read an option file for ``moeagiqa train``, apply ``key=value`` changes and check the result."""
 
 import copy
 import itertools
@@ -20,10 +20,10 @@ MOST_BRACKETS = 100
 
 
 def read_options(path: Path | str, changes: Sequence[str] = ()) -> dict[str, Any]:
-    """The options of a file with changes such as ``train.optim.lr=1.0e-4`` or ``datasets.val.crops=3``.
+    """Read a file's options and apply changes such as ``train.optim.lr=1.0e-4`` or ``datasets.val.crops=3``.
 
     Raises:
-        OptionError: naming the file and what is wrong in it or in a change.
+        OptionError: naming the file and what is wrong in it, or the change that is wrong.
     """
     path = Path(path)
     try:
@@ -62,7 +62,7 @@ def _text(path: Path) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's plain values alone, each name once: of two the reader would believe one, YAML takes the other."""
+    """Loads plain YAML values only; refuses a name that stands twice, since YAML would silently keep the last one."""
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict:
         if isinstance(node, yaml.MappingNode):
@@ -74,33 +74,33 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(text: str) -> Any:
-    """What YAML text says, where it is plain and of a size that options have.
+    """Parse YAML text that holds only plain values and is no larger or deeper than options are (see ``check_tree``).
 
     Raises:
-        ValueError: for text that is no such YAML.
+        ValueError: for text that is not such YAML.
     """
-    if _brackets_within(text) > MOST_BRACKETS:  # PyYAML takes quadratic time for them before it gives up
+    if _brackets_within(text) > MOST_BRACKETS:  # PyYAML takes quadratic time for deep nesting before it gives up
         raise OptionError('it is nested without end')
     try:
-        tree = yaml.load(text, _Loader)  # a SafeLoader: tags run nothing
+        tree = yaml.load(text, _Loader)  # a SafeLoader: tags run no code
     except RecursionError:
         raise OptionError('it is nested without end') from None
     except OptionError:
         raise
-    except Exception as error:  # of a date of 99 months PyYAML raises whatever its arithmetic does
+    except Exception as error:  # PyYAML lets Python's own errors through, such as for a date in month 99
         raise OptionError(' '.join(str(error).split())) from None
     check_tree(tree)
     return tree
 
 
 def _brackets_within(text: str) -> int:
-    """How many brackets are open at once."""
+    """Return the largest number of brackets that are open at once."""
     steps = ((letter in '[{') - (letter in ']}') for letter in text if letter in '[{]}')
     return max(itertools.accumulate(steps), default=0)
 
 
 def _require_ours(options: Mapping[str, Any]) -> None:
-    """Raise an OptionError for what only pyiqa's own trainer does."""
+    """Raise an OptionError for options that only pyiqa's own trainer supports."""
     if (options.get('path') or {}).get('resume_state'):
         raise OptionError(
             f'path option resume_state is {options["path"]["resume_state"]!r}: leave it empty, "moeagiqa train" goes on by '
@@ -137,14 +137,14 @@ def _apply(options: dict[str, Any], change: str) -> None:
 
 
 def _value(text: str) -> Any:
-    """A value as YAML reads it, and 1e-5, which YAML takes for text, as the number that it is."""
+    """Parse a value as YAML, but read 1e-5 and the like, which YAML takes for text, as numbers."""
     value = read_yaml(text)
     is_number = isinstance(value, str) and value == text and re.fullmatch(r'[-+]?\d+(\.\d*)?[eE][-+]?\d+', value)
     return float(value) if is_number else value
 
 
 def as_the_trainer_parses(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The options with what pyiqa's parser adds, and the run's own folder for all that it writes."""
+    """Return the options with the entries that pyiqa's parser adds, and with all output paths inside the run's folder."""
     opt = copy.deepcopy(dict(options))
     launched = 'RANK' in os.environ and 'WORLD_SIZE' in os.environ
     opt['dist'] = launched

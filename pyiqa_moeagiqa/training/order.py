@@ -1,4 +1,4 @@
-"""In which order training sees its images: a pure function of seed and epoch, for any number of processes."""
+"""The order in which training sees its images: a pure function of seed and epoch, for any number of processes."""
 
 from collections.abc import Iterator
 
@@ -7,13 +7,13 @@ from torch.utils.data import Sampler
 
 
 class EpochOrder(Sampler[list[int]]):
-    """Batches of one process; the processes' batches together are those of one process with the whole batch.
+    """Yields the batches of one process; all processes' batches together are those of one process with the whole batch.
 
     Args:
         length: of the data set, a multiple of ``batch`` times ``processes``.
         batch: images per process.
-        seed: with the epoch it decides the order.
-        rank, processes: which process this is, and of how many.
+        seed: decides the order, together with the epoch.
+        rank, processes: the number of this process, and how many there are.
         shuffle: false keeps the data set's order.
     """
 
@@ -23,7 +23,7 @@ class EpochOrder(Sampler[list[int]]):
         self.epoch, self.begin = 0, 0
 
     def set_epoch(self, epoch: int, begin: int = 0) -> None:
-        """Choose the epoch, and the batch that it goes on with."""
+        """Choose the epoch and the batch that it starts with."""
         self.epoch, self.begin = epoch, begin
 
     def __len__(self) -> int:

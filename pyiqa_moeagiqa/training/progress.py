@@ -1,4 +1,4 @@
-"""How far a run is: a line that moves, a log that stays, TensorBoard."""
+"""A run's progress, shown in a progress bar, a log file and TensorBoard."""
 
 import logging
 from contextlib import suppress
@@ -14,11 +14,11 @@ LOGGER = logging.getLogger('pyiqa')
 
 
 class Progress:
-    """Shows and logs the steps of one run; on other processes than the first it does nothing.
+    """Shows and logs the steps of one run; does nothing on processes other than the first.
 
     Args:
         opt: the run's options.
-        start: the iteration that it goes on from.
+        start: the iteration from which the run continues; 0 for a new run.
         total: the last iteration.
         first: whether this is the first process.
     """
@@ -37,7 +37,7 @@ class Progress:
         return SummaryWriter(str(folder), purge_step=start + 1)
 
     def step(self, model, epoch: int, iteration: int) -> None:
-        """One more iteration is done."""
+        """Count one more iteration; log losses and rate every ``print_freq`` iterations."""
         if not self.first:
             return
         self.bar.update()
@@ -54,7 +54,7 @@ class Progress:
             self.tb_logger.add_scalar('rate', rate, iteration)
 
     def validated(self, model) -> None:
-        """Let the line show the best figure so far."""
+        """Show the best figure so far in the progress bar."""
         if self.first:
             results = model.best_metric_results[self.opt['datasets']['val']['name']]
             name = self.opt['val'].get('key_metric') or next(iter(results))
@@ -63,13 +63,13 @@ class Progress:
     def close(self) -> None:
         self.bar.close()
         if self.tb_logger:
-            with suppress(OSError):  # a full disk: what stops the run has been said already
+            with suppress(OSError):  # on a full disk, do not hide the error that ended the run
                 self.tb_logger.close()
 
 
 def log_to(folder: Path) -> None:
-    """Let pyiqa's log go to ``folder/train.log``, and only warnings to the screen."""
-    get_root_logger()  # pyiqa adds a handler of its own the first time it is asked
+    """Send pyiqa's log to ``folder/train.log``, and only its warnings to the screen."""
+    get_root_logger()  # the first call adds pyiqa's own handler: make it before the handlers are removed
     for handler in list(LOGGER.handlers):
         LOGGER.removeHandler(handler)
         handler.close()
@@ -77,7 +77,9 @@ def log_to(folder: Path) -> None:
     file, screen = logging.FileHandler(folder / 'train.log'), logging.StreamHandler()
     file.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
     screen.setLevel(logging.WARNING)
-    file.handleError = lambda record: None  # a full disk is told by whoever cannot do without
+    file.handleError = lambda record: (
+        None
+    )  # on a full disk, drop log lines: writing a needed file raises an error anyway
     for handler in (file, screen):
         LOGGER.addHandler(handler)
     LOGGER.setLevel(logging.INFO)
@@ -85,7 +87,7 @@ def log_to(folder: Path) -> None:
 
 
 def note_figures(folder: Path, data_set: str, iteration: int, figures: dict[str, float]) -> None:
-    """Add a validation's figures to ``folder/validation.csv``; a measurement that is made again replaces the older."""
+    """Add a validation's figures to ``folder/validation.csv``; replace older ones of the same iteration and data set."""
     path = folder / 'validation.csv'
     row = pd.DataFrame([{'iteration': iteration, 'data': data_set, **figures}])
     if path.is_file():

@@ -1,4 +1,4 @@
-"""One run: train, keep the best network, measure it. Cut at any moment, the same call goes on as if it had not been."""
+"""One run: train, keep the best network and measure it. After an interruption the same call continues the run exactly."""
 
 import json
 import os
@@ -44,15 +44,16 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
 
     Args:
         options: as ``read_options`` gives them.
-        folder: the run's own; what an earlier, cut run left there is gone on from.
-        fresh: forget an earlier run in that folder, once it is sure that the new one can begin.
+        folder: the run's own folder; an interrupted run in it is continued.
+        fresh: delete an earlier run in that folder, once the new run has passed its checks.
 
     Returns:
-        ``best_iteration`` and ``figures``: data set -> metric -> value, of the best network, for the validation set and
+        ``best_iteration``, and ``figures`` of the best network: data set -> metric -> value, for the validation sets and
         every set under ``test``.
 
     Raises:
-        OptionError, CheckpointError, TableError, FloatingPointError: in one sentence; the last state is whole then.
+        OptionError, CheckpointError, TableError, FloatingPointError: with a message of one sentence; the last state
+            stays whole.
     """
     folder = Path(folder)
     opt = as_the_trainer_parses(options, folder)
@@ -62,7 +63,7 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
         _require_same_options(folder, options)
         if (folder / RESULT).is_file():
             return _result(folder / RESULT)
-    set_random_seed(opt['manual_seed'])  # the same on every process: what starts at random starts alike
+    set_random_seed(opt['manual_seed'])  # the same seed on every process: random weights start equal
     training, validation, tests = _build_data(opt)
     _require_no_weights_in(folder, options)
     model = build_model(opt)
@@ -83,7 +84,7 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
 
 
 def _start_processes(opt: Mapping[str, Any]) -> None:
-    """Join the other processes that torchrun has started, if it has."""
+    """Join the other processes if torchrun started this one."""
     if not opt['dist'] or dist.is_initialized():
         return
     on_gpu = opt['num_gpu'] > 0
@@ -93,7 +94,7 @@ def _start_processes(opt: Mapping[str, Any]) -> None:
 
 
 def _require_ordinary(folder: Path) -> None:
-    """Raise an OptionError where a pipe, a device or the like has a name that the run is to write: it would wait for ever."""
+    """Raise an OptionError if a file that the run writes is a pipe, a device or a folder: a pipe would block for ever."""
     if folder.exists() and not folder.is_dir():
         raise OptionError(f'{folder}: a file, not a folder; name another --output.')
     for path in (folder / name for name in (OPTIONS, RESULT, STATE, 'train.log', 'validation.csv')):
@@ -102,7 +103,7 @@ def _require_ordinary(folder: Path) -> None:
 
 
 def _result(path: Path) -> dict[str, Any]:
-    """The figures of a run that is through."""
+    """Read the figures of a finished run."""
     try:
         return dict(json.loads(path.read_text(encoding='utf-8')))
     except (ValueError, TypeError):
@@ -112,7 +113,7 @@ def _result(path: Path) -> dict[str, Any]:
 
 
 def _require_same_options(folder: Path, options: Mapping[str, Any]) -> None:
-    """Raise an OptionError where the folder holds a run with other options; before its first state it may have any."""
+    """Raise an OptionError if the folder holds a run with other options; ignore a run that has not saved a state yet."""
     begun = (folder / STATE).is_file() or (folder / RESULT).is_file()
     if begun and _options_of(folder) != options:
         raise OptionError(
@@ -130,7 +131,7 @@ def _options_of(folder: Path) -> Any:
 
 
 def _require_no_weights_in(folder: Path, options: Mapping[str, Any]) -> None:
-    """Raise an OptionError where the run would write over the weights that it starts from."""
+    """Raise an OptionError if the run starts from weights in its own folder, which it could overwrite."""
     weights = options['network'].get('weights', {})
     for source in weights.values() if isinstance(weights, Mapping) else [weights]:
         if folder.resolve() in Path(str(source)).expanduser().resolve().parents:
@@ -138,7 +139,7 @@ def _require_no_weights_in(folder: Path, options: Mapping[str, Any]) -> None:
 
 
 def _open_folder(folder: Path, options: Mapping[str, Any], fresh: bool) -> None:
-    """Make the folder this run's own; what an earlier one left is removed unless it is gone on from."""
+    """Prepare the run's folder: remove an earlier run's files, or only its unfinished files if that run is continued."""
     goes_on = (folder / STATE).is_file() and not fresh
     for pattern in OURS if not goes_on else [pattern for pattern in OURS if '.part' in pattern]:
         for path in folder.glob(pattern):
@@ -149,7 +150,10 @@ def _open_folder(folder: Path, options: Mapping[str, Any], fresh: bool) -> None:
 
 
 def _identity(model: TrainingModel, training: PromptNRDataset, validation: list[DataLoader]) -> str:
-    """What must be as it was for a run to go on: the rows, the frozen weights, the batch of all processes together."""
+    """Return a fingerprint of what must not change in a resumed run.
+
+    It covers the rows, the frozen weights and the batch size of all processes together.
+    """
     columns = ['path', 'prompt', *training.targets]
     tables = [training.table, *(loader.dataset.table for loader in validation)]
     rows = [table[columns].to_csv(index=False) for table in tables]
@@ -167,9 +171,9 @@ def _resume(model: TrainingModel, folder: Path) -> None:
 
 
 def _build_data(opt: dict[str, Any]) -> tuple[PromptNRDataset, list[DataLoader], list[DataLoader]]:
-    """Training data, validation and test loaders; notes in the options how many iterations the run has.
+    """Build the training data and the validation and test loaders; set ``total_iter`` in ``opt`` from ``total_epoch``.
 
-    A test set has validation's options but for what is given, and its split is 'test' where none is.
+    A test set takes the options of ``datasets.val`` that it does not give itself; its split is 'test' by default.
     """
     training = build_dataset(opt['datasets']['train'])
     steps = len(training) // training.batch
@@ -202,7 +206,7 @@ def _loader(data: Mapping[str, Any]) -> DataLoader:
 
 
 def _keep_features(model: TrainingModel, datasets: Iterable[PromptNRDataset]) -> None:
-    """With ``cache_frozen``: compute what is not kept yet, once for all epochs; then no image is decoded any more."""
+    """With ``cache_frozen``, compute the features that the cache lacks; all epochs then read features, not images."""
     cache = getattr(model, 'cache', None)
     if cache is None:
         return
@@ -214,7 +218,7 @@ def _keep_features(model: TrainingModel, datasets: Iterable[PromptNRDataset]) ->
 
 
 def compute_missing(model: TrainingModel, dataset: PromptNRDataset, cache: FeatureCache) -> None:
-    """Pass those images of a data set through the frozen parts whose features the cache does not hold."""
+    """Compute and keep the frozen parts' features of those images of a data set that the cache lacks."""
     rows = [row for row in share(len(dataset.table)) if dataset.key(row) not in cache]
     batch = dataset.opt.get('batch_size_per_gpu', 1)
     loader = DataLoader(torch.utils.data.Subset(dataset, rows), batch_size=min(batch, 8))
@@ -256,7 +260,7 @@ def _train(model: TrainingModel, training: PromptNRDataset, validation: list[Dat
 def _validate_and_save(
     model: TrainingModel, validation: list[DataLoader], epoch: int, iteration: int, progress: Progress, opt: dict
 ) -> None:
-    """What is due after an iteration: validation first, so that the state knows the best result."""
+    """Validate and save when due after an iteration; validate first, so that the state holds the best result."""
     last, logger = iteration == opt['train']['total_iter'], opt['logger']
     if last or iteration % opt['val']['val_freq'] == 0:
         for loader in validation:
@@ -266,14 +270,14 @@ def _validate_and_save(
         progress.validated(model)
     if iteration % logger.get('save_checkpoint_freq', NEVER) == 0:
         model.save_network(model.network, 'net', iteration)
-    if last:  # before the state: a run whose state says that it is through has all of its networks
+    if last:  # before the state: the state of a finished run then implies that all its networks are written
         model.save_network(model.network, 'net', -1)
     if last or iteration % logger.get('save_latest_freq', opt['val']['val_freq']) == 0:
         model.save_training_state(epoch, -1)
 
 
 def _measure_best(model: TrainingModel, loaders: list[DataLoader], opt: dict[str, Any]) -> dict[str, Any]:
-    """The best network's figures on the validation and the test sets."""
+    """Measure the best network on the validation and test sets."""
     path, names = Path(opt['path']['models']) / 'net_best.safetensors', ', '.join(opt['val']['metrics'])
     if not path.is_file():
         raise OptionError(
@@ -284,7 +288,7 @@ def _measure_best(model: TrainingModel, loaders: list[DataLoader], opt: dict[str
     with torch.no_grad():
         for name, parameter in model.trained.items():
             parameter.copy_(best[name])
-    model.average = None  # the best network is the average already, where there is one
+    model.average = None  # with ema_decay, net_best holds the average already: do not swap it in
     model.is_train = False
     figures = {}
     for loader in loaders:
@@ -292,6 +296,6 @@ def _measure_best(model: TrainingModel, loaders: list[DataLoader], opt: dict[str
         figures[model.validated] = model.metric_results
     decided = model.best_metric_results[opt['datasets']['val']['name']] if rank() == 0 else {}
     key = opt['val'].get('key_metric')
-    # without a key metric the network is kept whenever one of them is better than before
+    # without a key metric, an improvement of any metric makes a network the best
     iterations = [noted['iter'] for name, noted in decided.items() if key in (None, name)]
     return {'best_iteration': max(iterations, default=None), 'figures': figures}

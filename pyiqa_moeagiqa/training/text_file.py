@@ -1,4 +1,4 @@
-"""Small text files of a run that are there whole or not at all."""
+"""Write a run's small text files completely or not at all."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from ..whole_file import whole_file
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file; an older one of that name stays whole until the new one is.
+    """Write a file; an older file of that name stays whole until the new one is complete.
 
     Raises:
         CheckpointError: where there is no room or no permission.
