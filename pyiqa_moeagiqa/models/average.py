@@ -8,14 +8,14 @@ from torch import Tensor
 
 
 class MovingAverage:
-    r"""Keeps :math:`\bar w \leftarrow d \bar w + (1 - d) w` of some parameters, and can put it in their place.
+    r"""Keeps the average :math:`\bar w \leftarrow d \bar w + (1 - d) w` of parameters, and can put it in their place.
 
-    While few updates were made, d is (1 + updates) / (10 + updates) if that is less, so that the random start is
-    forgotten.
+    d is the smaller of ``decay`` and (1 + updates) / (10 + updates): a small d in the first updates makes the average
+    forget the random start.
 
     Args:
-        parameters: by name; they are not copied but followed.
-        decay: d, from 0 to 1.
+        parameters: by name; the average follows these tensors themselves, not copies of them.
+        decay: the largest d, from 0 to 1.
     """
 
     def __init__(self, parameters: Mapping[str, Tensor], decay: float):

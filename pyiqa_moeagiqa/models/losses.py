@@ -12,7 +12,7 @@ def matching_loss(image: Tensor, prompt: Tensor, ids: Tensor) -> Tensor:
 
     Args:
         image, prompt: (N, d) embeddings of length 1.
-        ids: (N, L2) token ids; equal prompts are no contrast to each other.
+        ids: (N, L2) token ids; pairs with equal prompts are not contrasted.
 
     Returns:
         The mean of both directions' cross entropies.
@@ -27,7 +27,7 @@ def matching_loss(image: Tensor, prompt: Tensor, ids: Tensor) -> Tensor:
 
 
 def ranking_loss(score: Tensor, mos: Tensor) -> Tensor:
-    r"""Pairwise ranking loss: of every two images of the batch the better one scores higher, by as much as raters say.
+    r"""Pairwise ranking loss: the better image of each pair must score higher, by at least the difference in MOS.
 
     .. math:: \frac{1}{|P|} \sum_{(i, j) \in P} \max(0, (m_i - m_j) - (s_i - s_j)), \quad P = \{(i, j): m_i > m_j\}
 

@@ -1,4 +1,4 @@
-"""Training of MoE-AGIQA: several crops per image and a prompt in, scores out, self-describing checkpoints kept."""
+"""Train MoE-AGIQA to score images, as several crops each, with prompts; write checkpoints that describe themselves."""
 
 import json
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ from .training_model import TrainingModel
 OPTIMISTIC = (
     'The best network is chosen on the test split itself, as the released protocol does: its figures are optimistic.'
 )
-# What ``encode`` answers follows from these fields of the configuration, and from the frozen weights.
+# The output of ``encode`` depends only on these configuration fields and on the frozen weights.
 ENCODED_BY = (
     'visual', 'visual_options', 'layers', 'norm_layers', 'token_pool', 'class_tokens', 'view_is_crop', 'pixel_mean',
     'pixel_std', 'semantic', 'semantic_options', 'branches', 'prior', 'crop_size', 'prompt_tokens', 'frozen_share',
@@ -36,14 +36,20 @@ ENCODED_BY = (
 class MoEAGIQAModel(TrainingModel):
     """Trains and validates MoEAGIQA; ``model_type: MoEAGIQAModel`` in an option file.
 
-    Reads ``network`` (see ``start_network``), ``datasets`` (PromptNRDataset), ``val`` as pyiqa's models do, and of
-    ``train``, beside what every TrainingModel reads: ``mos_loss_opt`` and ``metric_loss_opt`` (pyiqa's losses, on the mean
-    over an image's crops), ``ranking_weight`` and ``matching_weight`` (see ``losses``), ``cache_frozen`` and
-    ``cache_folder`` (kept features are float16, so scores differ from the metric's by some 1e-4), ``save_whole``. Several targets' losses are added up. ``frozen_dropout`` and ``inject_from_zero``
-    (w1 and w2 of the prior's injection) are the released implementation's ways.
+    Reads ``network`` (see ``start_network``), ``datasets`` (PromptNRDataset), ``val`` as pyiqa's models do, and
+    ``train``. From ``train`` it reads the options of every TrainingModel and these:
+
+    - ``mos_loss_opt`` and ``metric_loss_opt``: pyiqa's losses, on the mean over an image's crops;
+    - ``ranking_weight`` and ``matching_weight``: see ``losses``;
+    - ``cache_frozen`` and ``cache_folder``: cached features are float16, so scores differ from the metric's by about 1e-4;
+    - ``save_whole``: checkpoints hold the frozen tensors, too;
+    - ``frozen_dropout`` and ``inject_from_zero`` (w1 and w2 of the prior's injection start at 0): the released
+      implementation does both.
+
+    The losses of several targets are added up.
 
     Raises:
-        OptionError, CheckpointError: in one sentence, before training starts.
+        OptionError, CheckpointError: with a message of one sentence, before training starts.
     """
 
     def start(self, opt: Mapping[str, Any]) -> MoEAGIQA:
@@ -52,7 +58,7 @@ class MoEAGIQAModel(TrainingModel):
         network, self.info = start_network(opt['network'])
         network.frozen_dropout = opt.get('train', {}).get('frozen_dropout', False)
         if network.config.linear and opt.get('train'):
-            network.novelty.usual.zero_()  # what is usual among other pictures says nothing of those that are to come
+            network.novelty.usual.zero_()  # zero switches novelty off: its values come from other pictures
         if opt.get('train', {}).get('inject_from_zero'):
             if not hasattr(network, 'inject'):
                 raise OptionError('train option inject_from_zero is true: it needs a network with a prior.')
@@ -91,7 +97,7 @@ class MoEAGIQAModel(TrainingModel):
         return FeatureCache(folder, fingerprint(self.frozen(), described))
 
     def features(self) -> Features | None:
-        """The frozen parts' features of the batch where they are kept; None lets the network compute them."""
+        """Return the batch's cached features of the frozen parts; None without a cache: the network computes them."""
         batch = self.batch
         if 'features' in batch:
             return as_features({name: value.to(self.device) for name, value in batch['features'].items()})
@@ -102,7 +108,7 @@ class MoEAGIQAModel(TrainingModel):
             with self.precision.autocast():
                 return self.network.encode(*(batch[name][places] for name in ('crops', 'view', 'ids', 'mask')))
 
-        with torch.autocast(self.device.type, enabled=False):  # what is read from disk is float16, not to be cast
+        with torch.autocast(self.device.type, enabled=False):  # keep the float16 features from disk uncast
             features = self.cache.look_up(batch['key'], compute)
         return Features(*(None if part is None else part.to(self.device) for part in features))
 
@@ -133,11 +139,11 @@ class MoEAGIQAModel(TrainingModel):
         return mean_over_crops(scores, self.network.config)
 
     def frozen(self) -> dict[str, Tensor]:
-        # What the network knows of its training pictures is in no encoder's file, so each checkpoint carries it.
+        # No encoder's file holds the statistics of the training pictures, so each checkpoint carries them.
         return {name: tensor for name, tensor in super().frozen().items() if not name.startswith('novelty.')}
 
     def write_checkpoint(self, path: Path) -> None:
-        """Write what ``create_metric(..., pretrained_model_path=)`` takes as it is."""
+        """Write a checkpoint that ``create_metric(..., pretrained_model_path=)`` loads as it is."""
         network, info = self.network, self._describe()
         weights = network.state_dict()
         if not self.opt['train'].get('save_whole'):
@@ -148,7 +154,10 @@ class MoEAGIQAModel(TrainingModel):
         save(Checkpoint(network.config, weights, info), path.with_name(path.name + '.safetensors'))
 
     def _describe_frozen(self) -> dict[str, Any]:
-        """What completes a checkpoint of trained tensors; noted for this user, whose machine then finds it from anywhere."""
+        """Describe the frozen tensors that a checkpoint of trained tensors lacks, and where they come from.
+
+        Note the sources in this user's folder, so that the checkpoint loads on this machine from any folder.
+        """
         sources = portable(self.opt['network']['weights'])
         if not hasattr(self, 'frozen_fingerprint'):
             self.frozen_fingerprint = fingerprint(self.frozen())
@@ -164,7 +173,7 @@ class MoEAGIQAModel(TrainingModel):
     def _describe(self) -> dict[str, Any]:
         data = self.opt['datasets']['train']
         start = self.opt['network']['weights']
-        figures = self.metric_results if self.measured_at == self.iteration else {}  # not those of other weights
+        figures = self.metric_results if self.measured_at == self.iteration else {}  # only if measured on these weights
         return {
             'model_name': self.network.config.model_name,
             'run': self.opt['name'],

@@ -1,4 +1,4 @@
-"""Automatic mixed precision: bfloat16 where the hardware multiplies it, float16 with a scaled loss on other GPUs."""
+"""Automatic mixed precision: bfloat16 where the hardware supports it, float16 with a scaled loss on other GPUs."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -12,14 +12,14 @@ TYPES = {'bfloat16': torch.bfloat16, 'float16': torch.float16}
 
 
 class Precision:
-    """How a step computes.
+    """The number type in which a training step computes, and the gradient scaler that float16 needs.
 
     Args:
-        amp: the option: false, true (whatever this device is fast at), 'bfloat16' or 'float16'.
+        amp: the option: false, true (the type that this device is fast at), 'bfloat16' or 'float16'.
         device: where training runs.
 
     Raises:
-        OptionError: for float16 on a processor, which has no scaled loss.
+        OptionError: for float16 on a processor, where the loss is not scaled.
     """
 
     def __init__(self, amp: bool | str, device: torch.device):

@@ -1,4 +1,4 @@
-"""Pre-training of the natural degradation prior (eq. 1): photographs in, their quality out, no prompt looked at."""
+"""Pre-train the natural degradation prior (eq. 1): it predicts the quality of photographs without prompts."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ from .training_model import TrainingModel
 
 
 class PriorAnswer(NamedTuple):
-    """One score per crop, (N, n), and the logits (N, n, kinds) of the degradation's kind, where there are any."""
+    """One score per crop, (N, n), and the logits of the degradation's kind, (N, n, kinds); ``kinds`` can be 0."""
 
     score: Tensor
     kinds: Tensor
@@ -27,9 +27,9 @@ class PriorAnswer(NamedTuple):
 class MoEAGIQAPriorModel(TrainingModel):
     """Trains and validates MoEAGIQAPrior on one target; ``model_type: MoEAGIQAPriorModel`` in an option file.
 
-    Reads ``network`` (see ``start_prior``), ``datasets`` (PromptNRDataset; prompts may be empty) and of ``train``,
-    beside what every TrainingModel reads, ``mos_loss_opt``. With data sets that ``degrade`` and a network of ``kinds`` it
-    learns to tell kind and strength of synthetic degradations.
+    Reads ``network`` (see ``start_prior``), ``datasets`` (PromptNRDataset; prompts may be empty) and ``train``: the
+    options of every TrainingModel, and ``mos_loss_opt``. With ``degrade`` in the data sets and ``kinds`` in the network
+    it learns the kind and strength of synthetic degradations.
     """
 
     def start(self, opt: Mapping[str, Any]) -> MoEAGIQAPrior:
@@ -66,6 +66,6 @@ class MoEAGIQAPriorModel(TrainingModel):
         return (self.answer['quality'].kinds.mean(dim=1).argmax(dim=1) == self.batch['kind']).float()
 
     def write_checkpoint(self, path: Path) -> None:
-        """Write all of the network: it is where ``weights.prior`` of a v2 starts."""
+        """Write the whole network: option ``weights.prior`` of a v2 network starts from this file."""
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
         write_whole(weights, path.with_name(path.name + '.safetensors'))

@@ -15,7 +15,7 @@ from ..section import Count, FromZero, NotNegative, Said, Section, Share, Text, 
 from ..tree import check_tree
 from .schedule import build_schedule
 
-# What pyiqa's parser adds.
+# Entries that pyiqa's parser adds to the options.
 ADDED = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')
 
 
@@ -276,7 +276,7 @@ class RunOptions(Section):
 def check_run(options: Mapping[str, Any]) -> None:
     """Raise an OptionError for an unknown or impossible option anywhere in an option file.
 
-    The network's options are checked, with what they refer to, when it is built.
+    The network's own options are checked later, when the network is built.
     """
     given = {name: value for name, value in options.items() if name not in ADDED}
     check_tree(given)
@@ -300,7 +300,7 @@ def _check_processes(options: Mapping[str, Any]) -> None:
 
 
 def _check_names(options: Mapping[str, Any]) -> None:
-    """Data sets are told apart by their names."""
+    """Raise an OptionError if two data sets have the same name."""
     sections = {f'datasets.{phase}': data for phase, data in options['datasets'].items()}
     sections |= {f'test.{name}': data for name, data in test_sets(options).items()}
     names: dict[str, str] = {}
@@ -311,18 +311,21 @@ def _check_names(options: Mapping[str, Any]) -> None:
 
 
 def test_sets(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The data sets under ``test``, each with validation's options but for what is given, and split 'test' by default."""
+    """Return the data sets under ``test``; each takes the options of ``datasets.val`` that it does not give itself.
+
+    The split is 'test' by default.
+    """
     given = options.get('test', {}).items()
     return {name: {**options['datasets']['val'], 'split': 'test', **data, 'name': name} for name, data in given}
 
 
 def _try_optimizer(train: Mapping[str, Any]) -> None:
-    """Build optimizer and schedule for one number, so that torch's own objections come before the data is read."""
+    """Build optimizer and schedule for one number, so that torch reports wrong options before the data is read."""
     optim = dict(train['optim'])
     kind = optim.pop('type')
     try:
         optimizer = getattr(torch.optim, kind)([torch.nn.Parameter(torch.zeros(1))], **optim)
-    except Exception as error:  # torch raises whatever its arithmetic does
+    except Exception as error:  # torch raises many kinds of errors for wrong arguments
         raise OptionError(
             f'train.optim is {shown(train["optim"])}: torch.optim.{kind} does not take it ({quoted(error)}).'
         ) from None
@@ -336,7 +339,7 @@ def _try_optimizer(train: Mapping[str, Any]) -> None:
 
 
 def check_datasets_fit(datasets: Mapping[str, Mapping[str, Any]], config: MoEAGIQAConfig, view_size: int) -> None:
-    """Raise an OptionError where a data set prepares other inputs than the network takes."""
+    """Raise an OptionError if a data set prepares inputs that the network does not take."""
     names = ('crop_size', 'crop_scales', 'whole_view', 'prompt_tokens', 'targets', 'crops')
     wanted = {'view_size': view_size} | {name: getattr(config, name) for name in names}
     defaults = {name: option.default for name, option in PromptNROptions.model_fields.items()}

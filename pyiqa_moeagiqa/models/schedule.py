@@ -10,10 +10,10 @@ def build_schedule(optimizer: Optimizer, train: Mapping[str, Any], steps: int) -
     """The schedule that ``train.scheduler`` and ``train.warmup`` describe.
 
     Args:
-        optimizer: whose rate it sets.
-        train: ``scheduler`` is {type, and what that class takes}; CosineAnnealingLR without T_max falls over the whole
+        optimizer: the optimizer whose rate is set.
+        train: ``scheduler`` holds ``type`` and that class's arguments; CosineAnnealingLR without T_max falls over the whole
             run. ``warmup`` is the number of steps over which the rate rises from a hundredth to its full height.
-        steps: of the whole run, in the schedule's own unit.
+        steps: length of the whole run, in the schedule's unit (updates or epochs).
     """
     options = dict(train['scheduler'])
     kind, warmup = options.pop('type'), train.get('warmup', 0)

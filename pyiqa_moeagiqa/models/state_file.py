@@ -1,4 +1,4 @@
-"""What a run needs to go on exactly as if it had not been cut, in one file that is there whole or not at all."""
+"""The state from which an interrupted run continues exactly, in one file that is written completely or not at all."""
 
 import os
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from ..whole_file import whole_file
 
 
 def write_state(state: Mapping[str, Any], path: Path | str) -> None:
-    """Write a training state; an older one of that name stays whole until the new one is.
+    """Write a training state; an older file of that name stays whole until the new one is complete.
 
     Raises:
         CheckpointError: where there is no room or no permission.
@@ -31,16 +31,16 @@ def write_state(state: Mapping[str, Any], path: Path | str) -> None:
 
 
 def read_state(path: Path | str) -> dict[str, Any]:
-    """Read a training state; nothing in it can run.
+    """Read a training state; no code in the file can run.
 
     Raises:
-        CheckpointError: for a file that is none.
+        CheckpointError: for a file that is missing or holds no training state.
     """
     path = Path(path)
     require_file(path)
     try:
         state = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # of a damaged file torch raises whatever its readers stumble over
+    except Exception as error:  # torch raises many kinds of errors for a damaged file
         raise CheckpointError(
             f'{path}: no training state can be read from it ({quoted(error)}); start over, without it.'
         ) from None

@@ -1,8 +1,7 @@
-"""What pyiqa's trainer drives, whatever the network: steps, validation, checkpoints, and going on where a run was cut.
+"""The model that pyiqa's trainer calls, for any network: steps, validation, checkpoints, and resuming a run.
 
-Where pyiqa's own models differ from what their option files promise, this one keeps the promise: a resumed run has the
-network's weights and knows the best result so far, the rate follows the whole run, validation takes any batch size and
-is spread over processes.
+It does what option files promise, where pyiqa's own models do not: a resumed run has the network's weights and knows the
+best result so far, the rate follows the whole run, validation takes any batch size and is spread over processes.
 """
 
 from abc import ABC, abstractmethod
@@ -32,12 +31,12 @@ FUSED = ('Adam', 'AdamW')  # one pass over memory instead of a dozen
 
 
 class TrainingModel(BaseModel, ABC):
-    """Trains and validates a network; a subclass says which network, its losses, its scores and its checkpoint.
+    """Trains and validates a network; a subclass defines the network, its losses, its scores and its checkpoint.
 
-    Reads of ``train``: ``optim`` and ``scheduler`` (torch's classes), ``warmup``, ``schedule_per`` ('iteration', an
-    optimizer's update, or 'epoch'), ``accumulate`` (batches per update), ``amp``, ``ema_decay``, ``clip_grad_norm``.
+    Reads from ``train``: ``optim`` and ``scheduler`` (torch's classes), ``warmup``, ``schedule_per`` ('iteration' for each
+    optimizer update, or 'epoch'), ``accumulate`` (batches per update), ``amp``, ``ema_decay``, ``clip_grad_norm``.
 
-    Everything random within a step follows from ``manual_seed``, the iteration and the process.
+    Random numbers within a step depend only on ``manual_seed``, the iteration and the process.
     """
 
     def __init__(self, opt: dict[str, Any]):
@@ -48,7 +47,7 @@ class TrainingModel(BaseModel, ABC):
         self.net = self._to_device(network)
         self.iteration, self.identity = 0, ''
         self.warned: set[str] = set()
-        self.measured_at = -1  # the iteration that ``metric_results`` are of
+        self.measured_at = -1  # the iteration at which ``metric_results`` were measured
         self.trained = {name: tensor for name, tensor in network.named_parameters() if tensor.requires_grad}
         get_root_logger().info(
             f'{type(network).__name__}: {sum(p.numel() for p in network.parameters()):,} parameters, '
@@ -58,18 +57,18 @@ class TrainingModel(BaseModel, ABC):
             self._start_training(opt['train'])
 
     def check(self, opt: dict[str, Any]) -> None:
-        """What can be known of a run's options before weights are loaded.
+        """Check a run's options before weights are loaded.
 
         Raises:
             OptionError: for options that are wrong, or a validation that could not decide which network is best.
         """
-        if not opt.get('checked'):  # as "moeagiqa train" has, before it read any data
+        if not opt.get('checked'):  # "moeagiqa train" has checked them, before it read any data
             check_run(opt)
         require_decidable(build_dataset({**opt['datasets']['val'], 'phase': 'val'}), opt['val'])
 
     @abstractmethod
     def start(self, opt: Mapping[str, Any]) -> nn.Module:
-        """The network with the weights it starts from, after all options were checked."""
+        """Build the network with the weights it starts from; in training, ``check`` runs before this."""
 
     @abstractmethod
     def losses(self) -> dict[str, Tensor]:
@@ -77,10 +76,10 @@ class TrainingModel(BaseModel, ABC):
 
     @abstractmethod
     def assess(self) -> dict[str, Any]:
-        """Per target the scores (N, n) of ``self.batch`` and perhaps ``gate`` and ``chosen``, see ``ExpertScores``."""
+        """Per target, the scores (N, n) of ``self.batch``, and optionally ``gate`` and ``chosen`` (see ``ExpertScores``)."""
 
     def hits(self) -> Tensor | None:
-        """1 where the last answer tells the right kind of degradation and 0 elsewhere, (N,); None where none is asked."""
+        """(N,): 1 where the last answer has the right kind of degradation, else 0; None if the network predicts no kind."""
         return None
 
     @abstractmethod
@@ -100,8 +99,8 @@ class TrainingModel(BaseModel, ABC):
         if not self.opt['dist']:
             return network
         devices = [torch.cuda.current_device()] if self.device.type == 'cuda' else None
-        # Buffers are constants. Broadcast with every batch, they would put processes out of step in validation, where some
-        # have a batch more than others.
+        # Buffers are constants, so they need no broadcast. A broadcast with every batch would put the processes out of step
+        # in validation, where some have one batch more than others.
         return DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
 
     def _start_training(self, train: Mapping[str, Any]) -> None:
@@ -139,10 +138,10 @@ class TrainingModel(BaseModel, ABC):
         }
 
     def optimize_parameters(self, current_iter: int) -> None:
-        """One batch; the optimizer's update comes with every ``accumulate``-th.
+        """Train on one batch; the optimizer updates after every ``accumulate``-th batch and after the last of the run.
 
         Raises:
-            FloatingPointError: where the loss or its gradient is not finite; the last checkpoint stays as it is.
+            FloatingPointError: if the loss or its gradient is not finite; the last checkpoint stays as it is.
         """
         torch.manual_seed(self._step_seed(current_iter))
         self._set_rate(current_iter)
@@ -160,7 +159,7 @@ class TrainingModel(BaseModel, ABC):
         self.log_dict = {name: loss.item() for name, loss in losses.items()}
 
     def _group(self, iteration: int) -> int:
-        """How many batches the update that this one belongs to has; the run's last may have fewer."""
+        """Return how many batches this iteration's update has; the run's last update can have fewer."""
         total = self.opt['train']['total_iter']
         left_over = total % self.accumulate
         return left_over if iteration > total - left_over else self.accumulate
@@ -169,7 +168,7 @@ class TrainingModel(BaseModel, ABC):
         return (self.opt['manual_seed'] * 1_000_003 + iteration) * 1_009 + self.opt['rank']
 
     def _set_rate(self, iteration: int) -> None:
-        """Step the schedule before the update, so that the rate that is logged is the one that was used."""
+        """Step the schedule before the update, so that the logged rate is the one that was used."""
         length = self.batches if self.per_epoch else self.accumulate
         if iteration > 1 and (iteration - 1) % length == 0:
             self.schedulers[0].step()
@@ -189,7 +188,7 @@ class TrainingModel(BaseModel, ABC):
         norm = nn.utils.get_total_norm([p.grad for p in self.trained.values() if p.grad is not None])
         if self.opt['train'].get('clip_grad_norm'):
             nn.utils.clip_grads_with_norm_(self.trained.values(), self.opt['train']['clip_grad_norm'], norm)
-        if not scaler.is_enabled():  # a scaler passes over such an update by itself
+        if not scaler.is_enabled():  # a scaler skips an update that is not finite by itself
             self._require_finite('norm of the gradient', norm, iteration)
         scaler.step(optimizer)
         scaler.update()
@@ -198,15 +197,15 @@ class TrainingModel(BaseModel, ABC):
             self.average.update()
 
     def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
-        """Nothing: pyiqa calls this once per epoch, but the schedule is this model's own (see _set_rate)."""
+        """Do nothing: pyiqa calls this once per epoch, but ``_set_rate`` steps the schedule."""
 
     def averaged(self) -> Any:
-        """The context in which the network is the one that is validated and kept: the moving average, where there is one."""
+        """A context in which the network has the weights to validate and save: the moving average, with ``ema_decay``."""
         average = getattr(self, 'average', None)
         return nullcontext() if average is None else average.in_place()
 
     def test(self) -> None:
-        """Scores (N, targets) of the batch, as the metric gives them, in ``self.output_score``."""
+        """Put the batch's scores (N, targets), as the metric gives them, into ``self.output_score``."""
         self.net.eval()
         with torch.no_grad():
             self.answer = self.assess()
@@ -220,8 +219,8 @@ class TrainingModel(BaseModel, ABC):
     def validation(self, dataloader, current_iter: int, tb_logger, save_img: bool = False) -> None:
         """Score a data set, log the metrics of ``val:``, and keep the best network.
 
-        The first target's metrics have the names of ``val.metrics``, other targets' come after their name, such as
-        'alignment_srcc'. Only the first data set, ``datasets.val``, decides which network is the best.
+        The first target's metrics have the names of ``val.metrics``. For other targets the name begins with the target,
+        such as 'alignment_srcc'. Only the first data set, ``datasets.val``, decides which network is the best.
         """
         self.validated = dataloader.dataset.opt['name']
         with self.averaged():
@@ -238,9 +237,9 @@ class TrainingModel(BaseModel, ABC):
         return self.validated == self.opt['datasets']['val']['name']
 
     def _is_best(self, current_iter: int) -> bool:
-        """Note the results where they are the best so far, by the key metric or else by any metric.
+        """Note the results if they are the best so far, by the key metric or, without one, by any metric.
 
-        The network is measured again when training ends, at the same iteration plus one: equal is not better.
+        After training, the same network is measured again as the next iteration, so equal results are not better.
         """
         best, results = self.best_metric_results[self.validated], self.metric_results
         better = [
@@ -276,13 +275,13 @@ class TrainingModel(BaseModel, ABC):
 
     @master_only
     def save_network(self, net: nn.Module, net_label: str, current_iter: int | None = None, param_key=None) -> None:
-        """Write a checkpoint that can be used as it is; with ``ema_decay`` it is the moving average."""
+        """Write a checkpoint that can be used as it is; with ``ema_decay`` it holds the moving average."""
         suffix = {None: '', -1: '_latest'}.get(current_iter, f'_{current_iter}')
         with self.averaged():
             self.write_checkpoint(Path(self.opt['path']['models']) / f'{net_label}{suffix}')
 
     def state(self, epoch: int) -> dict[str, Any]:
-        """All that decides how the run goes on."""
+        """Return everything that a resumed run needs to continue."""
         gradients = {name: p.grad for name, p in self.trained.items() if p.grad is not None}
         return {
             'identity': self.identity,
@@ -291,16 +290,16 @@ class TrainingModel(BaseModel, ABC):
             'optimizers': [optimizer.state_dict() for optimizer in self.optimizers],
             'schedulers': [scheduler.state_dict() for scheduler in self.schedulers],
             'trained': {name: parameter.detach() for name, parameter in self.trained.items()},
-            'gradients': gradients,  # of an update that is not complete yet
+            'gradients': gradients,  # summed so far for the next update
             'scaler': self.precision.scaler.state_dict(),
             'average': self.average.state_dict() if self.average is not None else None,
             'best_metric_results': getattr(self, 'best_metric_results', {}),
         }
 
     def save_training_state(self, epoch: int, current_iter: int) -> None:
-        """Write what a resumed run needs; the latest has a name that pyiqa's --auto_resume passes over.
+        """Write what a resumed run needs; the latest state has a name that pyiqa's --auto_resume ignores.
 
-        To be called by all processes: each has a gradient of its own as long as an update is not complete.
+        Call this in all processes: each has a gradient of its own until an update is complete.
         """
         for parameter in self.trained.values():
             if parameter.grad is not None:
@@ -313,7 +312,7 @@ class TrainingModel(BaseModel, ABC):
         """Go on where ``save_training_state`` left off.
 
         Raises:
-            OptionError: for a state that has no weights, such as one that another pyiqa model wrote, or other ones.
+            OptionError: for a state without weights, such as another pyiqa model's, or with those of another network.
         """
         if 'trained' not in resume_state:
             raise OptionError(
@@ -321,7 +320,7 @@ class TrainingModel(BaseModel, ABC):
             )
         try:
             self._take(resume_state)
-        except Exception as error:  # a state of another network fails wherever it first differs
+        except Exception as error:  # which error another network's state raises depends on where it first differs
             raise OptionError(
                 f'The state to go on from is not of this network ({type(error).__name__}: {quoted(error)}): start over without it.'
             ) from None

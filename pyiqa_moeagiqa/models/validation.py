@@ -1,4 +1,4 @@
-"""A data set scored by all processes together: the metrics, the experts' use, and the images with the worst error."""
+"""Score a data set with all processes together: metrics, use of the experts, and the images with the largest errors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ THUMBNAIL = 224
 
 
 def require_decidable(dataset: PromptNRDataset, options: Mapping[str, Any]) -> None:
-    """Raise an OptionError where no validation can tell which network is the best: to be asked before training begins.
+    """Raise an OptionError if validation cannot tell which network is the best; call it before training begins.
 
-    A correlation needs three images, and MOS that differ; an error needs neither.
+    A correlation needs three images, and MOS that differ; an error such as RMSE needs neither.
     """
     metrics = options['metrics']
     deciding = [options['key_metric']] if options.get('key_metric') else list(metrics)
@@ -48,13 +48,13 @@ def require_decidable(dataset: PromptNRDataset, options: Mapping[str, Any]) -> N
 
 @dataclass
 class Validation:
-    """What a network answers on a data set of N images.
+    """A network's results on a data set of N images.
 
     Attributes:
         scores, mos: (N, targets), in the data set's order.
-        paths: of the images.
-        gate: per target the mean weight of each expert, (experts,).
-        chosen: per target the share of crops for which each expert is among the chosen, (experts,).
+        paths: paths of the images.
+        gate: per target, the mean weight of each expert, (experts,).
+        chosen: per target, the share of crops for which each expert is chosen, (experts,).
         figures: name -> value of the metrics.
     """
 
@@ -66,7 +66,7 @@ class Validation:
     figures: dict[str, float]
 
     def entropy(self) -> dict[str, float]:
-        """Per target the entropy of the experts' mean weights, as a share of the largest possible: 1 is even use."""
+        """Per target, the entropy of the experts' mean weights, as a share of the largest possible: 1 is even use."""
         result = {}
         for target, gate in self.gate.items():
             if len(gate) > 1:
@@ -74,7 +74,7 @@ class Validation:
         return result
 
     def dead_experts(self) -> list[str]:
-        """A sentence for each expert that hardly ever is among the chosen."""
+        """Write a sentence for each expert that is chosen for less than ``DEAD_BELOW`` of the crops."""
         return [
             f'Expert {number} of {target} is dead: it is chosen for less than {DEAD_BELOW:.0%} of crops, so it does not learn.'
             for target, shares in self.chosen.items()
@@ -87,7 +87,7 @@ class Validation:
         return np.argsort(-np.abs(self.scores[:, 0] - self.mos[:, 0]))[:WORST]
 
     def write_to(self, tb_logger, data_set: str, iteration: int) -> None:
-        """Put all of it into TensorBoard."""
+        """Write the figures, the use of the experts and the worst images to TensorBoard."""
         for name, value in self.figures.items():
             tb_logger.add_scalar(f'val_metrics/{data_set}/{name}', value, iteration)
         for target, gate in self.gate.items():
@@ -103,7 +103,7 @@ class Validation:
 
 
 def validate(model, dataloader: DataLoader) -> Validation:
-    """Score each image of a data set once, shared out between processes; all of them get the whole answer."""
+    """Score each image of a data set once, split over the processes; every process gets the results of all images."""
     data = dataloader.dataset
     mine = DataLoader(
         Subset(data, share(len(data))), batch_size=dataloader.batch_size, num_workers=dataloader.num_workers
@@ -129,7 +129,7 @@ def validate(model, dataloader: DataLoader) -> Validation:
 
 
 def _use(part: Any) -> dict[str, tuple[np.ndarray, int]]:
-    """Sums over a batch's crops of the experts' weights and of how often they are chosen, and the number of crops."""
+    """Sum each expert's weight ('gate') and its times chosen over a batch's crops; give the number of crops with each."""
     gate = getattr(part, 'gate', None)
     if gate is None:
         return {}
@@ -146,7 +146,7 @@ def _mean(gates: list[dict], target: str, what: str) -> np.ndarray | None:
 def metrics(
     scores: np.ndarray, mos: np.ndarray, targets: list[str], options: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, float]:
-    """pyiqa's metrics of each target; those of targets after the first come after the target's name."""
+    """Compute pyiqa's metrics for each target; names for targets after the first begin with the target."""
     return {
         name if place == 0 else f'{target}_{name}': float(
             calculate_metric([scores[:, place], mos[:, place]], {'type': options[name]['type']})
