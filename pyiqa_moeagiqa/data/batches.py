@@ -1,4 +1,4 @@
-"""The batches of a loader, whose workers' errors are one sentence, too."""
+"""Iterate over a loader's batches, with errors of its workers cut to one sentence."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,10 +7,10 @@ from torch.utils.data import DataLoader
 
 
 def batches(loader: DataLoader) -> Iterator[Any]:
-    """What the loader gives.
+    """Yield the loader's batches.
 
     Raises:
-        ValueError: of the data set's own kind and in its own words; torch would put a worker's whole traceback into them.
+        ValueError: of the data set's own class and with its own message; torch would add the worker's whole traceback.
     """
     try:
         yield from loader

@@ -1,4 +1,4 @@
-"""Prompt-aware data sets for pyiqa's own ``benchmark_results.py``, which passes ``data['img']`` to a metric and no more."""
+"""Prompt-aware data sets for pyiqa's own ``benchmark_results.py``, which passes only ``data['img']`` to a metric."""
 
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,18 @@ from .table import Check, TableError, read_mos_table, require
 
 
 class PromptBenchmarkDataset(Dataset):
-    """Images whose prompts travel with them; ``type: PromptBenchmarkDataset`` in a file for ``--data_opt``.
+    """Images that carry their prompts; ``type: PromptBenchmarkDataset`` in a file for ``--data_opt``.
 
-    All images are decoded when the data set is made: pyiqa's prefetching loader waits for ever at one that cannot be.
+    All images are decoded once at load: pyiqa's prefetching loader would wait for ever at one that cannot be decoded.
 
     See ``BenchmarkOptions`` for its options.
 
-    An item is ``img``, a float ``PromptedImage`` (3, H, W) in [0, 1], ``mos_label``, the MOS as it is, and ``img_path``.
+    An item has ``img``, a float ``PromptedImage`` (3, H, W) in [0, 1], ``mos_label``, the MOS as in the table, and
+    ``img_path``.
 
     Raises:
-        ValueError, TableError: at load, for an unknown option, rows or images that are wrong, all named, or images of different
-            sizes in batches.
+        ValueError, TableError: at load, for an unknown option, for wrong rows or images (listed in the message), or for
+            images of different sizes in batches.
     """
 
     def __init__(self, opt: dict[str, Any]):

@@ -1,4 +1,4 @@
-"""``moeagiqa data check``: what is in a table of images, prompts and MOS, and everything that is wrong with it."""
+"""``moeagiqa data check``: report what a table of images, prompts and MOS holds, and every fault in it."""
 
 import math
 import os
@@ -25,7 +25,7 @@ BINS = 10
 
 
 class Problem(NamedTuple):
-    """One kind of fault: what it is, the column it is in, and the rows and cells that have it."""
+    """One kind of fault: a description, the column, and the numbers and cells of the rows at fault."""
 
     problem: str
     column: str
@@ -34,7 +34,7 @@ class Problem(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What is in a table: facts by topic, and problems; without problems it can be trained on."""
+    """A table's facts by topic, and its problems; a table without problems can be trained on."""
 
     file: str
     rows: int
@@ -45,7 +45,7 @@ class Report(NamedTuple):
     problems: list[Problem]
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as JSON can hold it."""
+        """Return the report as values that JSON can hold."""
         problems = [problem._asdict() | {'cells': [str(cell) for cell in problem.cells]} for problem in self.problems]
         return self._asdict() | {'problems': problems}
 
@@ -57,11 +57,11 @@ def check_table(
 
     Args:
         path: CSV, JSON lines or Parquet with columns path (relative to the table), prompt and MOS, as training reads it.
-        targets: the MOS columns; default: those of quality, alignment and authenticity that are there.
+        targets: the MOS columns; default: those of quality, alignment and authenticity that the table has.
         mos_range: lowest and highest possible MOS; default: any number is taken.
 
     Raises:
-        TableError: for a file that is no such table; what is wrong with its rows is reported instead.
+        TableError: for a file that is no such table; faults in its rows do not raise, they are in the report.
     """
     if mos_range and not -math.inf < mos_range[0] < mos_range[1] < math.inf:
         raise TableError(
@@ -119,7 +119,7 @@ def _image_checks(images: Sequence[str | None], looks: dict[str, Picture | str])
 
 
 def _copies(looks: dict[str, Picture | str]) -> list[set[str]]:
-    """The names of each picture that has more than one."""
+    """Return, for each picture that is there under several file names, the set of these names."""
     same = defaultdict(set)
     for image, look in looks.items():
         if isinstance(look, Picture):
@@ -130,7 +130,7 @@ def _copies(looks: dict[str, Picture | str]) -> list[set[str]]:
 def _prompt_checks(prompts: pd.Series) -> list[Check]:
     text = is_text(prompts)
     empty = [isinstance(cell, str) and not cell.strip() for cell in prompts]
-    has_none = all(empty)  # photographs have no prompts: nothing is wrong then
+    has_none = all(empty)  # a set of photographs has no prompts: that is no fault
     return [
         Check(text, 'the prompt is no text', 'prompt'),
         Check([has_none or not cell for cell in empty], 'the prompt is empty', 'prompt'),
@@ -144,7 +144,7 @@ def _mos_checks(table: pd.DataFrame, targets: Sequence[str], mos_range: tuple[fl
 
 
 def _split_columns(table: pd.DataFrame, targets: Sequence[str]) -> pd.DataFrame:
-    """``split``, and every column that mostly says train, val or test; a missing value is an empty cell."""
+    """Return the column ``split`` and every other whose cells are mostly train, val or test; '' for a missing value."""
     words = table.drop(columns=['path', 'prompt', *targets]).astype(object).map(_as_word)
     named = [name for name in words.columns if name == 'split' or words[name].isin(PARTS).mean() > 0.5]
     return words[named]
@@ -207,7 +207,7 @@ def _mos_facts(numbers: pd.Series, mos_range: tuple[float, float] | None) -> dic
 
 
 def _split_facts(column: pd.Series, prompts: pd.Series) -> dict[str, int]:
-    """Rows in each part and in none, and prompts that stand in more than one part."""
+    """Count the rows in each part and in none, and the prompts that stand in more than one part."""
     counts = {part: int((column == part).sum()) for part in ('train', 'val', 'test')}
     sides = defaultdict(set)
     for prompt, part in zip(prompts, column, strict=True):

@@ -1,4 +1,4 @@
-"""What people call the columns of their tables. Case and spaces around a name do not matter."""
+"""The names that people give the columns of their tables. Case and spaces around a name do not matter."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-# Our name, and the others that stand for it, the likeliest first.
+# Our name, then all names that are accepted for it, the likeliest first.
 NAMES = {
     'path': ('path', 'file_name', 'filename', 'file', 'image', 'img', 'image_path'),
     'prompt': ('prompt', 'text', 'caption', 'positive_prompt'),
@@ -15,9 +15,9 @@ NAMES = {
 
 
 def find_column(there: Iterable[Any], wanted: str) -> Any:
-    """The name of the column that is ``wanted`` ('path', 'prompt', 'quality' or another), as it is called there.
+    """Find the column that is ``wanted`` ('path', 'prompt', 'quality' or another) among the names ``there``.
 
-    None where there is none.
+    Returns its name as it is written there, or None if there is no such column.
 
     Example:
         >>> find_column(['Filename', 'Caption'], 'path')
@@ -33,14 +33,14 @@ def find_column(there: Iterable[Any], wanted: str) -> Any:
 
 
 def with_our_names(table: 'pd.DataFrame', wanted: Sequence[str]) -> 'pd.DataFrame':
-    """The table with the columns that are ``wanted`` under our names, where they are there under others."""
+    """Rename the columns that are ``wanted``, but there under other names, to our names."""
     found = {name: find_column(table.columns, name) for name in wanted}
     theirs = {name: ours for ours, name in found.items() if name is not None and name != ours}
     return table.rename(columns=theirs)
 
 
 def there_are(there: Iterable[Any], wanted: str) -> str:
-    """Which columns there are, and what else the one that is ``wanted`` may be called: the end of a sentence."""
+    """List the columns there are, and other accepted names for the ``wanted`` one, as the end of a sentence."""
     others = NAMES.get(wanted, ())[1:]
     also = f' ({", ".join(others)} would do, too)' if others else ''
     return f'there are {", ".join(map(repr, there))}{also}'

@@ -1,4 +1,4 @@
-"""Synthetic degradations of known kind and strength, by torchvision and Pillow: what a prior can learn without any rater."""
+"""Synthetic degradations of known kind and strength, by torchvision and Pillow: a prior learns from them without raters."""
 
 import io
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def down_sample(image: Tensor, level: float) -> Tensor:
 
 
 def banding(image: Tensor, level: float) -> Tensor:
-    steps = round(24 - 20 * level)  # grey levels that are left, 24 to 4
+    steps = round(24 - 20 * level)  # grey levels per channel, from 24 down to 4
     return (image * (steps - 1)).round() / (steps - 1)
 
 
@@ -55,11 +55,11 @@ KINDS: tuple[tuple[str, Degradation], ...] = (
 
 
 def degrade(crops: Tensor, draw: torch.Generator | None = None) -> tuple[Tensor, int, float]:
-    """Crops with one degradation drawn by chance, its number in ``KINDS``, and its strength in [0, 1].
+    """Apply one random degradation to crops; return them with its number in ``KINDS`` and its strength in [0, 1].
 
     Args:
-        crops: (n, 3, H, W) in [0, 1]; all get the same.
-        draw: where kind and strength come from; default: torch's random state.
+        crops: (n, 3, H, W) in [0, 1]; all get the same degradation.
+        draw: generator for kind, strength and noise; default: torch's random state.
     """
     kind = int(torch.randint(len(KINDS), (), generator=draw))
     level = float(torch.rand((), generator=draw)) if kind else 0.0

@@ -1,4 +1,4 @@
-"""The frozen parts' features of each picture, computed once and kept on disk for every later epoch and run."""
+"""Keep the frozen parts' features of each picture on disk, computed once, for every later epoch and run."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -16,18 +16,18 @@ from .table import TableError
 
 
 def picture_key(content: bytes, sizes: str, prompt: str) -> str:
-    """What a picture's features follow from, beside the weights: the file's bytes, its crops and view, the prompt."""
+    """Hash all that a picture's features depend on, besides the weights: its file's bytes, crops and view, and prompt."""
     digest = hashlib.sha256(content)
     digest.update(f'{sizes} {prompt}'.encode())
     return digest.hexdigest()[:32]
 
 
 class FeatureCache:
-    """Features by ``picture_key``, as float16, one safetensors file each.
+    """Features by ``picture_key``, as float16, one safetensors file per picture.
 
     Args:
-        folder: where; the files lie in a folder in it that is named after the weights.
-        fingerprint: of the frozen weights and the network's configuration.
+        folder: folder of the cache; the files lie in a folder within it that is named after ``fingerprint``.
+        fingerprint: fingerprint of the frozen weights and the network's configuration.
     """
 
     def __init__(self, folder: Path | str, fingerprint: str):
@@ -40,7 +40,7 @@ class FeatureCache:
         return self.folder / f'{key}.safetensors'
 
     def read(self, key: str) -> dict[str, Tensor]:
-        """Features of one picture by name, float16, without the dimension of the batch.
+        """Read the features of one picture by name, float16, without a batch dimension.
 
         Raises:
             TableError: for a file that cannot be read.
@@ -51,7 +51,7 @@ class FeatureCache:
             raise TableError(f'{self._file(key)}: cached features cannot be read ({error}); remove the file.') from None
 
     def write(self, key: str, features: Features) -> None:
-        """Keep features of one picture; the file is there whole or not at all.
+        """Write the features of one picture; the file is written completely or not at all.
 
         Raises:
             TableError: where there is no room or no permission.
@@ -69,11 +69,11 @@ class FeatureCache:
             ) from None
 
     def remove(self, key: str) -> None:
-        """Forget features of one picture, where they are kept."""
+        """Remove the features of one picture from the cache, if they are there."""
         self._file(key).unlink(missing_ok=True)
 
     def look_up(self, keys: Sequence[str], compute: Callable[[list[int]], Features]) -> Features:
-        """Features of a batch; ``compute`` answers for the places that are not there yet."""
+        """Return the features of a batch; ``compute`` gives those of the places in it that the cache lacks."""
         missing = [place for place, key in enumerate(keys) if key not in self]
         if missing:
             with torch.no_grad():
@@ -84,5 +84,5 @@ class FeatureCache:
 
 
 def as_features(stored: Mapping[str, Tensor]) -> Features:
-    """What the network takes, float32, from a batch of stored features."""
+    """Convert a batch of stored features to what the network takes, in float32."""
     return Features(**{name: stored[name].float() if name in stored else None for name in Features._fields})

@@ -1,4 +1,4 @@
-"""The data sets that this package knows: what each is, its MOS range and where it comes from (``datasets_meta/``)."""
+"""Describe the data sets that this package knows: contents, MOS range and source (from ``datasets_meta/``)."""
 
 import copy
 import re
@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 PACKAGE = Path(__file__).parent.parent
-# pyiqa describes these itself: its load_dataset needs its own paths, and its ARNIQA the MOS range that it has there.
+# pyiqa describes these itself: its load_dataset needs the paths of its own description, and its ARNIQA the MOS range.
 PYIQAS_OWN = ('koniq10k',)
 
 
@@ -26,16 +26,16 @@ def _read_all() -> dict[str, dict[str, Any]]:
 
 
 def description(name: str) -> dict[str, Any]:
-    """What a data set is, as ``datasets_meta/NAME.yml`` has it."""
+    """Return a data set's description from ``datasets_meta/NAME.yml``."""
     return copy.deepcopy(_read_all()[name])
 
 
 def dataset_info() -> dict[str, dict[str, Any]]:
-    """Name -> description of every data set that ``pyiqa.get_dataset_info`` shows by this package."""
+    """Return name -> description of every data set that this package adds to ``pyiqa.get_dataset_info``."""
     return {name: description(name) for name in _read_all() if name not in PYIQAS_OWN}
 
 
 def is_of_set(title: str, name: str) -> bool:
-    """Whether what a checkpoint was trained on, such as 'AGIQA-3K, 240 of its prompts', is of a data set, such as 'agiqa3k'."""
+    """Whether a checkpoint's training data, such as 'AGIQA-3K, 240 of its prompts', is from data set ``name``, as 'agiqa3k'."""
     plain_title, plain_name = (re.sub(r'[\W_]', '', text.lower()) for text in (title, name))
     return plain_title.startswith(plain_name)

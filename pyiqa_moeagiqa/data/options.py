@@ -1,4 +1,4 @@
-"""The options of the prompt-aware data sets, checked before anything is read."""
+"""The options of the prompt-aware data sets, which are checked before any data is read."""
 
 from typing import Annotated, Literal
 

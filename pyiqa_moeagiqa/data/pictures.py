@@ -1,4 +1,4 @@
-"""Image files of a data set, decoded side by side: are they whole, and what is in them?"""
+"""Decode the image files of a data set in several threads: find damaged ones, and describe the others."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ Answer = TypeVar('Answer')
 
 
 class Picture(NamedTuple):
-    """What one image file holds: ``kind`` is such as 'JPEG RGB', ``content`` a hash of its pixels."""
+    """The contents of one image file: ``kind`` is format and mode, such as 'JPEG RGB', ``content`` a hash of the pixels."""
 
     width: int
     height: int
@@ -26,7 +26,7 @@ class Picture(NamedTuple):
 
 
 def problem_of(path: Path | str) -> str | None:
-    """Why an image cannot be decoded as a whole, or None."""
+    """Return why an image cannot be decoded as a whole, or None if it can."""
     try:
         read_image(path)
     except ImageError as error:
@@ -35,7 +35,7 @@ def problem_of(path: Path | str) -> str | None:
 
 
 def look_at(path: Path | str) -> Picture | str:
-    """What an image file holds, or why it cannot be decoded as a whole."""
+    """Describe an image file, or return why it cannot be decoded as a whole."""
     try:
         pixels = read_image(path).contiguous()
         with opened(path, str(path)) as image:
@@ -48,7 +48,7 @@ def look_at(path: Path | str) -> Picture | str:
 
 
 def for_each(paths: Sequence[Path | str], ask: Callable[[Path | str], Answer]) -> list[Answer]:
-    """The answers for all paths, in their order; progress is shown where standard error is a terminal."""
+    """Call ``ask`` on all paths, return the answers in their order; show progress if standard error is a terminal."""
     room = Room()
 
     def asked(place: int, path: Path | str) -> Answer:

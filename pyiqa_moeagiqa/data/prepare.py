@@ -1,4 +1,4 @@
-"""``moeagiqa prepare``: a data set's official download as the one table that training reads."""
+"""``moeagiqa prepare``: turn a data set's official download into the one table that training reads."""
 
 import os
 from collections import defaultdict
@@ -18,7 +18,7 @@ from .table import Check, TableError, as_numbers, mos_checks, require
 
 
 class Prepared(NamedTuple):
-    """The table as it was written, and sentences about what its user should know."""
+    """The table as it was written, and notes for its user, one sentence each."""
 
     table: pd.DataFrame
     notes: list[str]
@@ -28,14 +28,13 @@ def prepare(name: str, source: Path | str, output: Path | str, partial: bool = F
     """Write a data set as one CSV: path, prompt, generator, its targets, their deviations, and all split columns.
 
     Args:
-        name: of the data set, as in ``datasets_meta/``.
+        name: name of the data set, as in ``datasets_meta/``.
         source: the folder of the download; annotation files and images may lie in folders in it.
-        output: the CSV to write; its paths are relative to it.
-        partial: leave out rows whose image is not there.
+        output: the CSV to write; the paths in it are relative to its folder.
+        partial: leave out rows whose image is missing.
 
     Raises:
-        TableError: for a file or column that is missing, rows that are wrong, and images that are missing or damaged;
-            nothing is written then.
+        TableError: for a missing file or column, wrong rows, and missing or damaged images; no table is written then.
     """
     source, output, info = Path(source), Path(output), description(name)
     if output.suffix.lower() != '.csv':
@@ -71,7 +70,7 @@ def _check_rows(official: pd.DataFrame, info: Mapping[str, Any]) -> None:
 
 
 def _require(official: pd.DataFrame, *checks: Check) -> None:
-    """``table.require`` for rows that come from one or several files."""
+    """Run ``table.require`` on rows that come from one or several files, file by file."""
     goods = [pd.Series(list(check.good), index=official.index) for check in checks]
     for file, rows in official.groupby('file', sort=False):
         of_file = [check._replace(good=good[rows.index]) for check, good in zip(checks, goods, strict=True)]
@@ -79,7 +78,7 @@ def _require(official: pd.DataFrame, *checks: Check) -> None:
 
 
 def _check_counts(official: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
-    """Fewer than published may be a part of the data set; more is not the data set."""
+    """Raise a TableError for more images or prompts than published; note fewer images: a part of the set is allowed."""
     file, counts = official['file'][0], {'images': len(official), 'prompts': official['prompt'].nunique()}
     for kind, count in counts.items():
         if info[kind] and count > info[kind]:
@@ -90,10 +89,10 @@ def _check_counts(official: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
 
 
 def _find_images(source: Path, official: pd.DataFrame) -> pd.Series:
-    """The file of every row, None where there is none.
+    """Find the image file of every row; a row without one gets a missing value.
 
     Raises:
-        TableError: where two files below the folder have the name that is looked for.
+        TableError: if two files below the folder have the name of one row.
     """
     files = defaultdict(list)
     for path in sorted(source.rglob('*')):
@@ -115,7 +114,10 @@ def _name_key(name: str) -> str:
 
 
 def _key(folder: str, file: str) -> str:
-    """Generators' folders are spelt in several ways: stable-diffusion, Stable_Diffusion."""
+    """Join folder and file, with only lower-case letters and digits of the folder.
+
+    The spelling of generators' folders varies: stable-diffusion, Stable_Diffusion.
+    """
     return f'{"".join(filter(str.isalnum, folder.lower()))}/{file}'
 
 

@@ -26,23 +26,23 @@ class PromptNRDataset(Dataset):
     See ``PromptNROptions`` for its options.
 
     An item is a dictionary: ``crops`` (n, 3, S, S) and ``view`` (3, V, V) in [0, 1], ``ids`` and ``mask`` (L2,),
-    ``mos_label`` and ``mos_weight`` (targets,), ``img_path``, ``index``, the row within the split, and ``key``, under
-    which the features of pictures that stay the same are kept. Once ``cache`` is set, ``features`` from there take
-    the place of crops and view. In training the first rows come again at the end, until the length is a multiple of
-    the batch of all processes.
+    ``mos_label`` and ``mos_weight`` (targets,), ``img_path``, ``index`` (the row within the split) and ``key``. ``key``
+    names the picture in the feature cache; it is empty for pictures that change from epoch to epoch. Once ``cache`` is
+    set, ``features`` from it replace crops, view and key. In training the first rows come again at the end, until the
+    length is a multiple of the batch size of all processes together.
 
-    What is random in a training item follows from ``set_epoch``'s numbers and the index; without it, from torch's random
-    state. A validation item is always the same.
+    Random numbers in a training item depend only on ``set_epoch``'s numbers and the index, or on torch's random state
+    if ``set_epoch`` was not called. A validation item is always the same.
 
     Raises:
-        ValueError, TableError: at load, for an unknown option or for rows that are wrong, all named.
+        ValueError, TableError: at load, for an unknown option or for wrong rows, which the message lists.
     """
 
     cache: FeatureCache | None = None
     drawn_from: tuple[int, int] | None = None
 
     def __init__(self, opt: dict[str, Any]):
-        self.opt = opt  # as pyiqa's data sets have it
+        self.opt = opt  # pyiqa's data sets have this attribute
         self.options = options = PromptNROptions.check(opt, 'PromptNRDataset')
         training = options.phase == 'train'
         self.phase, self.mos_range, self.targets = options.phase, tuple(options.mos_range), list(options.targets)
@@ -95,12 +95,12 @@ class PromptNRDataset(Dataset):
         return weight / weight.mean(dim=0)
 
     def set_epoch(self, seed: int, epoch: int) -> None:
-        """Let every random draw of an item follow from these numbers and its row: a resumed run draws the same."""
+        """Make an item's random draws depend only on these numbers and its index, so that a resumed run draws the same."""
         self.drawn_from = (seed, epoch)
 
     def __len__(self) -> int:
-        # pyiqa's trainer counts ceil(len / batch) iterations per epoch, but its loader drops the last incomplete
-        # batch: with any other length `total_epoch: 3` would run a fourth epoch to make up for what was dropped.
+        # Pad to whole batches: pyiqa's trainer counts ceil(len / batch) iterations per epoch, but its loader drops the last
+        # incomplete batch, so `total_epoch: 3` would run a fourth epoch to make up for the dropped batches.
         if self.phase == 'train':
             return math.ceil(len(self.table) / self.batch) * self.batch
         return len(self.table)
@@ -141,7 +141,7 @@ class PromptNRDataset(Dataset):
         return not self.random_crops and not self.hflip and not self.degrade
 
     def key(self, row: int) -> str:
-        """What tells a picture and its prompt from all others, see ``picture_key``."""
+        """Return the key that identifies a row's picture and prompt, see ``picture_key``."""
         if row not in self._keys:
             looks = f'{self.crops} crops of {self.crop_size} at {self.crop_scales}'
             sizes = f'{looks}, {"whole" if self.whole_view else "square"} view of {self.view_size}'

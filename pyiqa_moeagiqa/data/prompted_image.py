@@ -1,4 +1,4 @@
-"""Images that carry their prompts, for code that hands on ``data['img']`` and nothing else, as pyiqa's benchmark does."""
+"""Images that carry their prompts, for code that passes on only ``data['img']``, such as pyiqa's benchmark."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,10 +14,10 @@ KEPT_BY = {
 
 
 class PromptedImage(Tensor):
-    """A float image (3, H, W) with its prompt, or a batch (N, 3, H, W) with N.
+    """A float image (3, H, W) with its prompt, or a batch (N, 3, H, W) with N prompts.
 
-    Prompts stay through loaders and their workers, ``.to()`` and the like, and slices of a batch. Whatever else is done with
-    it gives a plain tensor.
+    Prompts stay through loaders and their workers, ``.to()`` and the like, and slices of a batch. Every other operation
+    gives a plain tensor.
 
     Attributes:
         prompts: a list of strings, one for each image.
@@ -54,10 +54,10 @@ class PromptedImage(Tensor):
 
 
 def prompted(image: Tensor, prompts: Sequence[str]) -> PromptedImage:
-    """The image, or batch of images, with its prompts.
+    """Attach prompts to an image or a batch of images.
 
     Raises:
-        ValueError: for another number of prompts than images.
+        ValueError: if the numbers of prompts and images differ.
     """
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     images = 1 if image.dim() == 3 else len(image)
@@ -73,7 +73,7 @@ def _plain(part: Any) -> Any:
 
 
 def _sliced(prompts: list[str], index: Any) -> list[str] | None:
-    """The prompts of the images that an index of a batch chooses; None where it does not choose whole images."""
+    """Return the prompts of the images that an index into a batch selects; None if it does not select whole images."""
     if isinstance(index, slice):
         return prompts[index]
     if isinstance(index, int):

@@ -1,4 +1,4 @@
-"""The report of ``moeagiqa data check`` as text."""
+"""Print the report of ``moeagiqa data check`` as text."""
 
 from rich.console import Console
 from rich.table import Table
@@ -10,7 +10,7 @@ BAR = 40
 
 
 def show(report: Report, console: Console) -> None:
-    """Print what is in the table, then all that is wrong."""
+    """Print the table's facts, then its problems."""
     console.print(f'{report.file}: {report.rows} rows', soft_wrap=True)
     _show_images(report, console)
     _show_prompts(report, console)
@@ -27,7 +27,7 @@ def show(report: Report, console: Console) -> None:
 
 
 def describe(problem: Problem) -> str:
-    """One line: the fault, and the rows that have it, up to 20."""
+    """Return one line: the fault, and up to 20 of the rows that have it."""
     shown = list(zip(problem.rows, problem.cells, strict=True))[:SHOWN_ROWS]
     rows = ', '.join(f'{row} ({cell!r})' for row, cell in shown)
     more = f' and {len(problem.rows) - len(shown)} more' if len(problem.rows) > len(shown) else ''
@@ -59,7 +59,7 @@ def _show_prompts(report: Report, console: Console) -> None:
 
 def _histogram(title: str, edges: list[float], counts: list[int]) -> Table:
     table = Table(title=title, title_justify='left', show_header=False, box=None)
-    largest = max(1, *counts)  # no MOS may be within the range
+    largest = max(1, *counts)  # 1: all counts are 0 if no MOS is within the range
     for low, high, count in zip(edges, edges[1:], counts, strict=False):
         table.add_row(f'{low:.4g} to {high:.4g}', '█' * round(BAR * count / largest), str(count))
     return table

@@ -1,4 +1,4 @@
-"""``moeagiqa options write``: the option files and data-set descriptions, from the wheel into the user's folder."""
+"""``moeagiqa options write``: copy the option files and data-set descriptions from the package to the user's folder."""
 
 import filecmp
 import shutil
@@ -12,10 +12,10 @@ FOLDERS, ENDINGS = ('options', 'datasets_meta'), ('.yml', '.csv')
 
 
 def write(folder: Path | str, force: bool = False) -> list[Path]:
-    """Copy ``options/`` and ``datasets_meta/`` (with its split files) into ``folder``; returns what was written.
+    """Copy ``options/`` and ``datasets_meta/`` (with its split files) into ``folder``; return the paths of the copies.
 
     Raises:
-        OptionError: naming a file there that differs, unless ``force``; nothing is written then.
+        OptionError: if a file there differs and ``force`` is false; it names the file, and nothing is written.
     """
     pairs = [
         (source, Path(folder) / name / source.relative_to(shared_folder(name)))

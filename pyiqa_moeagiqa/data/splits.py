@@ -24,7 +24,7 @@ def split_column(groups: Sequence[str], seed: int) -> list[str]:
     """'train', 'val' or 'test' for each row; rows of one group stay together.
 
     Args:
-        groups: what must not be torn apart: the prompts, or the image names for a split by image.
+        groups: the group of each row: its prompt, or its image name for a split by image.
         seed: the same seed and groups give the same split on every machine.
 
     Example:
@@ -41,9 +41,9 @@ def split_column(groups: Sequence[str], seed: int) -> list[str]:
 
 
 def make_splits(pictures: pd.DataFrame) -> pd.DataFrame:
-    """The content of a split file, from a table with ``name``, ``prompt`` and the splits that came with the data.
+    """Make the content of a split file from a table with ``name``, ``prompt`` and the splits that came with the data.
 
-    Where there are no prompts there is no column ``prompt``.
+    Without prompts, the result has no column ``prompt``.
     """
     letters = pd.DataFrame({'name': pictures['name'], 'image': _letters(pictures['name'])})
     if pictures['prompt'].any():
@@ -59,10 +59,10 @@ def _letters(groups: pd.Series) -> list[str]:
 
 
 def read_splits(name: str) -> pd.DataFrame:
-    """The split file of a data set, indexed by image name.
+    """Read the split file of a data set, indexed by image name.
 
     Raises:
-        TableError: if the file is not the one whose SHA-256 the data set's description gives.
+        TableError: if the file is missing, or its SHA-256 is not the one in the data set's description.
     """
     file = shared_folder('datasets_meta') / 'splits' / f'{name}.csv'
     content = file.read_bytes() if file.is_file() else b''
@@ -72,9 +72,9 @@ def read_splits(name: str) -> pd.DataFrame:
 
 
 def split_columns(pictures: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
-    """Columns of 'train', 'val' and 'test': ``image_0`` to ``image_9``, ``prompt_0`` ..., and those given.
+    """Make columns of 'train', 'val' and 'test': ``image_0`` to ``image_9``, ``prompt_0`` ..., and the given splits.
 
-    A picture that ``splits`` does not know is in no part of them: its cells are empty.
+    A picture that is not in ``splits`` gets empty cells in the image and prompt columns.
     """
     known = splits.reindex(pictures['name']).fillna(' ' * len(SEEDS)).reset_index(drop=True)
     kinds = {kind: known[kind] for kind in RANDOM if kind in known}
@@ -89,5 +89,5 @@ def _words(kind: str, letters: pd.Series) -> pd.DataFrame:
 
 
 def split_file_text(splits: pd.DataFrame) -> str:
-    """A split file as it is written, the same bytes on every system."""
+    """Format a split file, with the same bytes on every system."""
     return splits.to_csv(index=False, lineterminator='\n')

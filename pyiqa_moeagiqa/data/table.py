@@ -1,4 +1,4 @@
-"""Tables from users, read without guessing and checked row by row."""
+"""Read users' tables and check them row by row."""
 
 import os
 from collections import Counter
@@ -22,7 +22,7 @@ class TableError(ValueError):
 
 
 class Check(NamedTuple):
-    """What must be true of every row: ``good`` says where it is, ``problem`` what is wrong elsewhere in ``column``."""
+    """A check of one ``column``: ``good`` says for each row whether it passes, ``problem`` what is wrong if it does not."""
 
     good: Iterable[bool]
     problem: str
@@ -30,11 +30,11 @@ class Check(NamedTuple):
 
 
 def read_table(path: Path | str, columns: Sequence[str]) -> 'pd.DataFrame':
-    """Read a table that has at least ``columns``, be they called otherwise there: ``columns.NAMES`` has what is known.
+    """Read a table that has at least ``columns``, under these names or the other names in ``columns.NAMES``.
 
-    It may be ``.csv`` or ``.tsv`` (parted by commas, semicolons or tabs), ``.json`` (a list of objects), ``.jsonl``, ``.parquet``
-    or ``.xlsx`` (with the extra ``data``). The words 'None', 'NA' and the like stay words: an empty cell is an empty string, and
-    nothing else is missing.
+    The file may be ``.csv`` or ``.tsv`` (separated by commas, semicolons or tabs), ``.json`` (a list of objects),
+    ``.jsonl``, ``.parquet`` or ``.xlsx`` (with the extra ``data``). The words 'None', 'NA' and the like stay text, and an
+    empty cell is an empty string.
 
     Raises:
         TableError: for a file that is missing, of an unknown kind or encoding, empty, or without a column.
@@ -71,17 +71,17 @@ def require_columns(path: Path | str, table: 'pd.DataFrame', columns: Sequence[s
 
 
 def require(path: Path | str, table: 'pd.DataFrame', *checks: Check, numbers: Sequence[int] | None = None) -> None:
-    """Raise a TableError that lists, for each check, the rows at fault, up to 20, with their number and value.
+    """Raise a TableError if a row fails a check; list up to 20 rows per check, with number and value.
 
     A row's number is the line of the file on which it begins, as a text editor shows it: in a CSV the header is
-    row 1. That is a spreadsheet's row number too, unless quoted cells before it hold line breaks: those count as lines.
+    row 1. A spreadsheet shows the same number, unless quoted cells before the row hold line breaks, which count as lines.
     Rows of Parquet are counted from 1.
 
     Args:
-        path: the file that the user knows.
-        table: all of its rows, in its order.
-        checks: what must be true.
-        numbers: of the rows, where the table is not the file's own or not all of it.
+        path: the file to name in the message.
+        table: all rows of the file, in its order.
+        checks: the checks that every row must pass.
+        numbers: the rows' numbers, if the table is not the whole file as it is.
     """
     import numpy as np
 
@@ -101,12 +101,12 @@ def _describe(check: Check, places: 'np.ndarray', numbers: Sequence[int], table:
 
 
 def is_text(column: 'pd.Series') -> list[bool]:
-    """Where a column holds text, be it empty; a missing value is none."""
+    """Whether each cell of a column is text; an empty string is, a missing value is not."""
     return [isinstance(cell, str) for cell in column]
 
 
 def as_numbers(column: 'pd.Series') -> 'pd.Series':
-    """A column as floats, NaN where there is no number."""
+    """Convert a column to floats, with NaN for a cell that is no number."""
     import pandas as pd
 
     return pd.Series([_as_number(cell) for cell in column], dtype=float)
@@ -120,7 +120,7 @@ def _as_number(cell: Any) -> float:
 
 
 def mos_checks(table: 'pd.DataFrame', columns: Iterable[str], mos_range: Sequence[float]) -> list[Check]:
-    """That the MOS columns hold numbers within ``mos_range``."""
+    """Make the checks that the MOS columns hold numbers within ``mos_range``."""
     low, high = mos_range
     checks = []
     for column in columns:
@@ -138,7 +138,7 @@ def read_mos_table(
 
     Args:
         path: the table.
-        folder: what the ``path`` column is relative to; by default the table's folder.
+        folder: folder that the ``path`` column is relative to; by default the table's or the current one (see ``locate``).
         targets: the MOS columns, such as 'quality'.
         mos_range: lowest and highest possible MOS.
 
@@ -146,7 +146,7 @@ def read_mos_table(
         The table with absolute paths in ``path`` and numbers in the target columns, in the file's order.
 
     Raises:
-        TableError: listing every row at fault: images that are not there, duplicates, a MOS missing or out of range.
+        TableError: listing the rows at fault: a missing image, a duplicate, a MOS that is missing or out of range.
     """
     table = read_table(path, ['path', 'prompt', *targets])
     images, where = locate(table['path'], [Path(folder)] if folder else [Path(path).parent, Path()])
@@ -168,14 +168,15 @@ def read_mos_table(
 
 
 def locate(paths: Iterable[Any], folders: Sequence[Path]) -> tuple[list[str | None], str]:
-    """Where a table's images are: its paths are all relative to one folder, that of ``folders`` where the most of them exist.
+    """Find a table's images: take all paths relative to the one of ``folders`` in which most of them exist.
 
     Args:
-        paths: the cells. A path with backslashes that is not there is taken for one of Windows.
-        folders: the first is taken where none has more.
+        paths: the cells. A path with backslashes that does not exist is read as a Windows path.
+        folders: the folders to try; if several have equally many images, the first of them is taken.
 
     Returns:
-        A path for each cell, None for what is no path or an empty one; and the folder, in words.
+        A path for each cell, None for a cell that is empty or not text; and the folder, or all folders joined by 'or' if
+        no image exists in any.
     """
     located = [[_joined(folder, cell) for cell in paths] for folder in folders]
     there = [sum(path is not None and os.path.exists(path) for path in found) for found in located]
@@ -192,5 +193,5 @@ def _joined(folder: Path, cell: Any) -> str | None:
 
 
 def with_slashes(path: str) -> str:
-    """A path of Windows as one of this system: its backslashes are slashes."""
+    """Convert a Windows path to one of this system, with slashes for backslashes."""
     return path.replace('\\', os.sep)

@@ -1,4 +1,4 @@
-"""Table files as people have them: CSV with commas, semicolons or tabs, JSON, JSON lines, Parquet, Excel; UTF-8 and UTF-16."""
+"""Read table files: CSV with commas, semicolons or tabs, JSON, JSON lines, Parquet, Excel; in UTF-8 or UTF-16."""
 
 import codecs
 import csv
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DELIMITERS = (',', ';', '\t')
-LARGEST_SHEET = 1 << 30  # bytes, once it is unpacked
+LARGEST_SHEET = 1 << 30  # bytes, unpacked
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _DECIMAL_COMMA = re.compile(r'\s*[+-]?\d+(?:,\d+)?\s*')
 
 
 def _text(path: Path) -> str:
-    """A file's text: UTF-8, or UTF-16 where its mark says so, as Excel's 'Unicode text' has it."""
+    """Read a file as UTF-8, or as UTF-16 if it begins with that byte order mark, as Excel's 'Unicode text' does."""
     data = path.read_bytes()
     return data.decode('utf-16' if data.startswith(_UTF16) else 'utf-8-sig')
 
@@ -40,7 +40,7 @@ def _read_csv(path: Path) -> 'pd.DataFrame':
 
 
 def _with_decimal_points(table: 'pd.DataFrame') -> 'pd.DataFrame':
-    """Where cells are parted by semicolons, numbers have commas in them: a column of nothing but such numbers gets points."""
+    """Replace decimal commas, which occur in files with semicolons, by points in columns that hold only numbers."""
     for name in table.columns:
         cells = [cell for cell in table[name] if cell.strip()]
         if any(',' in cell for cell in cells) and all(map(_DECIMAL_COMMA.fullmatch, cells)):
@@ -49,7 +49,7 @@ def _with_decimal_points(table: 'pd.DataFrame') -> 'pd.DataFrame':
 
 
 def _csv_rows(path: Path) -> tuple[list[tuple[int, list[str]]], str]:
-    """The line on which each row begins, and its cells, and what parts them; blank lines are passed over."""
+    """Return each row's first line number and cells, and the delimiter; skip blank lines."""
     text = _text(path)
     delimiter = _delimiter(text)
     reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter, strict=True)
@@ -65,7 +65,7 @@ def _csv_rows(path: Path) -> tuple[list[tuple[int, list[str]]], str]:
 
 
 def _delimiter(text: str) -> str:
-    """What parts the most cells of the header; a comma where nothing parts more."""
+    """Return the delimiter that gives the header the most cells; the comma if no other gives more."""
     header = next((line for line in text.splitlines() if line.strip()), '')
     return max(DELIMITERS, key=lambda delimiter: _cells(header, delimiter))
 
@@ -73,7 +73,7 @@ def _delimiter(text: str) -> str:
 def _cells(line: str, delimiter: str) -> int:
     try:
         return len(next(csv.reader([line], delimiter=delimiter), []))
-    except csv.Error:  # said when the whole is read
+    except csv.Error:  # reading the whole file reports it
         return 0
 
 
@@ -85,7 +85,7 @@ def _read_jsonl(path: Path) -> 'pd.DataFrame':
 
 def _jsonl_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
     rows = []
-    # not splitlines(): U+2028 and its like may stand within a JSON string
+    # not splitlines(), which also splits at U+2028 and the like, although a JSON string can hold them
     for number, line in enumerate(_text(path).split('\n'), start=1):
         if not line.strip():
             continue
@@ -121,10 +121,10 @@ def _read_parquet(path: Path) -> 'pd.DataFrame':
     import pyarrow.parquet as pq
 
     try:
-        # Neither pandas' index nor folder names such as split=train make or hide columns this way.
+        # Read one file by itself, so that neither pandas' index nor folder names such as split=train add or hide columns.
         with pq.ParquetFile(path) as file:
             arrow = file.read()
-        arrow.validate(full=True)  # texts that are no UTF-8 would else be found when they are looked at
+        arrow.validate(full=True)  # find text that is not UTF-8 now, not when a cell is used
         table = arrow.to_pandas(ignore_metadata=True)
         categories = table.select_dtypes('category').columns
         return table.astype(dict.fromkeys(categories, object))
@@ -158,7 +158,7 @@ READERS: dict[str, Callable[[Path], 'pd.DataFrame']] = {
 
 
 def row_numbers(path: Path, count: int) -> list[int]:
-    """The number of each of a file's ``count`` rows: the line of a text file, or of a sheet, on which it begins.
+    """Return the number of each of a file's ``count`` rows: the line of the text file or sheet on which it begins.
 
     Rows of Parquet and JSON are counted from 1.
     """

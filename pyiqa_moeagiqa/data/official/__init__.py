@@ -3,13 +3,13 @@
 A reader takes the folder of a download and returns one row per annotated image, with columns
 
 - ``file``, ``row``: where the row comes from,
-- ``name``: of the image; where names repeat between generators, with the generator's folder before it,
-- ``other_name``: what the image is called in another layout of the same download, where there is one,
-- ``prompt`` (empty where there is none), ``generator``,
-- one per target (``quality``, ``alignment``, ``authenticity``) and its ``*_std`` where that is given,
+- ``name``: the image's name; with the generator's folder in front if names repeat between generators,
+- ``other_name`` (optional): the image's name in another layout of the same download,
+- ``prompt`` (empty for an image without one), ``generator``,
+- one per target (``quality``, ``alignment``, ``authenticity``), and its ``*_std`` if the data set has it,
 - ``official`` or ``released``: the splits that came with the data, as letters (see ``data/splits.py``).
 
-Values are as the file has them: what they must be is checked in ``data/prepare.py``.
+Values are as in the file; ``data/prepare.py`` checks them.
 """
 
 from collections.abc import Callable

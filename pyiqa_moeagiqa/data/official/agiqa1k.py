@@ -1,7 +1,7 @@
 """AGIQA-1K: ``AGIQA-1K.mat``.
 
-The download holds the same names, prompts and MOS also as ``AIGC_MOS_Zscore.xlsx``; the ``.mat`` has the released
-splits besides. ``AIGC_all.csv`` holds other, raw scores (rank correlation with the MOS: .81), which no paper uses.
+The download also has ``AIGC_MOS_Zscore.xlsx`` with the same names, prompts and MOS; only the ``.mat`` has the released
+splits. ``AIGC_all.csv`` holds other, raw scores (rank correlation with the MOS: .81), which no paper uses.
 """
 
 from pathlib import Path
@@ -13,16 +13,16 @@ from ..table import TableError
 from .files import INSTALL, find_file
 
 RELEASED, TRAIN_SHARE = 10, 0.8
-# Both official files have this name twice, with MOS 0.44 and 2.08, and dreamStudio_8_5_0_0.jpg not at all. Which of
-# the two rows is which image cannot be told, so neither is used.
+# Both official files have this name twice, with MOS 0.44 and 2.08, but dreamStudio_8_5_0_0.jpg is missing in them. Nothing
+# tells which of the two rows belongs to which image, so neither row is used.
 AMBIGUOUS = 'dreamStudio_8_9_1_1.jpg'
 
 
 def read(source: Path) -> pd.DataFrame:
-    """Names such as ``deepai_0_3_1_0.jpg``: the generator's site, then what the prompt is made of.
+    """Read names such as ``deepai_0_3_1_0.jpg``: the generator's site, then the numbers of the prompt's parts.
 
     Raises:
-        TableError: for a file that is missing or is not that ``.mat``, or where h5py is not installed.
+        TableError: for a file that is missing or is not that ``.mat``, or if h5py is not installed.
     """
     file = find_file(source, 'AGIQA-1K.mat')
     names, prompts, mos, index = _read_mat(file)
@@ -50,7 +50,7 @@ def _text(cell) -> str:
 
 
 def _released(index: np.ndarray) -> list[str]:
-    """Each column of the index is a permutation of the image numbers 1, 2, ...: its first 80 % are for training."""
+    """Read the splits: each column of the index permutes the image numbers 1, 2, ...; the first 80 % are for training."""
     ranks = np.argsort(index[:, :RELEASED], axis=0)
     train = ranks < round(TRAIN_SHARE * len(index))
     return [''.join('r' if part else 'e' for part in row) for row in train]

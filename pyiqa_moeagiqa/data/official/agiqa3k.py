@@ -16,7 +16,7 @@ COLUMNS = {
 
 
 def read(source: Path) -> pd.DataFrame:
-    """Names such as ``sd1.5_lowstep_173.jpg``: the generator with its setting, then the prompt's number.
+    """Read names such as ``sd1.5_lowstep_173.jpg``: the generator with its setting, then the prompt's number.
 
     Raises:
         TableError: for a file or column that is missing.

@@ -1,4 +1,4 @@
-"""AIGCIQA2023: three MATLAB files of MOS, and two Excel sheets that say which picture and prompt each row is of."""
+"""AIGCIQA2023: three MATLAB files of MOS, and two Excel sheets with the picture and the prompt of each row."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from ..table import Check, TableError, require
 from .files import find_file, read_column, read_sheet
 
 PROMPTS, IMAGES_PER_PROMPT = 100, 4
-# The numbers in mosz1.mat, mosz2.mat and mosz3.mat; 'correspondence' is what this package calls alignment.
+# The numbers in the names mosz1.mat, mosz2.mat and mosz3.mat; this package calls 'correspondence' alignment.
 TARGETS = {1: 'quality', 2: 'authenticity', 3: 'alignment'}
 
 
 def read(source: Path) -> pd.DataFrame:
-    """The pictures with their MOS; deviations, of ratings from 1 to 5, where ``SD1.mat`` and its like are there.
+    """Read the pictures with their MOS, and the deviations of ratings from 1 to 5 if ``SD1.mat`` and the like exist.
 
     Raises:
         TableError: for a file that is missing or holds something else.
@@ -28,12 +28,12 @@ def read(source: Path) -> pd.DataFrame:
 
 
 def read_pictures(source: Path) -> pd.DataFrame:
-    """The pictures in the order of the MOS: generator by generator, prompt by prompt, four each.
+    """Read the pictures in the order of the MOS: generator by generator, prompt by prompt, four pictures per prompt.
 
-    Names are such as ``Controlnet/000-1.png``; in the folder ``allimg`` the same pictures are ``0.png``, ``1.png`` ...
+    A name is ``Controlnet/000-1.png``, for example; the folder ``allimg`` has the same pictures as ``0.png``, ``1.png`` ...
 
     Raises:
-        TableError: also for a picture whose number is not that of the prompt at its place.
+        TableError: for a missing or wrong file, and for a picture whose number is not that of the prompt at its place.
     """
     file = find_file(source, 'pic-index.xlsx')
     pictures = read_sheet(file, ['generator', 'picture'])

@@ -1,4 +1,4 @@
-"""AIGIQA-20K: ``info_train.csv``, and ``info_val.csv`` and ``info_test.csv`` where they are."""
+"""AIGIQA-20K: ``info_train.csv``, and ``info_val.csv`` and ``info_test.csv`` if they exist."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ LETTERS = {'train': 'r', 'val': 'v', 'test': 'e'}
 
 
 def read(source: Path) -> pd.DataFrame:
-    """Names such as ``SDXL_Turbo_0123.png``: the generator, then a number. The file is the official split.
+    """Read names such as ``SDXL_Turbo_0123.png``: the generator, then a number. A row's file is its official split.
 
     Raises:
-        TableError: for a file or column that is missing; the validation and test files may be.
+        TableError: for a file or column that is missing; only the validation and test files may be missing.
     """
     find_file(source, 'info_train.csv')
     files = {part: f'info_{part}.csv' for part in LETTERS}

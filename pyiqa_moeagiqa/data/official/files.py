@@ -1,4 +1,4 @@
-"""Annotation files of any kind, found below a folder and read with one sentence for what is wrong."""
+"""Find annotation files below a folder and read them; each error is one sentence."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +14,10 @@ INSTALL = "install it by: pip install 'pyiqa-moeagiqa[data]'"
 
 
 def find_file(source: Path, name: str) -> Path:
-    """The file of that name in the folder, or else below it.
+    """Find the file of that name in the folder, or else below it.
 
     Raises:
-        TableError: where there is none, or more than one below the folder.
+        TableError: if there is no such file, or more than one below the folder.
     """
     if not source.is_dir():
         raise TableError(f'{source}: there is no such folder; name the folder of the download.')
@@ -32,16 +32,16 @@ def find_file(source: Path, name: str) -> Path:
 
 
 def read_rows(file: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A CSV's rows with ``file`` and ``row`` beside their cells, all of them text."""
+    """Read a CSV's rows, all cells as text, and add the columns ``file`` and ``row``."""
     table = read_table(file, columns)
     return table.assign(file=str(file), row=row_numbers(file, len(table)))
 
 
 def read_sheet(file: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """The first columns of an Excel sheet without header, all cells text.
+    """Read the first columns of an Excel sheet without header, all cells as text.
 
     Raises:
-        TableError: for a file that is no workbook or has fewer columns, or where openpyxl is not installed.
+        TableError: for a file that is no workbook or has fewer columns, or if openpyxl is not installed.
     """
     try:
         sheet = pd.read_excel(file, header=None, dtype=str, keep_default_na=False, engine='openpyxl')
@@ -55,10 +55,10 @@ def read_sheet(file: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def read_column(file: Path, key: str, length: int) -> np.ndarray:
-    """The ``length`` numbers under ``key`` of a MATLAB file (version 5, as scipy reads it).
+    """Read the ``length`` numbers under ``key`` of a MATLAB file (version 5, as scipy reads it).
 
     Raises:
-        TableError: for a file that is none, lacks the key, or holds something else there.
+        TableError: for a file that is no MATLAB file, lacks the key, or holds something else under it.
     """
     from scipy.io import loadmat
 

@@ -12,7 +12,7 @@ COLUMNS = {'image_name': 'name', 'MOS': 'quality', 'SD': 'quality_std'}
 
 
 def read(source: Path) -> pd.DataFrame:
-    """Names such as ``10004473376.jpg``. SD is that of ratings from 1 to 5, while MOS is on a scale of 0 to 100.
+    """Read names such as ``10004473376.jpg``. SD is from ratings of 1 to 5, while MOS is on a scale of 0 to 100.
 
     Raises:
         TableError: for a file or column that is missing, or a set that is none of the three.
