@@ -1,6 +1,7 @@
-"""The prompt that an image brings: in a file beside it, or in the metadata that the software that made it wrote.
+"""Find the prompt that comes with an image: in a file beside it, or in metadata from the software that made it.
 
-Imports nothing of this package but how image files are opened, so that the metric and the commands may both ask here.
+From the rest of the package, only the module that opens image files is imported, so that both the metric and the commands
+can use this one.
 """
 
 from pathlib import Path
@@ -28,12 +29,12 @@ class Found(NamedTuple):
 
 
 def find_prompt(path: Path | str, places: tuple[str, ...] = ('sidecar', 'metadata')) -> Found | None:
-    """The prompt of an image file: from the first of ``places`` that has one.
+    """Find the prompt of an image file, in the first of ``places`` that has one.
 
-    What lies beside an image was put there on purpose; metadata come of themselves, so they are asked last.
+    The default order puts sidecars first: a person put them there on purpose, while software writes metadata by itself.
 
     Raises:
-        SidecarError: for a text file beside the image that is no text.
+        SidecarError: for a text file beside the image that cannot be read as text, or is longer than a prompt can be.
 
     Example:
         >>> find_prompt('cat.png')

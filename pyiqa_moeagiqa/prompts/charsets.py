@@ -1,4 +1,4 @@
-"""EXIF UserComment's bytes -> text. Its first eight bytes name the character code, and writers differ in what they mean by it.
+"""EXIF UserComment's bytes -> text. The first eight bytes name the character code, but writers use these names differently.
 
 | first bytes | by the rules (EXIF 2.32, 4.6.5) | also met |
 |---|---|---|
@@ -17,7 +17,7 @@ _CHARSET = re.compile(r'\Acharset=(?:"[\w-]{1,12}"|[\w-]{1,12})\s')
 
 
 def comment_text(value: Any) -> str:
-    """The text of a UserComment as Pillow hands it out: bytes, or text where the writer said it was ASCII."""
+    """Decode a UserComment as Pillow returns it: bytes, or text if the file calls it ASCII; '' for other values."""
     if isinstance(value, str):
         try:
             value = value.encode('latin-1')
@@ -53,7 +53,7 @@ def _decoded(code: bytes, text: bytes) -> str:
 
 
 def _looks_like_utf16(text: bytes) -> bool:
-    """Whether nearly every second byte is zero, as in Latin letters of two bytes."""
+    """Whether about every second byte is zero, as it is for Latin letters in UTF-16."""
     start = text[:400]
     even, odd = start[0::2].count(0), start[1::2].count(0)
     return len(start) > 3 and max(even, odd) > len(start) / 4 and min(even, odd) <= len(start) / 20

@@ -1,21 +1,21 @@
-"""From what a person typed for an image maker to the words that say what is to be seen.
+"""Reduce a prompt as typed for an image generator to the words that describe the picture.
 
-Left out are: names of networks and other commands in angle brackets (``<lora:film:0.8>``), weights (``(word:1.2)``, ``((word))``
-and ``[word]`` are ``word``), the operators BREAK and AND (a comma is left between what they part), and line ends. Of prompts
-that change while an image is made (``[cat:dog:0.5]``, ``[cat|dog]``) all words stay. Brackets after a backslash are brackets.
+These are removed: names of networks and other commands in angle brackets (``<lora:film:0.8>``), weights (``(word:1.2)``,
+``((word))`` and ``[word]`` become ``word``), and line ends. The operators BREAK and AND become commas. A prompt that changes
+while an image is made (``[cat:dog:0.5]``, ``[cat|dog]``) keeps all its words. Brackets after a backslash stay brackets.
 
-Left out as well are what makers of images put there for themselves: embeddings by name, comments, SwarmUI's tags
-(``<wildcard:cats>``, and what follows ``<video>``), and the instruction that stands before the prompt of a Lumina 2 model.
+Parts that only the generator uses are removed, too: names of embeddings, comments, SwarmUI's tags (``<wildcard:cats>``, and
+all text after ``<video>``), and the instruction before the prompt of a Lumina 2 model.
 """
 
 import re
 
-LONGEST_PROMPT = 20_000  # characters: what is longer is no prompt, and no pattern below is tried on it
+LONGEST_PROMPT = 20_000  # characters; a longer text is no prompt, and no pattern below is tried on it
 
-# No pattern begins with a repetition, and digits are bounded: none of them takes more than a moment on any text.
+# No pattern begins with a repetition, and digits are bounded, so that every pattern is fast on any text.
 _NUMBER = r'-?(?:\d{1,4}(?:\.\d{0,6})?|\.\d{1,6})'
 _COMMAND = re.compile(r'<(?:\w{1,40}|//)(?:\[[^\[\]<>]*\])?:[^<>]*>')
-# SwarmUI: these leave words, and what is set may be called for further on (its docs: 'Advanced Prompt Syntax')
+# SwarmUI: these commands leave words; variables and macros can be used later in the text ('Advanced Prompt Syntax' in its docs)
 _KEPT_COMMAND = re.compile(r'<(?:alternate|alt|fromto|repeat)(?:\[[^\[\]<>]*\])?:([^<>]*)>')
 _SET = re.compile(r'<set(?:var|macro)\[([^\[\]<>,]*)(,\s?false)?[^\[\]<>]*\]:([^<>]*)>')
 _CALL = re.compile(r'<(?:var|macro)(?::([^<>]*)|\[([^\[\]<>]*)\])>')
@@ -41,7 +41,7 @@ _LINK = re.compile(r'https?://\S+')
 
 
 def positive_part(text: str) -> str:
-    """AUTOMATIC1111's text without its negative prompt and settings; any other text as it is."""
+    """Cut the negative prompt and settings from AUTOMATIC1111's text; return any other text as it is."""
     lines = text.splitlines()
     ends = (n for n, line in enumerate(lines) if line.startswith(('Negative prompt:', 'Steps: ')))
     end = next(ends, None)
@@ -49,7 +49,7 @@ def positive_part(text: str) -> str:
 
 
 def without_blocks(text: str) -> str:
-    """A text without comments between ``/*`` and ``*/``. No pattern: it would look for every end again and again."""
+    """Remove comments between ``/*`` and ``*/``; a pattern would take quadratic time, as it searches anew for every end."""
     kept, here = [], 0
     while (start := text.find('/*', here)) >= 0 and (end := text.find('*/', start + 2)) >= 0:
         kept.append(text[here:start])
@@ -58,7 +58,7 @@ def without_blocks(text: str) -> str:
 
 
 def stable_diffusion(text: str) -> str:
-    """A prompt for AUTOMATIC1111, ComfyUI and what shares their notation, as plain words."""
+    """Reduce a prompt for AUTOMATIC1111, ComfyUI and other software with their notation to plain words."""
     text = _without_left_ins(text)
     text = _OPERATOR.sub(',', _OPERATOR_WEIGHT.sub(' ', text))
     for escaped, kept in _ESCAPED.items():
@@ -74,7 +74,7 @@ def stable_diffusion(text: str) -> str:
 
 
 def _without_left_ins(text: str) -> str:
-    """The text without what makers of images put there for themselves."""
+    """Remove the parts that only the image generator uses."""
     text = _LUMINA.sub('', _COMMENT.sub('', without_blocks(text)))
     for _ in range(3):  # tags in tags
         text = _COMMAND.sub(' ', _KEPT_COMMAND.sub(r'\1', _with_variables(text)))
@@ -83,7 +83,7 @@ def _without_left_ins(text: str) -> str:
 
 
 def _with_variables(text: str) -> str:
-    """The text with what is set where it is set, unless it says ``false``, and where it is called for."""
+    """Put each variable's value where the variable is used, and where it is set, unless it is set with ``false``."""
     values = {found[1].strip(): found[3] for found in _SET.finditer(text)}
     text = _SET.sub(lambda found: ' ' if found[2] else found[3], text)
     if not values:
@@ -92,7 +92,7 @@ def _with_variables(text: str) -> str:
 
 
 def _kept_face(found: re.Match[str]) -> str:
-    """A smile as it is, where its bracket closes none of those in the thousand characters before."""
+    """Keep a smiley's bracket as text, unless it closes a bracket within the thousand characters before it."""
     before = _FACE.sub('', found.string[max(0, found.start() - 1000) : found.start()])
     if found[0].endswith(')') and before.count('(') > before.count(')'):
         return found[0]
@@ -100,28 +100,31 @@ def _kept_face(found: re.Match[str]) -> str:
 
 
 def novelai(text: str) -> str:
-    """A prompt for NovelAI as plain words: braces, brackets and ``1.3::word::`` weigh; a weight below zero takes away."""
+    """Reduce a prompt for NovelAI to plain words.
+
+    Braces, brackets and ``1.3::word::`` are weights; words with a weight below zero are not wanted, and removed.
+    """
     return spaced(re.sub(r'[{}\[\]]', '', _NOVELAI_WEIGHT.sub(' ', _NOVELAI_NEGATIVE.sub(' ', text))))
 
 
 def invokeai(text: str) -> str:
-    """A prompt for InvokeAI as plain words: ``word++`` and ``(some words)1.2`` weigh there."""
+    """Reduce a prompt for InvokeAI, with weights such as ``word++`` and ``(some words)1.2``, to plain words."""
     return stable_diffusion(_INVOKEAI_WEIGHT.sub('', text))
 
 
 def old_invokeai(text: str) -> str:
-    """A prompt for InvokeAI 2: what stands in brackets is its negative prompt."""
+    """Reduce a prompt for InvokeAI 2 to plain words, without the negative prompt, which is in square brackets."""
     return invokeai(_INVOKEAI_NEGATIVE.sub(' ', text))
 
 
 def midjourney(text: str) -> str:
-    """A prompt for Midjourney without parameters (``--ar 2:1 --no dogs``), image links and weights."""
+    """Reduce a prompt for Midjourney to plain words, without parameters (``--ar 2:1 --no dogs``), image links and weights."""
     end = _MIDJOURNEY_END.search(f' {text}')
     return spaced(_MIDJOURNEY_WEIGHT.sub(' ', _LINK.sub(' ', f' {text}'[: end and end.start()])))
 
 
 def spaced(text: str) -> str:
-    """One space between words, none before a comma; no characters that are no text, no commas at the ends."""
+    """Put one space between words and none before a comma; replace null and invalid characters; strip commas."""
     text = text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace').replace('\0', ' ')
     words = ' '.join(text.split())
     return re.sub(r' ?,(?: ?,)*', ',', words).strip(' ,')

@@ -1,8 +1,9 @@
 """ComfyUI's graph of nodes -> the text that its sampler was given as positive conditioning.
 
-A file holds the graph as it was run (``prompt``: node number -> class and inputs, an input being a value or a link [node,
-output]) and as it was drawn (``workflow``); the first is what was computed. Of several samplers one behind the other the
-first counts: later ones refine its picture. Where pictures of several prompts are saved, nothing tells whose this one is.
+A file holds two graphs: ``prompt`` is the graph as it was run (node number -> class and inputs; an input is a value or a
+link [node, output]), ``workflow`` the graph as it was drawn. The graph as it was run is the one that was computed. If
+several samplers follow each other, the first counts: later ones refine its picture. If the graph saves pictures of several
+prompts, nothing tells which prompt belongs to this picture.
 """
 
 import re
@@ -15,33 +16,33 @@ from .comfyui_drawn import as_run, shown_texts
 from .comfyui_values import LONGEST_NAME, NOTHING, Graph, Words, is_link, kind_of
 from .comfyui_words import Reader, side_inputs
 
-MOST, MOST_MAKERS = 20_000, 300  # nodes of a graph, and of those that make a picture
+MOST, MOST_MAKERS = 20_000, 300  # most nodes of a graph, and most nodes that make a picture
 
 
 class Reading(NamedTuple):
-    """The prompt of a graph, or, where it is not certain, the texts that it may be."""
+    """The prompt of a graph, or, if it is not certain, the texts that it could be."""
 
     prompt: str | None = None
     candidates: tuple[str, ...] = ()
 
 
 def graph_prompt(graph: Any) -> str | None:
-    """The text of a graph as it was run; None where none is found, or where it is not certain which."""
+    """Return the prompt of a graph as it was run; None if none is found, or none is certain."""
     return read_graph(graph).prompt
 
 
 def workflow_prompt(workflow: Any) -> str | None:
-    """The text of a graph as it was drawn; None where none is found, or where it is not certain which."""
+    """Return the prompt of a graph as it was drawn; None if none is found, or none is certain."""
     return read_drawing(workflow).prompt
 
 
 def read_drawing(workflow: Any) -> Reading:
-    """What a graph as it was drawn says."""
+    """Read the prompt, or the candidates, of a graph as it was drawn."""
     return read_graph(as_run(workflow))
 
 
 def read_run(graph: Any, workflow: Any = None) -> Reading:
-    """What a graph as it was run says; its drawing is asked for nothing but what its nodes showed when it had run."""
+    """Read the prompt, or the candidates, of a graph as it was run; take only texts that its nodes showed from the drawing."""
     found = read_graph(graph)
     shown = shown_texts(workflow) if found.prompt is None else {}
     if not shown.keys() & graph.keys():
@@ -64,7 +65,7 @@ def is_graph(values: Any) -> bool:
 
 
 def read_graph(graph: Any) -> Reading:
-    """What a graph as it was run says."""
+    """Read the prompt, or the candidates, of a graph as it was run."""
     found = graph.items() if isinstance(graph, dict) else ()
     nodes = {str(number): _tidy(node) for number, node in found if is_node(node)}
     if not 0 < len(nodes) <= MOST:
@@ -79,12 +80,12 @@ def read_graph(graph: Any) -> Reading:
 
 
 def _tidy(node: dict[str, Any]) -> dict[str, Any]:
-    """A node without inputs whose names are none."""
+    """Return a node without the inputs whose names are too long to be names."""
     return node | {'inputs': {name: value for name, value in node['inputs'].items() if len(name) <= LONGEST_NAME}}
 
 
 def _samplers(nodes: Graph) -> dict[str, list[str]]:
-    """Nodes that make a picture step by step, with the inputs that say what is to be seen."""
+    """Find the nodes that make a picture step by step, with their inputs that describe the picture."""
     found = {}
     for number, node in nodes.items():
         kind = kind_of(node)
@@ -96,7 +97,7 @@ def _samplers(nodes: Graph) -> dict[str, list[str]]:
 
 
 def _askers(nodes: Graph) -> dict[str, list[str]]:
-    """Other nodes that are told what is to be seen: loaders that encode, and nodes that ask a service for a picture."""
+    """Find other nodes whose inputs describe the picture: loaders that encode, and nodes that ask a service for a picture."""
     found = {}
     negative = _only_negative(nodes)
     for number, node in nodes.items():
@@ -109,7 +110,7 @@ def _askers(nodes: Graph) -> dict[str, list[str]]:
 
 
 def _asks(node: dict[str, Any], names: Any) -> list[str]:
-    """The inputs of a maker that words are looked for behind: its guider, else its positive side, else its pipe."""
+    """Return the inputs through which a maker gets its words: its guider, else its positive side, else its pipe."""
     inputs = {
         name: value
         for name, value in side_inputs(node['inputs'], 'positive').items()
@@ -129,7 +130,7 @@ def _is_saver(node: dict[str, Any]) -> bool:
 
 
 def _only_negative(nodes: Graph) -> set[str]:
-    """Nodes that are asked by inputs named negative, and by no other."""
+    """Return the nodes that are linked to inputs named negative and to no others."""
     asked: dict[str, set[bool]] = {}
     for node in nodes.values():
         for name, value in node['inputs'].items():
@@ -139,20 +140,20 @@ def _only_negative(nodes: Graph) -> set[str]:
 
 
 class _Passes:
-    """Makers one behind the other, from the pictures that are saved back to where they began."""
+    """Follows makers one behind the other, from the saved pictures back to the first pass."""
 
     def __init__(self, nodes: Graph, reader: Reader, makers: dict[str, list[str]]):
         self.nodes, self.reader, self.makers = nodes, reader, makers
         self._nearest: dict[str, list[str]] = {}
 
     def said(self) -> list[Words]:
-        """What each picture that is saved was made from; open where that could not be followed."""
+        """Return the words from which each saved picture was made; they are open if the way could not be followed."""
         lasts = self._of_pictures()
         behind = {number for last in lasts for number in self._all_behind(last)}
         return [self._first(last) for last in lasts if last not in behind or last in self._all_behind(last)]
 
     def _of_pictures(self) -> list[str]:
-        """The makers nearest to what is saved; to what is only shown, where nothing is; all, where the way is not known."""
+        """Return the makers nearest to the saved pictures; else those nearest to the ends of the graph; else all makers."""
         asked = {str(value[0]) for node in self.nodes.values() for value in node['inputs'].values() if is_link(value)}
         ends = [number for number in self.nodes if number not in asked]
         saved = [number for number, node in self.nodes.items() if _is_saver(node)]
@@ -162,7 +163,7 @@ class _Passes:
         return list(self.makers)
 
     def _behind(self, number: str, itself: bool = False) -> list[str]:
-        """The nearest makers of the pictures or latents that a node is given."""
+        """Return the nearest makers of the pictures or latents that a node is given."""
         if itself and number in self.makers:
             return [number]
         if number not in self._nearest:
@@ -188,7 +189,7 @@ class _Passes:
         return met
 
     def _first(self, last: str) -> Words:
-        """What the first pass was told. Where several pictures were put together, the pass behind them counts."""
+        """Return the words of the first pass; if a pass combines several pictures, go no further back than that pass."""
         passes, words = {last}, self._words(last)
         while len(before := [maker for maker in self._telling(last) if maker not in passes]) == 1:
             last = before[0]
@@ -197,7 +198,7 @@ class _Passes:
         return words
 
     def _telling(self, number: str) -> list[str]:
-        """The makers next behind one that were told something: those told nothing are passed."""
+        """Return the nearest makers behind one that were given words; skip makers without words."""
         found, met, waiting = [], {number}, [number]
         while waiting:
             for maker in self._behind(waiting.pop()):

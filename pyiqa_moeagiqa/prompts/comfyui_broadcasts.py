@@ -1,7 +1,7 @@
-"""Inputs of a drawing of ComfyUI that have no link and are given what a node broadcasts (cg-use-everywhere).
+"""Find inputs in a ComfyUI drawing that have no link but get what a node broadcasts (extension cg-use-everywhere).
 
-The extension writes into the drawing which inputs it has joined to which outputs. Where it has not, only its node for two prompts
-is followed: it gives them to the inputs called positive and negative.
+The extension writes into the drawing which inputs it has joined to which outputs. Without that list, only its node 'Prompts
+Everywhere' is followed, which gives two prompts to the inputs called positive and negative.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ Place = tuple[str, int]  # a node and the place of one of its inputs or outputs
 
 
 def broadcast_inputs(drawing: dict[str, Any], nodes: dict[str, Any], links: dict[Any, Place]) -> dict[Place, Place]:
-    """The output that each such input is given."""
+    """Map each input that gets a broadcast to the output that it comes from."""
     extra = drawing.get('extra')
     joined = listed(extra.get('ue_links')) if isinstance(extra, dict) else []
     if joined:

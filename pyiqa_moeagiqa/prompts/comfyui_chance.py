@@ -1,7 +1,7 @@
 """Nodes of ComfyUI that choose a text when they run: one line of several, or the prompt of a frame.
 
-Which one was chosen stands nowhere, so a text counts only where there is but one. (A dynamic prompt is one text: it is told as
-it stands.) Sources: WAS Node Suite, Comfyroll, easy-use, FizzNodes.
+The file does not say which text was chosen, so a text counts only if it is the only one. (A dynamic prompt is one text, and
+is taken as it is.) Sources: WAS Node Suite, Comfyroll, easy-use, FizzNodes.
 """
 
 import re
@@ -17,7 +17,7 @@ _FRAME = re.compile(r'"\d{1,9}"\s{0,9}:\s{0,9}"([^"]*)"')
 
 
 def possible_texts(kind: str, parts: list[Words]) -> list[list[str]] | None:
-    """For each part of a node's text the texts that it may be; None for nodes that choose none."""
+    """Return, for each part of a node's text, the texts that it could be; None for nodes that choose no text."""
     if _LISTS.search(kind):
         lines = (line for part in parts for text in part.texts for line in text.splitlines())
         return [list(dict.fromkeys(line for line in lines if typed(line).texts))]

@@ -1,8 +1,8 @@
 """ComfyUI's graph as it was drawn (its front end's ``workflow``) -> the graph as it would run.
 
-What the front end does before it sends a graph is done here: subgraphs are unfolded, nodes that are muted are left out and
-bypassed ones passed through, reroutes, primitives, broadcasts and pairs of Set and Get nodes are followed, and typed values get
-the names of their widgets.
+This module repeats what the front end does before it sends a graph: it unfolds subgraphs, leaves out muted nodes, passes
+through bypassed ones, follows reroutes, primitives, broadcasts and pairs of Set and Get nodes, and gives typed values the
+names of their widgets.
 """
 
 import re
@@ -31,7 +31,7 @@ class Typed(NamedTuple):
 
 
 def as_run(workflow: Any) -> Graph:
-    """The graph that a drawing stands for; an empty one where it is none."""
+    """Convert a drawing to the graph as it would run; return an empty graph if it is no drawing."""
     if not isinstance(workflow, dict) or not isinstance(workflow.get('nodes'), list):
         return {}
     definitions = workflow.get('definitions')
@@ -45,7 +45,7 @@ def as_run(workflow: Any) -> Graph:
 
 
 def shown_texts(workflow: Any) -> dict[str, str]:
-    """What nodes that show texts have kept of them, by the nodes' numbers: ComfyUI writes it into the drawing when they have run."""
+    """Map numbers of nodes that show texts to the text each showed; ComfyUI writes it into the drawing after a run."""
     nodes = listed(workflow.get('nodes')) if isinstance(workflow, dict) else []
     found = {}
     for node in nodes:
@@ -60,14 +60,14 @@ def _flat(values: Any) -> list[Any]:
 
 
 class _Sheet:
-    """One level of a drawing: the whole, or a subgraph behind one of its nodes."""
+    """One level of a drawing: the whole drawing, or the subgraph behind one of its nodes."""
 
     def __init__(
         self, drawing: dict[str, Any], known: dict[str, Any], above: '_Sheet | None' = None, holder: Any = None
     ):
         self.drawing, self.above, self.holder = drawing, above, holder
         self.prefix = f'{above.prefix}{holder["id"]}:' if above else ''
-        self.sheets = above.sheets if above else [self]  # all that were unfolded
+        self.sheets = above.sheets if above else [self]  # all levels that were unfolded
         nodes = [node for node in listed(drawing.get('nodes')) if isinstance(node, dict)]
         self.nodes = {str(node.get('id')): node for node in nodes if isinstance(node.get('id'), str | int)}
         self.links = dict(_links(drawing.get('links')))
@@ -79,17 +79,17 @@ class _Sheet:
                 self.inside[number] = _Sheet(known[kind], known, self, node)
 
     def level(self) -> int:
-        """How many subgraphs this one is in."""
+        """Return how deep this level is: 0 for the whole drawing."""
         return self.above.level() + 1 if self.above else 0
 
     @cached_property
     def ends(self) -> dict[tuple[str, int], Any]:
-        """The link that leads to each output of this subgraph."""
+        """The link to each output of this subgraph."""
         return {end: name for name, end in _ends(self.drawing.get('links'))}
 
     @cached_property
     def entries(self) -> dict[int, tuple[dict[str, Any], str]]:
-        """The node and input that each input of this subgraph leads to first."""
+        """For each input of this subgraph, the first node and input that it leads to."""
         slots = {name: slot for name, (number, slot) in self.links.items() if number == str(INWARDS)}
         found: dict[int, tuple[dict[str, Any], str]] = {}
         for node in self.nodes.values():
@@ -115,17 +115,17 @@ class _Sheet:
 
     @cached_property
     def setters(self) -> dict[str, dict[str, Any]]:
-        """The Set nodes of this level by what they set."""
+        """The Set nodes of this level, by the names that they set."""
         setters = (node for node in self.nodes.values() if node.get('type') in SETTERS)
         return {str(listed(node.get('widgets_values'))[:1]): node for node in setters}
 
     @cached_property
     def broadcasts(self) -> dict[tuple[str, int], tuple[str, int]]:
-        """What inputs without a link are given."""
+        """The broadcast outputs that inputs without a link get."""
         return broadcast_inputs(self.drawing, self.nodes, self.links)
 
     def write(self, graph: Graph) -> None:
-        """Puts this level's nodes, and those of the levels below, into ``graph``."""
+        """Put this level's nodes, and those of the levels below, into ``graph``."""
         for number, node in self.nodes.items():
             if len(graph) >= MOST or node.get('mode') in MUTED + BYPASSED:
                 continue
@@ -145,7 +145,7 @@ class _Sheet:
             graph[self.prefix + number] = {'class_type': node.get('type'), 'inputs': inputs, 'outputs': outputs}
 
     def typed(self, number: str) -> dict[str, Any]:
-        """A node's typed values by name, without the comments that were typed into them."""
+        """Return a node's typed values by name, without comments in their texts."""
         values = named_values(self.nodes[number])
         return {
             name: _COMMENT.sub('', without_blocks(value)) if isinstance(value, str) else value
@@ -153,17 +153,17 @@ class _Sheet:
         }
 
     def origin(self, link: Any, depth: int = 0) -> 'list | Typed | None':
-        """Where a link comes from: a node that runs and its output, a typed value, or nowhere."""
+        """Return the source of a link: [node, output] of a node that runs, a typed value, or None."""
         number, slot = self.links.get(link, (None, 0)) if isinstance(link, str | int) else (None, 0)
         return None if number is None else self.handed_on(number, slot, depth)
 
     def broadcast(self, number: str, place: int) -> 'list | Typed | None':
-        """What an input without a link is given."""
+        """Return the source of what an input without a link gets by broadcast, as ``origin`` does."""
         source = self.broadcasts.get((number, place))
         return source and self.handed_on(*source, 0)
 
     def handed_on(self, number: str, slot: int, depth: int) -> 'list | Typed | None':
-        """What a node hands on through one of its outputs."""
+        """Return the source of what a node passes on through one of its outputs, as ``origin`` does."""
         if depth > DEEPEST:
             return None
         if number == str(INWARDS):
@@ -187,11 +187,11 @@ class _Sheet:
         return [self.prefix + number, slot]
 
     def result(self, slot: int, depth: int) -> 'list | Typed | None':
-        """What a subgraph hands on through one of its outputs."""
+        """Return the source of what a subgraph passes on through one of its outputs, as ``origin`` does."""
         return self.origin(self.ends.get((str(OUTWARDS), slot)), depth)
 
     def _from_above(self, slot: int, depth: int) -> 'list | Typed | None':
-        """What a subgraph is given through one of its inputs: by link, or as a value typed into the node that holds it."""
+        """Return what a subgraph gets through one of its inputs: by link, or as a value typed into the node that holds it."""
         if self.above is None or not 0 <= slot < len(self.names):
             return None
         for given in slots_of(self.holder, 'inputs'):
@@ -199,7 +199,7 @@ class _Sheet:
                 return self.above.origin(given['link'], depth + 1)
         if self.names[slot] in self.given:
             return Typed(self.given[self.names[slot]])
-        node, name = self.entries.get(slot, ({}, ''))  # the value stands in the widget that the input leads to
+        node, name = self.entries.get(slot, ({}, ''))  # else the value is in the widget that the input leads to
         values = named_values(node)
         return Typed(values[name]) if name in values else None
 
@@ -213,7 +213,7 @@ class _Sheet:
 
 
 def _links(links: Any) -> Iterator[tuple[Any, tuple[str, int]]]:
-    """Each link's number and where it comes from; a list in the whole drawing, an object in a subgraph."""
+    """Yield each link's number and source; a link is a list in the whole drawing, an object in a subgraph."""
     for link in listed(links):
         if isinstance(link, dict):
             link = [link.get(key) for key in ('id', 'origin_id', 'origin_slot')]
@@ -232,7 +232,7 @@ def _first_link(node: dict[str, Any]) -> Any:
 
 
 def _passed(node: dict[str, Any], output: int) -> Any:
-    """The link that a bypassed node hands on: of the input in the same place, or of the first, with the output's type."""
+    """Return the link that a bypassed node passes on: that of the input in the same place, or of the first with this type."""
     outputs, inputs = slots_of(node, 'outputs'), slots_of(node, 'inputs')
     kind = outputs[output].get('type') if 0 <= output < len(outputs) else None
     same = inputs[output : output + 1] + inputs if 0 <= output < len(inputs) else inputs

@@ -1,23 +1,23 @@
 """Facts about ComfyUI's nodes: what names of inputs and classes mean.
 
-Names of inputs decide wherever they can, because nodes of extensions are without number. Classes are named only where a name
-does not tell. Sources: ComfyUI's nodes.py and comfy_extras, its documentation of nodes, and the extensions' node classes.
+Names of inputs decide if possible, because there are countless nodes of extensions. Classes are named only where the name of
+an input is not enough. Sources: ComfyUI's nodes.py and comfy_extras, its documentation of nodes, and the extensions' node classes.
 """
 
 import re
 
-# What a sampler is told beside its conditioning (nodes.py: common_ksampler; nodes_custom_sampler.py)
+# Inputs of a sampler besides its conditioning (nodes.py: common_ksampler; nodes_custom_sampler.py)
 SAMPLER_SETTINGS = {'latent_image', 'sampler_name', 'sampler', 'steps', 'seed', 'noise_seed', 'num_inference_steps'}
 SAMPLER = re.compile(r'sampler', re.IGNORECASE)
-# Nodes that only carry settings on, a sampler's among them: rgthree's contexts, pipes
+# Nodes that only pass settings on, also those of a sampler: rgthree's contexts, pipes
 BUNDLE = re.compile(r'context|pipe', re.IGNORECASE)
-# How samplers call what says what is to be seen: KSampler, SamplerCustomAdvanced, x-flux, WanVideoWrapper, KwaiKolors ...
+# Samplers' names for the input that describes the picture (KSampler, SamplerCustomAdvanced, x-flux, WanVideoWrapper ...)
 ASKS = re.compile(
     r'guider|(?:base_)?positive(?:_?\w+)?|pos|conditioning|cond\d?|cond_pos|(?:text|prompt|positive|kolors|hyvid)_embeds'
 )
 # Bundles that samplers of extensions take instead: Impact Pack's basic pipe, easy-use's pipe, rgthree's context, Efficiency's tuple
 PIPES = re.compile(r'(?:\w+_)?pipe(?:_\w+)?|(?:base_)?ctx|context|sdxl_tuple|base_sampler', re.IGNORECASE)
-# Loaders that encode, samplers that take a pipe, and image services, which have no such settings
+# The same for nodes without a sampler's settings: loaders that encode, samplers that take a pipe, and image services
 ASKS_ALONE = re.compile(
     r'(?:main_|positive_|user_|image_|text_)?prompt|guider|positive(?:_?\w+)?|pos|(?:text|prompt)_embeds'
 )
@@ -33,33 +33,33 @@ TEXT = re.compile(
     r'|prepend|body|append|prefix|suffix|addition|pos(?:_[glr])?|tags|choice',  # TextPlusPlus, WLSH, Searge, CustomCombo
     re.IGNORECASE,
 )
-# A text that stays beside the conditioning that the node is given: GLIGEN's box
+# Inputs that take a conditioning; a node's own text, such as GLIGEN's box, is added to its words
 CONDITIONING = re.compile(r'conditioning(?:_?\w+)?|cond(?:_?(?:\w|\d+|to|from|new))?|clip_regions', re.IGNORECASE)
-# Inputs that words do not come by
+# Inputs through which no words come
 NO_WAY = re.compile(
     r'clip|clip\d|clip_vision.*|.*(?:vae|model|control_net|image|mask|latent|pixels|sigmas|unet|gligen|bbox|segm_|sam_|lora|'
     r'audio|video|photomaker|insightface|ipadapter).*|samples|noise|sampler|style|guidance|find|replace|regex.*|system.*|'
     r'(?:linebreak|delimiter|separator).*',
     re.IGNORECASE,
 )
-# Inputs that a picture, or the latent it is made from, does not come by
+# Inputs through which neither a picture nor the latent it is made from comes
 NO_PICTURE = re.compile(
     r'(?:(?:refiner|base|opt|optional)_)?(?:positive|negative|pos|neg|conditioning|cond|guider|model|clip|vae)(?:_?\w*)?|.*(?:mask|embeds|prompt'
     r'|control_net|clip_vision|ipadapter|style_model|reference|text|string).*|noise|sigmas|sampler|width|height|seed|steps|cfg|switch',
     re.IGNORECASE,
 )
 
-# Classes that put nothing in words (nodes.py), or that take the words out of what is given to them
+# Classes that give no words, or remove the words from the conditioning that they are given (nodes.py)
 SILENT = {'ConditioningZeroOut'}
-# Numbers, formulas, finders of things and makers of tags by chance, whose texts are no prompt
+# Numbers, formulas, detectors, scripts, sound and other nodes whose texts are no prompt
 NO_PROMPT = re.compile(
     r'math|formula|expression|calculat|number|integer|(?:^|[^a-z])(?:int|float)(?:[^a-z]|$)|Primitive(?:Int|Float|Boolean)|DataMonitor'
     r'|dino|(?<![a-z])sam(?:\d|$|[^a-z])|(?-i:SAM[23A-Z])|segment|clipseg|yolo|detect|ultralytics|inpaint.?anything|rembg|raffle|background|shader|glsl|script|python|draw|overlay|watermark|font|tts|voice|speech|audio|music',
     re.IGNORECASE,
 )
-# Loaders of models, which encoders call by the models' names (Sana: GEMMA, PixArt: T5)
+# Loaders of models: encoders name the input for them after the model (Sana: GEMMA, PixArt: T5)
 MODEL_LOADER = re.compile(r'(?:clip|encoder|gemma|t5\w*|llama|glm\d?|bert|unet|model)\w{0,9}.?loader', re.IGNORECASE)
-# What adds words of its own to a person's, which stay the prompt: a style's template, the trigger words of a LoRA
+# Nodes that add words of their own to a person's; only the person's count: a style's template, the trigger words of a LoRA
 ADDS = re.compile(r'style|lora|trigger', re.IGNORECASE)
 SAVERS = re.compile(r'save|metadata', re.IGNORECASE)
 # Nodes that answer in words: language models, and describers of pictures
@@ -69,14 +69,14 @@ LANGUAGE_MODEL = re.compile(
     r'|describe|(?:prompt|text).?(?:enhanc|expan|upsampl|rewrit|refin|generat)|magic.?prompt|superprompt|one.?button|ask.?(?:ai|llm)',
     re.IGNORECASE,
 )
-# What a language model is told to do, which no picture shows: plainly so, and by words that a prompt may have as well
+# Instructions to a language model, which describe no picture. MAYBE_INSTRUCTION has words that a prompt can have, too.
 INSTRUCTION = re.compile(
     r'\b(?:you are (?:an?|the|my|now)\b|you (?:rewrite|will|must)\b|your (?:task|role|job|goal)\b|act as\b|i want you to\b|output only\b'
     r'|(?:write|create|generate|give me|make) (?:me )?(?:an? |the )?(?:\w+ ){0,3}(?:prompts?|captions?|descriptions?)\b'
     r'|(?:user|input|original|image|following|this) prompts?\b)|SYSTEM_PROMPT|\u63d0\u793a\u8bcd|\u4f60\u662f',
     re.IGNORECASE,
 )
-# What a describer of a picture is asked
+# Questions to a node that describes pictures
 ASKS_ABOUT = re.compile(
     r'\b(?:describe|caption|analy[sz]e) (?:this|the|an?) (?:\w+ ){0,2}(?:image|picture|photo\w*)\b', re.IGNORECASE
 )
@@ -91,7 +91,7 @@ SHOWS = re.compile(
 )
 SHOWN = re.compile(r'text_?\d*|string_?\d*|output|preview\w*|value|displayed_\w+|result', re.IGNORECASE)
 
-# How switches are told which side is on: ComfyUI, Crystools, Comfyroll, Impact Pack, easy-use, WAS, KJ, LayerStyle
+# Inputs that set which side of a switch is on: ComfyUI, Crystools, Comfyroll, Impact Pack, easy-use, WAS, KJ, LayerStyle
 SELECTORS = (
     'switch', 'boolean', 'bool', 'boolean_number', 'condition', 'cond', 'select', 'index', 'input', 'selection',
     'selection_in', 'selected', 'choose', 'which', 'switch_condition', 'value', 'enabled', 'on', 'mode',
@@ -100,16 +100,17 @@ ON = re.compile(r'(?:\w+_)?(?:on|if)?_?(?:true|tt|then)(?:_\w+)?', re.IGNORECASE
 OFF = re.compile(r'(?:\w+_)?(?:on|if)?_?(?:false|ff|else)(?:_\w+)?', re.IGNORECASE)
 SWITCH = re.compile(r'switch|select|branch|if.?else|conditional|choose|picker|mux|toggle|fallback|first', re.IGNORECASE)
 NUMBERED = re.compile(r'([a-z][a-z_ ]*?)_?(\d+)', re.IGNORECASE)
-# Nodes that turn a truth value round: ComfyUI, Crystools, Impact Pack
+# Nodes that invert a truth value: ComfyUI, Crystools, Impact Pack
 NOT = re.compile(r'(?<![A-Z])(?:Not|NOT|Neg)(?![a-z])|[Ii]nvert')
-# Nodes that work a truth value or a number out
+# Nodes that compute a truth value or a number
 WORKED_OUT = re.compile(
     r'compar|math|expression|random|operator|equal|greater|less|logic.?(?:and|or|xor)', re.IGNORECASE
 )
-# rgthree's switches hand on the first that is there
+# rgthree's switches pass on the first input that exists
 FIRST = re.compile(r'(?:any|ctx)_\d+')
 
-# Classes whose first two outputs are positive and negative, so that links may cross them (ComfyUI's documentation of nodes)
+# Classes whose first two outputs are positive and negative: the output tells the side, even if a link crosses to the other
+# (ComfyUI's documentation of nodes)
 TWO_SIDED = frozenset(
     """
     ControlNetApplyAdvanced ControlNetApplySD3 ControlNetInpaintingAliMamaApply InpaintModelConditioning ACN_AdvancedControlNetApply

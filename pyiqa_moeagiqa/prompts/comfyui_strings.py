@@ -1,4 +1,4 @@
-"""What nodes of ComfyUI that work on strings make of the texts they are given: joined, replaced, filled into a template."""
+"""Compute the output of ComfyUI's nodes that work on strings: they join, replace, select or fill templates."""
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Said = Callable[[str], Words]  # an input's words
 
 
 def worked_on(inputs: Inputs, said: Said) -> Words | None:
-    """What a node that selects, fills or replaces gives; None for other nodes."""
+    """Return the output of a node that selects, fills or replaces; None for other nodes."""
     if isinstance(inputs.get('strings'), str) and isinstance(
         inputs.get('select'), int
     ):  # Impact Pack: ImpactStringSelector
@@ -39,7 +39,7 @@ def worked_on(inputs: Inputs, said: Said) -> Words | None:
 
 
 def in_order(names: list[str]) -> list[str]:
-    """Names of texts in the order in which they are joined: what comes before, the texts by number or letter, what comes after."""
+    """Sort names of texts into the order in which they are joined: prefixes, texts by number or letter, suffixes."""
     stems = [_COUNTED.fullmatch(name)[1] for name in names]
     counts = [_COUNTED.fullmatch(name)[2] or '' for name in names]
     ranks = [0 if _BEFORE.match(name) else 2 if _AFTER.match(name) else 1 for name in names]
@@ -50,7 +50,7 @@ def in_order(names: list[str]) -> list[str]:
 
 
 def joined(parts: list[Words], inputs: Inputs) -> Words:
-    """Texts with what the node puts between them."""
+    """Join texts with the node's delimiter, a comma by default; open if the result is longer than a prompt can be."""
     between = next((inputs[name] for name in ('delimiter', 'separator', 'delim') if name in inputs), None)
     found = together(*parts)
     if len(found.texts) < 2:
@@ -65,7 +65,7 @@ def joined(parts: list[Words], inputs: Inputs) -> Words:
 
 
 def _given(inputs: Inputs, name: str, said: Said) -> str | None:
-    """A string as it stands, be it words or not; None where nothing is known to come by its link."""
+    """Return an input's string as it is, even if it is no words; None if its link does not lead to a known text."""
     value = inputs.get(name, '')
     if not is_link(value):
         return str(value)
@@ -82,7 +82,7 @@ def _replaced(words: Words, find: str, by: str | None) -> Words:
 
 
 def _filled(inputs: Inputs, said: Said) -> Words:
-    """Python's format with its values; open where one of them is."""
+    """Fill a template of Python's format with its values; open if a value is unknown or the result could be too long."""
     values = {name[7:]: _given(inputs, name, said) for name in inputs if name.startswith('values.')}
     template = inputs['f_string']
     places = template.count('{')

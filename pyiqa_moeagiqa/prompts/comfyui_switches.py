@@ -1,7 +1,7 @@
-"""Which input a switch of ComfyUI hands on.
+"""Find the input that a switch of ComfyUI passes on.
 
-Switches differ in what they call their sides: true and false, numbers, or letters; and in what says which is on. That may come by a
-link, which is followed to where the number was typed; where it is worked out on the way, every side may be the one.
+Switches name their sides in different ways: true and false, numbers, or letters. The input that selects a side has different
+names, too. If it is a link, it is followed to the typed number; if the number is computed on the way, every side is possible.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ _TRUTH = {'true': 1, 'on': 1, 'false': 0, 'off': 0}
 
 
 def sides_of(node: dict[str, Any], nodes: Graph) -> list[str] | None:
-    """The inputs that a switch may hand on (one, where it is known which); None where the node is no switch."""
+    """Return the inputs that a switch can pass on: one if the selection is known; None if the node is no switch."""
     inputs = node['inputs']
     for of_their_kind in (_first_there, _true_and_false, _numbered, _lettered):
         if (sides := of_their_kind(kind_of(node), inputs, nodes)) is not None:
@@ -22,7 +22,7 @@ def sides_of(node: dict[str, Any], nodes: Graph) -> list[str] | None:
 
 
 def _first_there(kind: str, inputs: Inputs, nodes: Graph) -> list[str] | None:
-    """rgthree's switches hand on the first that is there, its merging the last."""
+    """rgthree's switches pass on the first input that exists, its merging nodes the last."""
     there = [
         name
         for name in inputs
@@ -51,7 +51,7 @@ def _numbered(kind: str, inputs: Inputs, nodes: Graph) -> list[str] | None:
 
 
 def _lettered(kind: str, inputs: Inputs, nodes: Graph) -> list[str] | None:
-    """WAS Node Suite: true hands on the first."""
+    """WAS Node Suite: true passes on the first input, false the second."""
     selector, names = _selector(inputs), [name for name in inputs if name.endswith(('_a', '_b'))]
     if selector is None or len(names) != 2 or not facts.SWITCH.search(kind):
         return None
@@ -69,7 +69,7 @@ def _number(name: str) -> int:
 
 
 def _scalar(value: Any, nodes: Graph) -> int | None:
-    """A number or truth value, followed to where it was typed; None where it is worked out."""
+    """Follow a number or truth value to where it was typed; return None if it is computed."""
     is_turned = False
     for _ in range(20):
         if not is_link(value):

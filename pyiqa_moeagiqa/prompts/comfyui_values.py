@@ -1,4 +1,4 @@
-"""What stands in the inputs of ComfyUI's nodes: links, numbers, and texts, of which some are words for a picture."""
+"""The values in the inputs of ComfyUI's nodes: links, numbers, and texts, some of which describe a picture."""
 
 import re
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from .clean import LONGEST_PROMPT
 Graph = dict[str, dict[str, Any]]
 Inputs = dict[str, Any]
 
-LONGEST_NAME = 100  # characters of an input or a class: what is longer is none, and no pattern is tried on it
+LONGEST_NAME = 100  # characters of an input's or class's name; no pattern is tried on longer ones
 SCALAR = re.compile(r'-?\d{1,9}|true|false|on|off', re.IGNORECASE)
 _NO_WORDS = re.compile(
     r'(?:true|false|yes|no|none|null|undefined|unknown|enabled?|disabled?|Select the .*)?|[\d\s.,:;|+*/-]*'
@@ -18,9 +18,10 @@ _NO_WORDS = re.compile(
 
 
 class Words(NamedTuple):
-    """Texts in the order in which they are joined. Open: something that could not be followed has its say as well.
+    """Texts in the order in which they are joined.
 
-    Told: a language model was told them, and what it made of them is not known.
+    ``is_open``: there is another source of words that could not be followed. ``is_told``: a language model was given these
+    texts, and its answer is not known.
     """
 
     texts: tuple[str, ...] = ()
@@ -48,7 +49,7 @@ def kind_of(node: dict[str, Any]) -> str:
 
 
 def typed(value: Any) -> Words:
-    """A text that was typed, with the spaces around it, where it can be words: no number, option or name of a file."""
+    """Return a typed text, with the spaces around it, if it can be words; nothing for a number, option or file name."""
     for _ in range(2):  # easy-use keeps what it showed in a list, or in a list of one
         value = value[0] if isinstance(value, list) and len(value) == 1 else value
     text = value.strip() if isinstance(value, str) else ''
@@ -56,7 +57,7 @@ def typed(value: Any) -> Words:
 
 
 def together(*parts: Words) -> Words:
-    """All texts, each once, whatever spaces are around it."""
+    """Collect the texts of all parts, each once; texts that differ only in the spaces around them count as the same."""
     texts: dict[str, str] = {}
     for text in (text for part in parts for text in part.texts):
         texts.setdefault(text.strip(), text)

@@ -1,7 +1,7 @@
 """Values typed into the widgets of ComfyUI's nodes, as the front end's drawing keeps them -> values by name.
 
-Names come from the drawing where it has them, and from ``comfyui_nodes.WIDGETS``. Of a node that neither knows, a typed text counts
-where it is plainly the only one.
+Names come from the drawing if it has them, else from ``comfyui_nodes.WIDGETS``. If neither has names for a node, a typed
+text counts if it is clearly the only one.
 """
 
 from typing import Any
@@ -13,24 +13,24 @@ _CONTROLS = {'fixed', 'randomize', 'increment', 'decrement'}  # added by the fro
 
 
 def listed(value: Any) -> list:
-    """A list; an empty one for whatever is none."""
+    """Return the value if it is a list, else an empty list."""
     return value if isinstance(value, list) else []
 
 
 def slots_of(node: dict[str, Any], way: str) -> list[dict[str, Any]]:
-    """The inputs or outputs of a drawn node."""
+    """Return the inputs or outputs (``way``) of a drawn node."""
     slots = (slot for slot in listed(node.get(way)) if isinstance(slot, dict) and isinstance(slot.get('name'), str))
     return [slot for slot in slots if len(slot['name']) <= LONGEST_NAME]
 
 
 def is_widget(node: dict[str, Any], name: str) -> bool:
-    """Whether an input of a node can be typed: the drawing says so, or its class."""
+    """Whether values can be typed into an input: the drawing names a widget, or the input's type has one."""
     slot = next(slot for slot in slots_of(node, 'inputs') if slot['name'] == name)
     return bool(slot.get('widget')) or slot.get('type') in ('STRING', 'INT', 'FLOAT', 'BOOLEAN', 'COMBO')
 
 
 def named_values(node: dict[str, Any]) -> dict[str, Any]:
-    """The values typed into a node, by the names of its widgets."""
+    """Return the values typed into a node, by the names of its widgets."""
     values = node.get('widgets_values')
     if isinstance(values, dict):
         return {name: value for name, value in values.items() if isinstance(name, str)}
@@ -47,7 +47,11 @@ def named_values(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _guessed(node: dict[str, Any], values: list[Any]) -> dict[str, Any]:
-    """The one text among the values of a node that is not known; of two, the first where the outputs name both sides."""
+    """Find the one text among the values of an unknown node.
+
+    Two texts are taken as positive and negative if the outputs name both sides. A node that makes pictures can have more
+    than one: the first counts.
+    """
     texts = [
         value
         for value in values
@@ -72,7 +76,7 @@ def _guessed(node: dict[str, Any], values: list[Any]) -> dict[str, Any]:
         return {'prompt' if makes_pictures else 'text': said[0]}
     if both_sides and len(said) in (1, 2):
         return {'positive': said[0], 'negative': said[1] if len(said) == 2 else ''}
-    if makes_pictures and said:  # a service's prompt comes before what it is not to show
+    if makes_pictures and said:  # a service's prompt comes before its negative prompt
         return {'prompt': said[0]}
     return {}
 

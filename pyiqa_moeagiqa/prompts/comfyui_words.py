@@ -1,7 +1,8 @@
-"""From an input of a node of ComfyUI backwards to the words that reach it.
+"""Follow an input of a ComfyUI node backwards to the words that reach it.
 
-Every node answers once for each side (positive or negative) and output that it is asked for, so circles end and links that
-multiply do not. What cannot be followed (a language model's answer, a switch that a formula turns) leaves the answer open.
+Each node's answer is kept for each side (positive or negative) and output, so that circles end and branching links do not
+multiply the work. The answer stays open if a source cannot be followed: a language model's answer, or a switch that a
+formula sets.
 """
 
 import re
@@ -16,16 +17,16 @@ from .comfyui_switches import sides_of
 from .comfyui_values import NOTHING, OPEN, Graph, Inputs, Words, is_link, kind_of, together, typed
 
 DEEPEST = 100  # nodes one behind the other
-MOST_CHARACTERS = 50 * LONGEST_PROMPT  # of all texts that are joined in one graph
-LONGEST_SENTENCE = 400  # characters: where an instruction says what it is
+MOST_CHARACTERS = 50 * LONGEST_PROMPT  # total length of all texts that are joined in one graph
+LONGEST_SENTENCE = 400  # characters at the start of a text in which an instruction is recognised
 _CODE = re.compile(r'://|^\s*[{\[]|;\s*\n')
 _INSTRUCTS = re.compile(r'system|instruct|role|template', re.IGNORECASE)
-# Dynamic prompts, before chance has chosen
+# Dynamic prompts, before the random choice
 _TEMPLATE = re.compile(r'\{[^{}|]*\|[^{}]*\}|__[\w/*-]+__|\|\|\w+\|\||%\w+%')
 
 
 class Reader:
-    """Looks for words in one graph. ``doubtful`` collects texts that may be the prompt where nothing tells."""
+    """Finds words in one graph. ``doubtful`` collects texts that could be the prompt, if nothing tells which is."""
 
     def __init__(self, nodes: Graph):
         self.nodes, self.doubtful = nodes, {}
@@ -34,12 +35,12 @@ class Reader:
         self._depth = self._characters = 0
 
     def of_input(self, number: str, name: str, side: str = 'positive') -> Words:
-        """The words that an input is given."""
+        """Return the words that an input is given."""
         value = self.nodes[number]['inputs'].get(name)
         return self._of_node(str(value[0]), value[1], side) if is_link(value) else typed(value)
 
     def of_inputs(self, number: str, names: list[str], side: str) -> Words:
-        """The words of several inputs, each once."""
+        """Return the words of several inputs, each once."""
         return together(*(self.of_input(number, name, side) for name in names))
 
     def _of_node(self, number: str, output: Any, side: str) -> Words:
@@ -48,7 +49,7 @@ class Reader:
             return OPEN
         key = (number, output if isinstance(output, int) else 0, side)
         if key not in self._answers:
-            self._answers[key] = NOTHING  # for who asks again from behind: a circle
+            self._answers[key] = NOTHING  # the answer if this node is reached again in a circle
             self._depth += 1
             words = self._asked(number, node, _side_of_output(node, key[1], side))
             if key[:2] in self._shown_beside and (
@@ -79,7 +80,7 @@ class Reader:
         return self._of_texts(number, inputs, side)
 
     def _of_texts(self, number: str, inputs: Inputs, side: str) -> Words:
-        """The words of a node that has some, and of the conditioning it adds them to; else of whatever leads to it."""
+        """Return a node's own words and those of the conditioning they are added to; without any, those behind its links."""
         if {'cond1', 'cond2', 'negative'} <= self.nodes[number]['inputs'].keys():
             return self._of_two_guides(number, inputs)
         if typed(inputs.get('populated_text')).texts:  # what a wildcard became
@@ -98,7 +99,7 @@ class Reader:
         return _only_text(inputs)
 
     def _chosen(self, number: str, parts: list[Words]) -> list[Words]:
-        """The parts of a text; open where the node chose one of several when it ran."""
+        """Return the parts of a text; a part is open if the node chose one of several texts for it when it ran."""
         possible = possible_texts(kind_of(self.nodes[number]), parts)
         if possible is None:
             return parts
@@ -107,12 +108,16 @@ class Reader:
         return [OPEN if len(texts) > 1 else Words(tuple(texts), opened) for texts in possible]
 
     def _counted(self, words: Words) -> Words:
-        """The words, or, where a graph joins the same texts again and again, what ends it."""
+        """Return the words, or OPEN once the graph has joined too many characters: it can repeat texts without end."""
         self._characters += sum(map(len, words.texts))
         return words if self._characters <= MOST_CHARACTERS else OPEN
 
     def _of_two_guides(self, number: str, inputs: Inputs) -> Words:
-        """The second of two guides may be the negative, or repeat it with a reference picture (OmniGen 2, HiDream E1)."""
+        """Read a guider with two conditionings.
+
+        The second can hold the negative prompt with a reference picture (OmniGen 2, HiDream E1), so texts of the negative
+        side are removed from it.
+        """
         first, second = self.of_input(number, 'cond1'), NOTHING
         link = inputs.get('cond2')
         origin = self.nodes.get(str(link[0])) if is_link(link) else None
@@ -122,7 +127,7 @@ class Reader:
         return together(first, second)
 
     def _shown(self, number: str, inputs: Inputs, side: str) -> Words:
-        """What a node passes on, or, where that is open or a language model's, what it showed."""
+        """Return what a node passes on; if that is empty, open or went to a language model, the text that it showed."""
         passed = self.of_inputs(number, [name for name, value in inputs.items() if is_link(value)], side)
         if passed.texts and not passed.is_open and not passed.is_told:
             return passed
@@ -139,7 +144,7 @@ class Reader:
         return OPEN
 
     def _behind_a_language_model(self, number: str, inputs: Inputs) -> Words:
-        """A person's own words for the picture, where a language model was given them; its instruction is none."""
+        """Return the person's own words for the picture that a language model was given, without its instruction."""
         told = [
             name for name, value in inputs.items() if _INSTRUCTS.match(name) and (is_link(value) or typed(value).texts)
         ]
@@ -148,13 +153,13 @@ class Reader:
         if told or 'TextGenerate' in kind_of(self.nodes[number]):  # what is typed here is not the instruction
             leaves += [(text, True) for name in names for text in typed(inputs[name]).texts]
         left = [leaf for leaf in leaves if not _instructs(leaf[0])]
-        is_told = bool(told) or len(left) < len(leaves)  # the instruction was found: the rest is none
+        is_told = bool(told) or len(left) < len(leaves)  # the instruction was found, so the rest is not one
         said = [leaf for leaf in left if not facts.MAYBE_INSTRUCTION.search(leaf[0])] or left * is_told
         chosen = [text for text, alone in said if alone] or [text for text, _ in said]
         return Words(tuple(dict.fromkeys(chosen)), is_open=not chosen, is_told=True)
 
     def _leaves(self, link: list, met: set[str]) -> list[tuple[str, bool]]:
-        """Texts typed upstream, and whether each has a node for itself (the others are what is put around it)."""
+        """Return the texts typed upstream, and whether each is in a node without links; other nodes put text around theirs."""
         number = str(link[0])
         node = self.nodes.get(number)
         if node is None or number in met or len(met) > DEEPEST:
@@ -169,7 +174,7 @@ class Reader:
 
 
 def side_inputs(inputs: Inputs, side: str) -> Inputs:
-    """The inputs of one side: those that name it where some do, and else those that name neither."""
+    """Return the inputs of one side: those whose names say it, else those whose names say neither side."""
     is_positive = side == 'positive'
     mine, others = (facts.POSITIVE, facts.NEGATIVE) if is_positive else (facts.NEGATIVE, facts.POSITIVE)
     left = {
@@ -197,7 +202,7 @@ def is_conditioning(name: str, inputs: Inputs) -> bool:
 
 
 def _side_of_output(node: dict[str, Any], output: int, side: str) -> str:
-    """The side that an output hands on: its name says it, or its class; else the side that was asked for."""
+    """Return the side that an output passes on: by the node's class or the output's name; else the side asked for."""
     if kind_of(node) in facts.TWO_SIDED:
         return ('positive', 'negative')[output] if output in (0, 1) else side
     names = node.get('outputs', ())
@@ -208,7 +213,7 @@ def _side_of_output(node: dict[str, Any], output: int, side: str) -> str:
 
 
 def _shown_links(nodes: Graph) -> Iterator[tuple[tuple[str, int], str]]:
-    """Outputs that a node beside shows, with the text that it showed."""
+    """Yield each output that is linked to a node that shows texts, with the text that this node showed."""
     for node in nodes.values():
         inputs = node['inputs']
         links = [value for value in inputs.values() if is_link(value)]
@@ -221,7 +226,7 @@ def _shown_links(nodes: Graph) -> Iterator[tuple[tuple[str, int], str]]:
 
 
 def _only_text(inputs: Inputs) -> Words:
-    """The one sentence that was typed into a node without links, whatever its input is called."""
+    """Return the one sentence that was typed into a node without links, regardless of its input's name."""
     if any(is_link(value) for value in inputs.values()):
         return NOTHING
     said = [typed(value) for name, value in inputs.items() if not _INSTRUCTS.search(name)]

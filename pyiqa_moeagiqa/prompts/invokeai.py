@@ -1,8 +1,8 @@
 """InvokeAI's graphs -> the text of the positive conditioning.
 
-Since version 3 a picture made in the workflow editor may bring its graph and nothing else. A graph as it was run
-(``invokeai_graph``) has nodes by id and edges from field to field; one as it was drawn (``invokeai_workflow``) has both in lists.
-Names of fields mean there what they mean in ComfyUI, so both are brought into its form.
+Since version 3, a picture made in the workflow editor can have its graph as its only metadata. A graph as it was run
+(``invokeai_graph``) has nodes by id and edges from field to field; one as it was drawn (``invokeai_workflow``) has both in
+lists. Names of fields mean the same as in ComfyUI, so both are converted to ComfyUI's form.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ Graph = dict[str, dict[str, Any]]
 
 
 def invokeai_reading(graph: Any, workflow: Any) -> Reading:
-    """What the graph as it was run says, or, without one, the drawing."""
+    """Read the prompt, or the candidates, of the graph as it was run; without one, of the graph as it was drawn."""
     return read_graph(_of_graph(graph) or _of_workflow(workflow))
 
 
@@ -49,7 +49,7 @@ def _of_workflow(workflow: Any) -> Graph:
 
 
 def _link(nodes: Graph, source: Any, target: Any, field: Any) -> None:
-    """Several edges may lead to one field: a collection."""
+    """Add an edge as a link; several edges to one field, a collection, get a name each."""
     if isinstance(source, str) and isinstance(target, str) and isinstance(field, str) and target in nodes:
         inputs = nodes[target]['inputs']
         inputs[f'{field}_{len(inputs)}' if isinstance(inputs.get(field), list) else field] = [source, 0]
