@@ -1,4 +1,4 @@
-"""HTML pages that are one file: no network, light and dark, tables that sort.
+"""HTML pages of one file each: no network access, light and dark, sortable tables.
 
 ``base.html`` holds the style and the sorting; each page is a template that extends it.
 """
@@ -35,21 +35,21 @@ def _templates() -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    """A value as the page shows it: no control character of a name or prompt does anything there."""
-    return plain(value) if type(value) is str else value  # what is markup already is not str but a class of it
+    """Show control characters in names and prompts as escapes, so that they have no effect on the page."""
+    return plain(value) if type(value) is str else value  # finished markup is a subclass of str and stays as it is
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
-    """Fill a template of this folder, such as ``leaderboard.html``, and write it whole; all values are escaped."""
+    """Fill a template of this folder, such as ``leaderboard.html``, and write the page as a whole file; all values are escaped."""
     text = _templates().get_template(template).render(**values)
     with whole_file(path) as part:
         part.write_text(text, encoding='utf-8')
 
 
 def thumbnail(image: Path | str) -> str:
-    """An image file as a ``data:`` address of a small JPEG, as it is scored: upright, on white where it is transparent.
+    """Return an image file as a ``data:`` address of a small JPEG, upright and with transparent parts on white, as scored.
 
-    '' for one that cannot be read: its score may be known from before it was damaged or moved.
+    Returns '' for a file that cannot be read: it can have been damaged or moved after it was scored.
     """
     try:
         image = read_image(image)
@@ -62,11 +62,9 @@ def thumbnail(image: Path | str) -> str:
 
 
 def svg(figure: Any) -> str:
-    """A matplotlib figure as a ``data:`` address of an SVG."""
+    """Return a matplotlib figure as a ``data:`` address of an SVG."""
     file = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            'ignore', 'Glyph', UserWarning
-        )  # the font has no Chinese and no emoji: boxes stand there
+        warnings.filterwarnings('ignore', 'Glyph', UserWarning)  # the font lacks Chinese and emoji, and draws boxes
         figure.savefig(file, format='svg', bbox_inches='tight', transparent=True, metadata={'Date': None})
     return 'data:image/svg+xml;base64,' + base64.b64encode(file.getvalue()).decode()

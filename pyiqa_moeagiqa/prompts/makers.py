@@ -1,4 +1,4 @@
-"""One function for each software: from a file's texts by name to the prompt as it was typed; None where it is not that software's."""
+"""One function per software: a file's texts by name -> the prompt as it was typed, or None if another software wrote them."""
 
 import json
 import re
@@ -10,18 +10,18 @@ from .invokeai import invokeai_reading
 
 Fields = dict[str, str]
 
-# What stands beside a prompt in settings written as JSON or as texts of their own: without one of them it is anybody's text
+# Names of settings that come with a prompt, in JSON or as separate texts; without one of them, 'prompt' can be any text
 SETTINGS = {
     'negative_prompt', 'negative', 'negativeprompt', 'seed', 'steps', 'num_inference_steps', 'guidance_scale', 'cfg', 'cfg_scale',
     'cfgscale', 'sampler', 'sampler_name', 'software', 'resolution', 'use_stable_diffusion_model', 'stable_diffusion_model',
 }  # fmt: skip
-# What a saver writes where it was given nothing (comfy-image-saver: 'unknown')
+# Texts that a saver writes in place of a missing prompt (comfy-image-saver: 'unknown')
 _PLACEHOLDER = re.compile(r'\s*(?:unknown|undefined|none|null|n/a)?\s*', re.IGNORECASE)
 _MOCHI = re.compile(r'Include in Image: (.*?)(?:; (?:Exclude from Image|Model|Steps|Seed): |\Z)', re.DOTALL)
 
 
 def json_object(text: str | None) -> dict[str, Any]:
-    """A JSON object; an empty one for whatever is none."""
+    """Parse a text as a JSON object; return an empty object for any other text."""
     try:
         values = json.loads(text) if text and text.lstrip()[:1] == '{' else None
     except (ValueError, RecursionError):
@@ -30,7 +30,7 @@ def json_object(text: str | None) -> dict[str, Any]:
 
 
 def under(values: Any, *keys: str) -> Any:
-    """What stands under keys in objects in objects; None where one is missing."""
+    """Return the value under a chain of keys in nested objects; None if a key is missing."""
     for key in keys:
         values = values.get(key) if isinstance(values, dict) else None
     return values
@@ -41,12 +41,12 @@ def _parameters(fields: Fields) -> str:
 
 
 def swarmui(fields: Fields) -> Any:
-    """SwarmUI: JSON among the parameters."""
+    """SwarmUI: JSON in the parameters."""
     return under(json_object(_parameters(fields)), 'sui_image_params', 'prompt')
 
 
 def fooocus(fields: Fields) -> Any:
-    """Fooocus: JSON, or AUTOMATIC1111's text where its scheme says so."""
+    """Fooocus: JSON, or AUTOMATIC1111's text if the scheme says so."""
     text = _parameters(fields)
     values = json_object(text)
     if 'base_model' in values or 'metadata_scheme' in values:
@@ -55,11 +55,11 @@ def fooocus(fields: Fields) -> Any:
 
 
 def automatic1111(fields: Fields) -> str | None:
-    """AUTOMATIC1111 and its kin: the text before the negative prompt and the settings."""
+    """AUTOMATIC1111 and software derived from it: the text before the negative prompt and the settings."""
     if (text := fields.get('parameters')) is not None:
         positive = clean.positive_part(text)
         has_settings = positive != text
-    else:  # a camera's comment, too, is a UserComment
+    else:  # only with settings: a camera's comment is a UserComment, too
         places = (
             fields.get(name, '') for name in ('UserComment', 'comment', 'exif:ImageDescription', 'exif:UserComment')
         )
@@ -71,14 +71,14 @@ def automatic1111(fields: Fields) -> str | None:
 
 
 def stable_diffusion_cpp(fields: Fields) -> str | None:
-    """stable-diffusion.cpp: AUTOMATIC1111's text in XMP, or in a comment behind its name."""
+    """stable-diffusion.cpp: AUTOMATIC1111's text in XMP, or in a comment after the word 'parameters'."""
     comment = fields.get('comment', '')
     text = fields.get('sdcpp:parameters') or (comment[11:] if comment.startswith('parameters\0') else '')
     return clean.positive_part(text) or None
 
 
 def comfyui_reading(fields: Fields) -> Reading:
-    """What ComfyUI's graphs say: of the one as it was run, where there is one, and else of the drawing."""
+    """Read ComfyUI's graph as it was run; without one, the graph as it was drawn."""
     workflow = json_object(fields.get('workflow'))
     for text in (fields.get('prompt'), fields.get('UserComment'), fields.get('comment')):
         values = json_object(text)
@@ -90,22 +90,22 @@ def comfyui_reading(fields: Fields) -> Reading:
 
 
 def comfyui(fields: Fields) -> str | None:
-    """ComfyUI: what its graphs say, where they are certain."""
+    """ComfyUI: the prompt of its graphs, if it is certain."""
     return comfyui_reading(fields).prompt
 
 
 def invokeai(fields: Fields) -> Any:
-    """InvokeAI since version 3: its metadata, or its graph where it has none."""
+    """InvokeAI since version 3: the prompt in its metadata, else in its graph."""
     return json_object(fields.get('invokeai_metadata')).get('positive_prompt') or invokeai_graph_reading(fields).prompt
 
 
 def invokeai_graph_reading(fields: Fields) -> Reading:
-    """What InvokeAI's graphs say."""
+    """Read InvokeAI's graphs."""
     return invokeai_reading(*(json_object(fields.get(name)) for name in ('invokeai_graph', 'invokeai_workflow')))
 
 
 def old_invokeai(fields: Fields) -> str | None:
-    """InvokeAI before version 3, whose prompt may have several parts, or be a command line."""
+    """InvokeAI before version 3: the prompt can have several parts, or be in a command line."""
     parts = under(json_object(fields.get('sd-metadata')), 'image', 'prompt')
     if isinstance(parts, str):
         return parts
@@ -117,8 +117,8 @@ def old_invokeai(fields: Fields) -> str | None:
 
 
 def novelai(fields: Fields) -> str | None:
-    """NovelAI: the base caption and those of the characters; before version 4 the prompt."""
-    whole = json_object(fields.get('UserComment'))  # of a WebP: what are chunks in a PNG
+    """NovelAI: the base caption and those of the characters; before version 4, the prompt."""
+    whole = json_object(fields.get('UserComment'))  # a WebP holds in UserComment what a PNG has in chunks
     fields = fields | {
         name: text
         for name, text in whole.items()
@@ -166,7 +166,7 @@ def flux(fields: Fields) -> str | None:
 
 
 def settings_as_json(fields: Fields) -> str | None:
-    """The prompt among settings written as one JSON object, wherever it stands."""
+    """Find the prompt in settings written as one JSON object, in any text of the file."""
     for name, text in fields.items():
         if name == 'workflow' or '"prompt' not in text.lower() or len(text) > 1 << 18:
             continue
@@ -182,7 +182,7 @@ def settings_as_json(fields: Fields) -> str | None:
 
 
 def settings_as_texts(fields: Fields) -> str | None:
-    """The prompt among settings that have a text each: Easy Diffusion's PNG, with names or with labels."""
+    """Find the prompt in settings that are one text each: Easy Diffusion's PNG, with names or with labels."""
     prompt = _among_settings(fields)
     return None if prompt is None or prompt.lstrip().startswith('{') else prompt
 
@@ -200,7 +200,10 @@ def _among_settings(values: Any) -> str | None:
 
 
 def _weighted(prompts: Any) -> list[str]:
-    """A prompt, or imaginAIry's several: pairs of weight and text, or objects with both; a weight below zero takes away."""
+    """Return a prompt, or imaginAIry's several prompts: pairs of weight and text, or objects with both.
+
+    A prompt with a weight below zero is not wanted in the picture, and left out.
+    """
     if isinstance(prompts, str):
         return [prompts] if prompts.strip() else []
     found = []

@@ -1,4 +1,4 @@
-"""The prompt that the software that made an image wrote into it.
+"""Read the prompt that image generators write into their images.
 
 | software | where | read by |
 |---|---|---|
@@ -16,12 +16,14 @@
 | RuinedFooocus, Hugging Face spaces, Civitai's generator, Easy Diffusion, imaginAIry | settings as JSON in PNG ``parameters`` or UserComment | ``settings_as_json`` |
 | Easy Diffusion | PNG ``prompt`` beside ``seed`` and others, or the same as labels | ``settings_as_texts`` |
 
-Where a graph does not tell which of several texts an image was made from, it has no prompt, and ``prompt_candidates`` lists them.
+If a graph does not tell which of several texts an image was made from, no prompt is returned, and ``prompt_candidates`` lists
+the texts.
 
-The library sd-parsers (0.6) reads five of these, and the tests compare with it where it does. It is not used because each of
-the five needs more: it misses EXIF that is not UTF-16 with the high byte first (all of Fooocus's), InvokeAI's FLUX, texts of
-AUTOMATIC1111 without settings, ComfyUI's graphs without ``workflow`` (all that came by its API), custom samplers, joined and
-linked texts, and NovelAI's characters; it fails on deeply nested JSON, and keeps what it read in globals that threads share.
+The library sd-parsers (0.6) reads five of these formats, and the tests compare with it for those. It is not used because each
+of the five needs more: it misses EXIF that is not UTF-16 with the high byte first (all of Fooocus's), InvokeAI's FLUX, texts
+of AUTOMATIC1111 without settings, ComfyUI's graphs without ``workflow`` (all that came by its API), custom samplers, joined
+and linked texts, and NovelAI's characters. It also fails on deeply nested JSON, and keeps its results in globals that
+threads share.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,20 +41,20 @@ Fields = dict[str, str]
 
 
 def metadata_prompt(path: Path | str) -> tuple[str, str] | None:
-    """The prompt in a file's metadata, as plain words, and where it is from; None where there is none."""
+    """Return the prompt in a file's metadata, as plain words, and its source; None if there is no prompt."""
     try:
         with opened(path, str(path)) as image:
             return prompt_in_image(image)
-    except Exception:  # whatever Pillow has against the file is said when its pixels are read
+    except Exception:  # reading the pixels later reports what is wrong with the file
         return None
 
 
 def prompt_in_image(image: Image.Image) -> tuple[str, str] | None:
-    """The prompt that an image of Pillow brings, and where it is from, such as 'PNG metadata of ComfyUI'."""
+    """Return the prompt in a Pillow image's metadata, and its source, such as 'PNG metadata of ComfyUI'."""
     for fields in _all_fields(image):
         try:
             found = _prompt_of(fields)
-        except Exception:  # metadata of strangers: nested deeper than Python goes
+        except Exception:  # metadata can hold anything, such as JSON nested too deeply for Python
             continue
         if found:
             prompt, maker = found
@@ -61,7 +63,7 @@ def prompt_in_image(image: Image.Image) -> tuple[str, str] | None:
 
 
 def prompt_candidates(path: Path | str) -> tuple[str, ...]:
-    """The texts in a file's graphs that may be its prompt where nothing tells which is; none where one is certain."""
+    """Return the texts in a file's graphs that could be its prompt if nothing tells which is; none if one is certain."""
     try:
         with opened(path, str(path)) as image:
             for fields in _all_fields(image):
@@ -74,7 +76,7 @@ def prompt_candidates(path: Path | str) -> tuple[str, ...]:
 
 
 def _all_fields(image: Image.Image) -> Iterator[Fields]:
-    """A file's texts: first those that come before the pixels, and those that take longer only when they are asked for."""
+    """Yield a file's texts, those before the pixels first; slower ones are read only when the caller asks for more."""
     for read in (text_fields, late_fields, alpha_fields):
         try:
             fields = read(image)
@@ -92,7 +94,7 @@ def _prompt_of(fields: Fields) -> tuple[str, str] | None:
     return None
 
 
-# Of several texts in one file the first counts: what was typed comes before graphs that it has to be looked for in.
+# The first of several texts in one file counts, so formats that state the prompt come before graphs, where it must be searched.
 MAKERS: dict[str, tuple[Callable[[Fields], Any], Callable[[str], str]]] = {
     'SwarmUI': (makers.swarmui, clean.stable_diffusion),
     'Fooocus': (makers.fooocus, clean.stable_diffusion),

@@ -1,11 +1,11 @@
-"""NovelAI's copy of its metadata in the alpha channel, which stays where a service takes a file's texts away.
+"""Read NovelAI's copy of its metadata in the alpha channel, which remains when a service removes a file's texts.
 
-The lowest bits of alpha, column by column, spell ``stealth_pngcomp``, four bytes of length (in bits), and JSON packed by gzip; so
-NovelAI's own script reads them (NovelAI/novelai-image-metadata, nai_meta.py). An extension of stable-diffusion-webui writes
-AUTOMATIC1111's text the same way, packed or, behind ``stealth_pnginfo``, as it is.
+The lowest bits of alpha, column by column, spell ``stealth_pngcomp``, four bytes of length (in bits), and JSON packed by gzip.
+NovelAI's own script reads them this way (NovelAI/novelai-image-metadata, nai_meta.py). An extension of stable-diffusion-webui
+writes AUTOMATIC1111's text in the same way: packed, or as it is after the signature ``stealth_pnginfo``.
 
-Pictures with alpha are many and this is rare, so a PNG's first column is looked at before its pixels are decoded: the first eight
-rows are unpacked, and the next ones as long as their bits spell the signature.
+Many pictures have alpha and few have this copy, so a PNG's first column is checked before its pixels are decoded: the first
+eight rows are unpacked, then further rows as long as their bits spell the signature.
 """
 
 import json
@@ -19,12 +19,12 @@ from PIL import Image
 
 SIGNATURES = (b'stealth_pngcomp', b'stealth_pnginfo')
 BITS = 8 * len(SIGNATURES[0])
-LARGEST, LARGEST_WEBP = 40_000_000, 5_000_000  # pixels; a WebP has to be decoded to see its first bits
+LARGEST, LARGEST_WEBP = 40_000_000, 5_000_000  # pixels; lower for WebP, which must be decoded to see its first bits
 LONGEST = 4 << 20  # bytes, unpacked
 
 
 def alpha_fields(image: Image.Image) -> dict[str, str]:
-    """The texts in the alpha channel of an opened PNG or WebP; none where its first bits are not the signature's."""
+    """Return the texts in the alpha channel of an opened PNG or WebP; none if its first bits are not a signature."""
     largest = LARGEST if image.format == 'PNG' else LARGEST_WEBP
     if image.mode != 'RGBA' or image.format not in ('PNG', 'WEBP') or not BITS < image.width * image.height <= largest:
         return {}
@@ -55,7 +55,7 @@ def _begins_signature(bits: list[int]) -> bool:
 
 
 def _first_pixels(file: BinaryIO, row: int) -> Iterator[bytes]:
-    """Of every row of a PNG its filter and its first pixel, still filtered: a first pixel has none to its left."""
+    """Yield the filter and the first pixel, still filtered, of every row of a PNG; no pixel is to the left of a first one."""
     packer, unpacked = zlib.decompressobj(), b''
     for data in _pixel_data(file):
         while data:
@@ -67,7 +67,7 @@ def _first_pixels(file: BinaryIO, row: int) -> Iterator[bytes]:
 
 
 def _pixel_data(file: BinaryIO) -> Iterator[bytes]:
-    """A PNG's packed pixels, where they are of eight bits, RGBA, and not interlaced."""
+    """Yield a PNG's packed pixel data; nothing unless it is 8-bit RGBA and not interlaced."""
     file.seek(16)
     if file.read(13)[8:] != b'\x08\x06\0\0\0':
         return
@@ -81,7 +81,7 @@ def _pixel_data(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _payload(image: Image.Image) -> tuple[bytes, bytes]:
-    """The signature and what stands behind it; both empty where there is none."""
+    """Return the signature and the data after it; both are empty without a signature or with a wrong length."""
     alpha = np.asarray(image.getchannel('A')).T.reshape(-1) & 1
     head = np.packbits(alpha[: BITS + 32]).tobytes()
     name, length = head[: BITS // 8], int.from_bytes(head[BITS // 8 :], 'big')

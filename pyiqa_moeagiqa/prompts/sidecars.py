@@ -12,17 +12,18 @@ JSON_KEYS = ('prompt', 'Prompt', 'caption', 'text', 'positive_prompt')
 
 
 class SidecarError(ValueError):
-    """A text file beside an image that cannot be read, said in one sentence."""
+    """Raised for a text file beside an image that cannot be read; the message is one sentence."""
 
 
 def sidecar_prompt(image: Path) -> str | None:
-    """The prompt in a file beside ``image``; None where there is none, or an empty one.
+    """Read the prompt from a file beside ``image``; return None if there is no such file or prompt, or it is empty.
 
-    A text file is the prompt as it stands; where it is AUTOMATIC1111's, with negative prompt and settings below, the first
-    part of it. A JSON file has it under one of ``JSON_KEYS``; a JSON file without is somebody else's.
+    A text file is the prompt as it is. If it is AUTOMATIC1111's, with negative prompt and settings below, only the part above
+    them counts. A JSON file has the prompt under one of ``JSON_KEYS``; a JSON file without these keys is ignored.
 
     Raises:
-        SidecarError: for a text file that is not UTF-8 (or UTF-16 with its mark), or longer than a prompt can be.
+        SidecarError: for a file that cannot be opened, and for a text file that is not UTF-8 (or UTF-16 with a byte order
+            mark), or longer than a prompt can be.
     """
     for ending in ('.txt', '.caption', f'{image.suffix}.txt'):
         if text := _text(image.with_suffix(ending)):

@@ -1,4 +1,4 @@
-"""The texts in an image file, by name: PNG's text chunks, EXIF's UserComment and its like, XMP's descriptions, comments."""
+"""Read the texts in an image file, by name: PNG's text chunks, EXIF's UserComment and others, XMP's descriptions, comments."""
 
 import os
 from typing import Any, BinaryIO
@@ -9,7 +9,7 @@ from PIL.PngImagePlugin import iTXt
 
 from .charsets import comment_text
 
-LONGEST = 4 << 20  # characters: of workflows; Pillow itself reads at most 1 MiB of a compressed chunk
+LONGEST = 4 << 20  # characters, as workflows are long; Pillow itself reads at most 1 MiB of a compressed chunk
 XMP_NAMES = {
     '{http://purl.org/dc/elements/1.1/}description': 'dc:description',
     '{http://ns.adobe.com/exif/1.0/}UserComment': 'exif:UserComment',
@@ -19,17 +19,17 @@ XMP_NAMES = {
 
 
 def text_fields(image: Image.Image) -> dict[str, str]:
-    """What is written in an opened image, without decoding a pixel; chunks behind PNG's pixels are not looked at.
+    """Return the texts of an opened image without decoding a pixel; text chunks after a PNG's pixels are not read.
 
     Raises:
-        Exception: whatever Pillow and the XML parser have for damaged metadata.
+        Exception: any error that Pillow or the XML parser raises for damaged metadata.
     """
     fields = {name: _right_text(value) for name, value in image.info.items() if isinstance(value, str)}
-    if isinstance(comment := image.info.get('comment'), bytes):  # of JPEG and GIF
+    if isinstance(comment := image.info.get('comment'), bytes):  # JPEG and GIF
         fields['comment'] = comment_text(comment)
     if (caption := _caption(image.info.get('photoshop'))) is not None:
         fields['Caption'] = caption
-    if 'exif' in image.info:  # Pillow would look behind a PNG's pixels where it is not
+    if 'exif' in image.info:  # without this, Pillow would search EXIF after a PNG's pixels
         fields |= _exif_texts(image.getexif())
     xmp = image.info.get('xmp') or image.info.get('XML:com.adobe.xmp')
     if xmp and len(xmp) <= LONGEST:
@@ -38,14 +38,14 @@ def text_fields(image: Image.Image) -> dict[str, str]:
 
 
 def late_fields(image: Image.Image) -> dict[str, str]:
-    """The texts of a PNG where some stand behind its pixels; all pixels are decoded for them."""
+    """Return the texts of a PNG that has some after its pixels; all its pixels are decoded for them."""
     if image.format != 'PNG' or (image.fp and not _has_late_text(image.fp)):
         return {}
     return {name: _right_text(text) for name, text in image.text.items() if len(text) <= LONGEST}
 
 
 def _has_late_text(file: BinaryIO) -> bool:
-    """Whether a PNG file has a chunk of text behind its pixels, seen from the chunks' heads alone."""
+    """Whether a PNG file has a text chunk after its pixels; only the heads of chunks are read."""
     here, behind = file.tell(), False
     try:
         file.seek(8)
@@ -61,7 +61,7 @@ def _has_late_text(file: BinaryIO) -> bool:
 
 
 def _right_text(text: str) -> str:
-    """PNG's plain texts are Latin-1 by its rules, and UTF-8 by the habit of some software."""
+    """Decode a plain text as UTF-8 if possible: PNG's are Latin-1 by the standard, but some software writes UTF-8."""
     if isinstance(text, iTXt) or text.isascii():
         return str(text)
     try:
@@ -72,7 +72,7 @@ def _right_text(text: str) -> str:
 
 def _exif_texts(exif: Image.Exif) -> dict[str, str]:
     fields = {}
-    # Fooocus writes UserComment where it does not belong, and without the eight bytes that name its code
+    # Fooocus writes UserComment into the main IFD, not the EXIF one, and without the eight bytes that name its code
     comment = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment) or exif.get(ExifTags.Base.UserComment)
     if comment:
         fields['UserComment'] = comment_text(comment)
@@ -87,7 +87,7 @@ def _exif_texts(exif: Image.Exif) -> dict[str, str]:
 
 
 def _caption(resources: Any) -> str | None:
-    """IPTC's caption (record 2, data set 120) in the resources that a JPEG keeps for Photoshop."""
+    """Return IPTC's caption (record 2, data set 120) from a JPEG's Photoshop resources; None if there is none."""
     data = resources.get(0x0404) if isinstance(resources, dict) else None
     start = data.find(b'\x1c\x02\x78') if isinstance(data, bytes) else -1
     if start < 0:
@@ -98,7 +98,9 @@ def _caption(resources: Any) -> str | None:
 
 def _xmp_texts(xmp: str | bytes) -> dict[str, str]:
     xmp = xmp.encode() if isinstance(xmp, str) else xmp
-    if b'<!' in xmp.replace(b'<!--', b'').replace(b'<![CDATA[', b''):  # entities that grow; XMP has none
+    if b'<!' in xmp.replace(b'<!--', b'').replace(
+        b'<![CDATA[', b''
+    ):  # entities could expand without bound; XMP has none
         return {}
     root, fields = ElementTree.fromstring(xmp.strip(b'\0')), {}
     for element in root.iter():
@@ -111,7 +113,10 @@ def _xmp_texts(xmp: str | bytes) -> dict[str, str]:
 
 
 def _own_text(element: ElementTree.Element) -> str:
-    """An element's text: its own, or its list's first item's. No further down: texts in texts would be read again and again."""
+    """Return an element's own text, or that of the first item in its list.
+
+    Deeper levels are not searched: nested texts would be read again and again.
+    """
     for one in (element, *(item for group in element[:1] for item in group[:1])):
         if one.text and one.text.strip():
             return one.text.strip()
