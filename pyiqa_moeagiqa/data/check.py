@@ -61,7 +61,7 @@ def check_table(
         mos_range: lowest and highest possible MOS; default: any number is taken.
 
     Raises:
-        TableError: for a file that is no such table; faults in its rows do not raise, they are in the report.
+        TableError: for a file that is no such table; faults in its rows are in the report instead.
     """
     if mos_range and not -math.inf < mos_range[0] < mos_range[1] < math.inf:
         raise TableError(

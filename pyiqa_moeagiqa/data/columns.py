@@ -33,7 +33,7 @@ def find_column(there: Iterable[Any], wanted: str) -> Any:
 
 
 def with_our_names(table: 'pd.DataFrame', wanted: Sequence[str]) -> 'pd.DataFrame':
-    """Rename the columns that are ``wanted``, but there under other names, to our names."""
+    """Rename ``wanted`` columns that have other names in the table to our names."""
     found = {name: find_column(table.columns, name) for name in wanted}
     theirs = {name: ours for ours, name in found.items() if name is not None and name != ours}
     return table.rename(columns=theirs)

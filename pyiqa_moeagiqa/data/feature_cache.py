@@ -73,7 +73,7 @@ class FeatureCache:
         self._file(key).unlink(missing_ok=True)
 
     def look_up(self, keys: Sequence[str], compute: Callable[[list[int]], Features]) -> Features:
-        """Return the features of a batch; ``compute`` gives those of the places in it that the cache lacks."""
+        """Return the features of a batch; ``compute`` is called with the places in it that the cache lacks."""
         missing = [place for place, key in enumerate(keys) if key not in self]
         if missing:
             with torch.no_grad():

@@ -34,7 +34,7 @@ def read_table(path: Path | str, columns: Sequence[str]) -> 'pd.DataFrame':
 
     The file may be ``.csv`` or ``.tsv`` (separated by commas, semicolons or tabs), ``.json`` (a list of objects),
     ``.jsonl``, ``.parquet`` or ``.xlsx`` (with the extra ``data``). The words 'None', 'NA' and the like stay text, and an
-    empty cell is an empty string.
+    empty cell is an empty string; no other cell counts as missing.
 
     Raises:
         TableError: for a file that is missing, of an unknown kind or encoding, empty, or without a column.

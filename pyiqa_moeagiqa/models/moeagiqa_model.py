@@ -108,7 +108,7 @@ class MoEAGIQAModel(TrainingModel):
             with self.precision.autocast():
                 return self.network.encode(*(batch[name][places] for name in ('crops', 'view', 'ids', 'mask')))
 
-        with torch.autocast(self.device.type, enabled=False):  # keep the float16 features from disk uncast
+        with torch.autocast(self.device.type, enabled=False):  # autocast must not cast the features from disk
             features = self.cache.look_up(batch['key'], compute)
         return Features(*(None if part is None else part.to(self.device) for part in features))
 

@@ -276,7 +276,7 @@ class RunOptions(Section):
 def check_run(options: Mapping[str, Any]) -> None:
     """Raise an OptionError for an unknown or impossible option anywhere in an option file.
 
-    The network's own options are checked later, when the network is built.
+    The network's own options, and what they refer to, are checked later, when the network is built.
     """
     given = {name: value for name, value in options.items() if name not in ADDED}
     check_tree(given)

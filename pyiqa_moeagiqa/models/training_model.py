@@ -79,7 +79,7 @@ class TrainingModel(BaseModel, ABC):
         """Per target, the scores (N, n) of ``self.batch``, and optionally ``gate`` and ``chosen`` (see ``ExpertScores``)."""
 
     def hits(self) -> Tensor | None:
-        """(N,): 1 where the last answer has the right kind of degradation, else 0; None if the network predicts no kind."""
+        """Return (N,), 1 where the last answer has the right kind of degradation, else 0; None if no kind is predicted."""
         return None
 
     @abstractmethod
@@ -200,7 +200,7 @@ class TrainingModel(BaseModel, ABC):
         """Do nothing: pyiqa calls this once per epoch, but ``_set_rate`` steps the schedule."""
 
     def averaged(self) -> Any:
-        """A context in which the network has the weights to validate and save: the moving average, with ``ema_decay``."""
+        """Return a context in which the network has the weights to validate and save: the moving average if it is kept."""
         average = getattr(self, 'average', None)
         return nullcontext() if average is None else average.in_place()
 

@@ -129,7 +129,7 @@ def validate(model, dataloader: DataLoader) -> Validation:
 
 
 def _use(part: Any) -> dict[str, tuple[np.ndarray, int]]:
-    """Sum each expert's weight ('gate') and its times chosen over a batch's crops; give the number of crops with each."""
+    """Sum the experts' weights, and how often each is chosen, over a batch's crops; return each sum with the crop count."""
     gate = getattr(part, 'gate', None)
     if gate is None:
         return {}

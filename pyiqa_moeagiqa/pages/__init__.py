@@ -49,7 +49,7 @@ def write_page(path: Path, template: str, **values: Any) -> None:
 def thumbnail(image: Path | str) -> str:
     """Return an image file as a ``data:`` address of a small JPEG, upright and with transparent parts on white, as scored.
 
-    Returns '' for a file that cannot be read: it can have been damaged or moved after it was scored.
+    Returns '' for a file that cannot be read, such as one that was damaged or moved after it was scored.
     """
     try:
         image = read_image(image)

@@ -1,7 +1,6 @@
 """Find the prompt that comes with an image: in a file beside it, or in metadata from the software that made it.
 
-From the rest of the package, only the module that opens image files is imported, so that both the metric and the commands
-can use this one.
+It imports only ``image_files`` from the rest of the package, so that both the metric and the commands can use it.
 """
 
 from pathlib import Path

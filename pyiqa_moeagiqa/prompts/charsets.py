@@ -5,7 +5,7 @@
 | ``UNICODE\\0`` | UTF-16 in the order of the file | either order, with a mark or without; UTF-8 |
 | ``ASCII\\0\\0\\0`` | ASCII | UTF-8 |
 | ``JIS\\0\\0\\0\\0\\0`` | JIS X 0208 | Shift JIS, UTF-8 |
-| eight zeros | not said | UTF-8 |
+| eight zeros | unspecified | UTF-8 |
 | none | | UTF-8, UTF-16, and Exiv2's ``charset=Unicode`` in letters |
 """
 

@@ -42,7 +42,10 @@ def read_drawing(workflow: Any) -> Reading:
 
 
 def read_run(graph: Any, workflow: Any = None) -> Reading:
-    """Read the prompt, or the candidates, of a graph as it was run; take only texts that its nodes showed from the drawing."""
+    """Read the prompt, or the candidates, of a graph as it was run.
+
+    The drawing adds only the texts that nodes showed after the run, for a prompt that is not certain without them.
+    """
     found = read_graph(graph)
     shown = shown_texts(workflow) if found.prompt is None else {}
     if not shown.keys() & graph.keys():

@@ -115,8 +115,8 @@ class Reader:
     def _of_two_guides(self, number: str, inputs: Inputs) -> Words:
         """Read a guider with two conditionings.
 
-        The second can hold the negative prompt with a reference picture (OmniGen 2, HiDream E1), so texts of the negative
-        side are removed from it.
+        The second can be the negative side, or repeat the negative prompt with a reference picture (OmniGen 2, HiDream E1),
+        so only texts that are not negative are taken from it.
         """
         first, second = self.of_input(number, 'cond1'), NOTHING
         link = inputs.get('cond2')

@@ -62,7 +62,7 @@ def _text(path: Path) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Loads plain YAML values only; refuses a name that stands twice, since YAML would silently keep the last one."""
+    """Loads plain YAML values only; refuses a name that a section has twice: YAML would silently keep the last one."""
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict:
         if isinstance(node, yaml.MappingNode):
