@@ -11,7 +11,8 @@ SAMPLER_SETTINGS = {'latent_image', 'sampler_name', 'sampler', 'steps', 'seed', 
 SAMPLER = re.compile(r'sampler', re.IGNORECASE)
 # Nodes that only pass settings on, also those of a sampler: rgthree's contexts, pipes
 BUNDLE = re.compile(r'context|pipe', re.IGNORECASE)
-# Samplers' names for the input that describes the picture (KSampler, SamplerCustomAdvanced, x-flux, WanVideoWrapper ...)
+# Samplers' names for the input that describes the picture: KSampler, SamplerCustomAdvanced, x-flux, WanVideoWrapper,
+# KwaiKolors ...
 ASKS = re.compile(
     r'guider|(?:base_)?positive(?:_?\w+)?|pos|conditioning|cond\d?|cond_pos|(?:text|prompt|positive|kolors|hyvid)_embeds'
 )
@@ -51,7 +52,7 @@ NO_PICTURE = re.compile(
 
 # Classes that give no words, or remove the words from the conditioning that they are given (nodes.py)
 SILENT = {'ConditioningZeroOut'}
-# Numbers, formulas, detectors, scripts, sound and other nodes whose texts are no prompt
+# Numbers, formulas, detectors, makers of random tags, scripts, sound and other nodes whose texts are no prompt
 NO_PROMPT = re.compile(
     r'math|formula|expression|calculat|number|integer|(?:^|[^a-z])(?:int|float)(?:[^a-z]|$)|Primitive(?:Int|Float|Boolean)|DataMonitor'
     r'|dino|(?<![a-z])sam(?:\d|$|[^a-z])|(?-i:SAM[23A-Z])|segment|clipseg|yolo|detect|ultralytics|inpaint.?anything|rembg|raffle|background|shader|glsl|script|python|draw|overlay|watermark|font|tts|voice|speech|audio|music',
