@@ -77,9 +77,8 @@ def log_to(folder: Path) -> None:
     file, screen = logging.FileHandler(folder / 'train.log'), logging.StreamHandler()
     file.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
     screen.setLevel(logging.WARNING)
-    file.handleError = lambda record: (
-        None
-    )  # on a full disk, drop log lines: writing a needed file raises an error anyway
+    # on a full disk, drop log lines: writing a needed file raises an error anyway
+    file.handleError = lambda record: None
     for handler in (file, screen):
         LOGGER.addHandler(handler)
     LOGGER.setLevel(logging.INFO)
