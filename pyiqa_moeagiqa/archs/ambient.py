@@ -1,4 +1,4 @@
-"""What a caller may have set around a score, and a score must not depend on."""
+"""Shields scores from settings of their caller: autocast, matrix precision, dtypes and modes."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -13,21 +13,21 @@ from ..options import OptionError
 
 @contextmanager
 def plain_arithmetic(device: torch.device) -> Iterator[None]:
-    """float32 as it is: neither autocast nor the quicker, coarser matrix products that a training may have asked for.
+    """Within the context, compute in full float32: without autocast and without faster, coarser matrix products.
 
-    A metric has a ``dtype`` of its own for what may be coarse.
+    Training code often enables those for the whole process. A metric has its own ``dtype`` option for coarser arithmetic.
     """
     with ExitStack() as stack:
-        for kind in {'cpu', device.type}:  # images are made ready on the processor
+        for kind in {'cpu', device.type}:  # the processor prepares the images
             stack.enter_context(torch.autocast(kind, enabled=False))
         stack.enter_context(_exact_products)
         yield
 
 
 class _ExactProducts:
-    """While any thread scores, float32 matrices are multiplied in float32.
+    """Keeps products of float32 matrices in float32 while any thread scores.
 
-    torch has one switch for the whole process, so the first to score turns it and the last one turns it back.
+    torch's switches hold for the whole process, so the first thread to score sets them and the last one restores them.
     """
 
     def __init__(self):
@@ -50,7 +50,7 @@ class _ExactProducts:
 
 
 def _coarse_products() -> Iterator[tuple[Callable[[str | None], None], str]]:
-    """The switches that are not at float32, as (a setter that takes None for float32, the value)."""
+    """Yield (setter, current value) of each switch that is not at float32; a setter takes None for float32."""
     matmuls = (
         torch.backends.cuda.matmul,
         torch.backends.mkldnn.matmul if hasattr(torch.backends.mkldnn, 'matmul') else None,
@@ -70,17 +70,18 @@ _exact_products = _ExactProducts()
 
 
 class SteadyModule(nn.Module):
-    """A module whose weights keep their type and whose mode is evaluation, whatever is called on it or around it.
+    """A module that ignores calls that would change its weights' dtype or its evaluation mode.
 
-    ``half()``, ``double()`` and ``to(dtype)``, of the module or of a larger one that it is part of, would round its weights or
-    mix types: what they are computed in is a metric's own option. Its place may change, but not to where there are no values.
+    ``half()``, ``double()`` and ``to(dtype)`` would round weights or mix dtypes, also when a larger module passes them on. A
+    metric's own ``dtype`` option sets the dtype of its arithmetic. The module can move to any device except 'meta', where
+    tensors have no values.
     """
 
     def train(self, mode: bool = True) -> 'SteadyModule':
-        """A score does not depend on a mode: the module stays in evaluation mode."""
+        """Stay in evaluation mode for any ``mode``: a score must not depend on it."""
         return super().train(False)
 
-    @torch.inference_mode(False)  # tensors made in inference mode could never be part of a loss
+    @torch.inference_mode(False)  # autograd cannot use tensors made in inference mode
     def _apply(self, function: Callable[[Tensor], Tensor], *more: Any) -> 'SteadyModule':
         def move(tensor: Tensor) -> Tensor:
             moved = function(tensor)

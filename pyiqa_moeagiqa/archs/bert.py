@@ -1,7 +1,8 @@
-"""BERT, as far as prompts need it: token ids in, the last layer's tokens out.
+"""The part of BERT that prompts need: token ids in, the last layer's tokens out.
 
-Devlin et al., 'BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding', NAACL 2019. Tensors have
-the names, and answers the bits, of transformers' BertModel, whose import alone would take longer than a score.
+Devlin et al., 'BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding', NAACL 2019. The names
+of tensors and every bit of the output equal those of transformers' BertModel. This file replaces it because the import of
+transformers alone takes longer than a score.
 """
 
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ class Bert(nn.Module):
     """The encoder without its pooler.
 
     Args:
-        options: what differs from BERT-base, see ``BertOptions``.
+        options: differences from BERT-base, see ``BertOptions``.
 
     Shape:
         token ids and mask (N, L) -> (N, L, hidden_size)
@@ -36,13 +37,13 @@ class Bert(nn.Module):
         self.embeddings = Embeddings(options)
         self.encoder = nn.Module()
         self.encoder.layer = nn.ModuleList(Layer(options) for _ in range(options.num_hidden_layers))
-        if not self.embeddings.LayerNorm.weight.is_meta:  # where weights follow, there is nothing to fill
+        if not self.embeddings.LayerNorm.weight.is_meta:  # on the meta device a checkpoint brings the weights later
             self.apply(self._fill)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        seen = mask[:, None, None, :].bool()  # (N, heads, asking, answering)
+        seen = mask[:, None, None, :].bool()  # broadcasts to (N, heads, queries, keys)
         if not torch.compiler.is_compiling() and seen.all():
-            seen = None  # there is a faster attention without
+            seen = None  # attention without a mask is faster
         tokens = self.embeddings(ids)
         for layer in self.encoder.layer:
             tokens = layer(tokens, seen)
@@ -50,7 +51,7 @@ class Bert(nn.Module):
 
     @torch.no_grad()
     def _fill(self, part: nn.Module) -> None:
-        """Random numbers as BERT's training began with, for a network without weights."""
+        """Fill with random numbers as at the start of BERT's training, for a network without weights."""
         if isinstance(part, nn.Linear | nn.Embedding):
             part.weight.normal_(0, self.options.initializer_range)
         if isinstance(part, nn.Linear):
@@ -60,7 +61,10 @@ class Bert(nn.Module):
 
 
 class Embeddings(nn.Module):
-    """Ids to tokens (N, L) -> (N, L, width): a word's, its place's, and that of the first of two texts."""
+    """Token ids (N, L) -> tokens (N, L, width): the normed sum of word, position and token type embeddings.
+
+    The token type is always 0, the first of two texts.
+    """
 
     def __init__(self, options: BertOptions):
         super().__init__()
@@ -96,7 +100,7 @@ class Layer(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Each token asks all that are ``seen``: (N, L, width) -> (N, L, width)."""
+    """Each token attends to all tokens that ``seen`` marks (None: to all): (N, L, width) -> (N, L, width)."""
 
     def __init__(self, options: BertOptions):
         super().__init__()
@@ -112,7 +116,7 @@ class SelfAttention(nn.Module):
 
 
 class AddAndNorm(nn.Module):
-    """An answer (N, L, width_in) projected and added to what was before it, (N, L, width)."""
+    """Projects an answer (N, L, width_in), adds it to the layer's input ``before``, (N, L, width), and norms the sum."""
 
     def __init__(self, width_in: int, options: BertOptions):
         super().__init__()

@@ -1,7 +1,7 @@
 """BLIP as ImageReward trained it: prompt tokens whose layers attend to the tokens of BLIP's own ViT (eq. 4).
 
 Li et al., 'BLIP: Bootstrapping Language-Image Pre-training for Unified Vision-Language Understanding and Generation', ICML 2022.
-It runs on transformers, whose import takes seconds: only what has a BLIP imports this file.
+It uses transformers, whose import takes seconds, so only code that needs a BLIP imports this file.
 """
 
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from .encoder_options import BlipText, BlipVision
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 BLIP_VISION = BlipVision().model_dump()
 BLIP_TEXT = BlipText().model_dump() | {
-    'is_decoder': True,  # builds the cross attention; the mask is the bidirectional one all the same
+    'is_decoder': True,  # builds the cross attention; ``text_features`` passes False for a bidirectional mask
     'bos_token_id': None,
     'eos_token_id': None,
     'sep_token_id': None,
@@ -25,15 +25,15 @@ class BlipSemantic(nn.Module):
     """BLIP's image and text encoder, as ImageReward uses them.
 
     Args:
-        vision: what differs from ``BlipVision``.
-        text: what differs from ``BlipText``.
+        vision: differences from ``BlipVision``'s defaults.
+        text: differences from ``BlipText``'s defaults.
 
     Shape:
         pixels (N, 3, S, S) -> image features (N, 1 + patches, D);
         token ids and mask (N, L2), image features -> (N, L2, width)
 
-    ``frozen_image_features`` and ``trained_image_features`` are the two halves of ``image_features``, before and after
-    the last layer that ``freeze`` has fixed.
+    ``image_features`` first calls ``frozen_image_features`` (the embeddings and the layers that ``freeze`` fixed), then
+    ``trained_image_features`` (the other layers and the last norm).
     """
 
     def __init__(self, vision: dict | None = None, text: dict | None = None):
@@ -49,7 +49,7 @@ class BlipSemantic(nn.Module):
 
     @property
     def encoders(self) -> list[nn.Module]:
-        """The parts that may run in half precision."""
+        """The parts that can run in half precision."""
         return [self.vision, self.text]
 
     def image_features(self, pixels: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class BlipSemantic(nn.Module):
         return self.text(ids, mask, encoder_hidden_states=image, is_decoder=False).last_hidden_state.float()
 
     def freeze(self, share: float) -> list[nn.Module]:
-        """Fix the embeddings and the first ``share`` of both encoders' layers; returns what is now fixed."""
+        """Freeze the embeddings and the first ``share`` of both encoders' layers; return the frozen modules."""
         vision, text = self.vision.encoder.layers, self.text.encoder.layer
         self.frozen_layers = round(share * len(vision))
         first = [*vision[: self.frozen_layers], *text[: round(share * len(text))]]

@@ -1,4 +1,4 @@
-"""What a MoE-AGIQA network is made of: every ablation of the paper is a field here, and a checkpoint carries them all."""
+"""Configuration of a MoE-AGIQA network: each ablation of the paper is a field, and a checkpoint stores all fields."""
 
 from typing import Annotated, Any, Literal, get_args
 
@@ -10,12 +10,12 @@ from .encoder_options import SIDE, WIDEST, BertOptions, BlipOptions, Side, Visua
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MOST_SCALES = 16
-MOST_PIXELS = 2**26  # of all crops of an image; 15 crops of 384 pixels are a thirtieth of it
+MOST_PIXELS = 2**26  # in all crops of an image together: 30 times as many as 15 crops of 384 x 384 pixels have
 WEIGHTS = 'a list of numbers from 0.001 to 1000, one for each of crop_scales'
 
 
 def _visual_name(name: str) -> str:
-    """Letters, digits and points, as timm's own names have; addresses and folders have more."""
+    """Allow letters, digits, points and underscores only, as in timm's own names; addresses and paths need others."""
     require(name.replace('.', '').replace('_', '').isalnum() and name.isascii())
     return name
 
@@ -158,19 +158,19 @@ class MoEAGIQAConfig(Section):
 
     @property
     def model_name(self) -> str:
-        """The name under which pyiqa knows such a network."""
+        """pyiqa's name for a network with this configuration."""
         if self.semantic == 'bert':
             return 'moeagiqa'
         return 'moeagiqa-v2' if self.prior else 'moeagiqa-v1'
 
     @property
     def reads_image_with_visual(self) -> bool:
-        """Whether the prompt's tokens attend to the last tokens of the visual ViT, which then needs all its layers."""
+        """Whether the prompt's tokens attend to the visual ViT's last tokens; the ViT then needs all its layers."""
         return self.semantic == 'bert' and self.branches != 'visual'
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> 'MoEAGIQAConfig':
-        """The configuration from option-file or checkpoint keys.
+        """Make the configuration from the keys of an option file or a checkpoint.
 
         Raises:
             OptionError: for an unknown key, naming the nearest known one.
@@ -181,7 +181,7 @@ class MoEAGIQAConfig(Section):
         return cls(**options)
 
     def changed(self, **options: Any) -> 'MoEAGIQAConfig':
-        """The configuration with other options; raises as ``from_options`` does."""
+        """Return a copy with these options changed; raises as ``from_options`` does."""
         return self.from_options(self.to_dict() | options)
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from ..options import OptionError
 
 
 def build_vit(name: str, crop_size: int, **options) -> nn.Module:
-    """A timm ViT without classifier and without weights: they come from a checkpoint, never from a download.
+    """Build a timm ViT without classifier and without weights: they come from a checkpoint, never from a download.
 
     Raises:
-        OptionError: for a name that timm does not know, or a crop that is not made up of whole patches.
+        OptionError: for a name that timm does not know, or a ``crop_size`` that is no multiple of the patch size.
     """
     if not timm.is_model(name.split('.')[0]):
         raise OptionError(f'MoE-AGIQA option visual is {name!r}: timm has no such model.')
@@ -30,7 +30,7 @@ def build_vit(name: str, crop_size: int, **options) -> nn.Module:
 
 
 def fit_position_embedding(weights: dict[str, Tensor], vit: nn.Module, name: str = 'pos_embed') -> dict[str, Tensor]:
-    """The weights with their position embedding resized to the ViT's own grid, where the two differ."""
+    """Return the weights with their position embedding resized to the ViT's own grid, if the shapes differ."""
     target, stored = vit.get_parameter('pos_embed'), weights[name]
     if stored.shape == target.shape:
         return weights
@@ -46,11 +46,14 @@ def layer_features(
     class_tokens: bool = False,
     trunk: int = 0,
 ) -> tuple[Tensor, dict[int, Tensor]]:
-    """Patch tokens of the given layers (the first is 1) joined on channels: (N, len(layers) * D, h, w) (eq. 3).
+    """Join the patch tokens of the given layers (the first is 1) on channels: (N, len(layers) * D, h, w) (eq. 3).
 
-    With ``norm`` the ViT's last norm is applied to each. With ``class_tokens`` the layers' class tokens follow as as
-    many channels again, the same at every place. The second answer are all tokens (N, 1 + h * w, D) as they are after each
-    of these layers and after the first ``trunk``; later layers are not computed.
+    With ``norm`` the ViT's last norm is applied to each layer's tokens. With ``class_tokens`` the layers' class tokens follow:
+    as many channels again, with the same values at every place.
+
+    Returns:
+        The joined tokens; and, by layer, all tokens (N, 1 + h * w, D) after each of ``layers`` and, unless it is 0, after
+        layer ``trunk``. Later layers are not computed.
     """
     after = tokens_after(vit, pixels, {*layers, trunk} - {0})
     joined = [vit.norm(after[layer]) if norm else after[layer] for layer in layers]
@@ -64,7 +67,7 @@ def layer_features(
 
 
 def tokens_after(vit: nn.Module, pixels: Tensor, layers: Collection[int]) -> dict[int, Tensor]:
-    """All tokens (N, 1 + h * w, D) as they are after each of these layers (the first is 1); later ones are not computed."""
+    """Return all tokens (N, 1 + h * w, D) after each of ``layers`` (the first is 1); later layers are not computed."""
     wanted = sorted(layers)
     taken = vit.forward_intermediates(
         pixels,
@@ -78,17 +81,19 @@ def tokens_after(vit: nn.Module, pixels: Tensor, layers: Collection[int]) -> dic
 
 
 def last_tokens(vit: nn.Module, pixels: Tensor, tokens: Tensor, layers: int) -> Tensor:
-    """All tokens after the ViT's last norm, (N, 1 + h * w, D), going on from those after the first ``layers`` layers."""
+    """Return all tokens after the ViT's last norm, (N, 1 + h * w, D), given those after the first ``layers`` layers."""
     if type(vit) is not VisionTransformer:
-        return vit.forward_features(pixels)  # its blocks take more than tokens, such as rotary embeddings
+        return vit.forward_features(
+            pixels
+        )  # other ViTs start over: their blocks need more than tokens, such as rotary embeddings
     return vit.norm(vit.blocks[layers:](tokens))
 
 
 def class_token(vit: nn.Module, pixels: Tensor, tokens: Tensor | None = None, layers: int = 0) -> Tensor:
-    """The class token after the ViT's last norm: (N, D) (eq. 1).
+    """Return the class token after the ViT's last norm: (N, D) (eq. 1).
 
-    Going on from ``tokens``, those after the first ``layers`` layers, where they are given. Of the last layer only what
-    the class token needs is computed: all keys and values, but one query and one token's MLP.
+    If ``tokens`` are given, they are those after the first ``layers`` layers, and only later layers are computed. The last
+    layer computes only what the class token needs: all keys and values, but one query and one token's MLP.
     """
     if tokens is None:
         layers, tokens = 1, tokens_after(vit, pixels, [1])[1]
@@ -101,12 +106,12 @@ def class_token(vit: nn.Module, pixels: Tensor, tokens: Tensor | None = None, la
 def _is_plain(block: nn.Module) -> bool:
     if type(block) is not Block or type(block.attn) is not Attention:
         return False
-    quantized = type(block.attn.qkv.weight) is not nn.Parameter  # it cannot be split
+    quantized = type(block.attn.qkv.weight) is not nn.Parameter  # quantized weights cannot be split
     return not quantized and getattr(block.attn, 'gate', None) is None
 
 
 def _first_token_after(block: Block, tokens: Tensor) -> Tensor:
-    """A block's answer for the first token alone: (N, L, D) -> (N, D)."""
+    """Compute a block's output for the first token only: (N, L, D) -> (N, D)."""
     attention, first, normed = block.attn, tokens[:, 0], block.norm1(tokens)
     width, bias = attention.proj.in_features, attention.qkv.bias
     q_bias, kv_bias = (None, None) if bias is None else (bias[:width], bias[width:])
@@ -119,9 +124,9 @@ def _first_token_after(block: Block, tokens: Tensor) -> Tensor:
 
 
 def shared_layers(one: nn.Module, other: nn.Module) -> int:
-    """How many of the first layers two plain ViTs have in common, weight for weight; 0 for ViTs of another kind."""
+    """Count the first layers that two plain ViTs share, weight for weight; 0 if embeddings differ, and for other ViTs."""
     if type(one) is not VisionTransformer or type(other) is not VisionTransformer:
-        return 0  # others add to their tokens in ways of their own, such as rotary embeddings
+        return 0  # other ViTs change tokens in more ways than these weights show, such as by rotary embeddings
     ours, theirs = one.state_dict(), other.state_dict()
     different = {name for name, tensor in ours.items() if not (name in theirs and tensor.equal(theirs[name]))}
     if any(not name.startswith(('blocks.', 'norm.')) for name in different):
@@ -131,13 +136,17 @@ def shared_layers(one: nn.Module, other: nn.Module) -> int:
 
 
 def pool_tokens(tokens: Tensor, grid: tuple[int, int], side: int) -> Tensor:
-    """A ViT's class and patch tokens with the patches averaged over squares: (N, 1 + h * w, D) -> (N, 1 + ..., D)."""
+    """Average a ViT's patch tokens over squares of ``side`` x ``side``, and keep its class token.
+
+    Shape:
+        (N, 1 + h * w, D) -> (N, 1 + (h // side) * (w // side), D)
+    """
     patches = tokens[:, 1:].transpose(1, 2).unflatten(2, grid)  # (N, D, h, w)
     return torch.cat([tokens[:, :1], F.avg_pool2d(patches, side).flatten(2).transpose(1, 2)], dim=1)
 
 
 class LocalFFN(nn.Module):
-    """FFN_v (eq. 5): brings degradation features to C channels and, with a 3x3 convolution, adds locality.
+    """FFN_v (eq. 5): maps degradation features to C channels and adds locality by a 3x3 convolution.
 
     Shape:
         (N, len(layers) * D, h, w) -> (N, C, h, w)
@@ -153,11 +162,11 @@ class LocalFFN(nn.Module):
 
 
 class PriorInjection(nn.Module):
-    r"""The natural degradation prior gates the channels of the visual features (eq. 2 and what the release adds to it).
+    r"""Gates the channels of the visual features by the natural degradation prior (eq. 2 and the release's additions).
 
     .. math:: g = \sigma(W_2 \, \mathrm{GELU}(W_1 \, p)), \quad M' = M \odot w_1 + (M \odot g) \odot w_2
 
-    ``w1`` starts at one and ``w2`` at zero, so that training begins where the network without prior is. (The
+    ``w1`` starts at one and ``w2`` at zero, so that training starts from the output of a network without prior. (The
     released implementation starts both at zero.)
 
     Shape:

@@ -1,4 +1,4 @@
-"""From the network's answers for crops and windows of prompts to what is said of each image."""
+"""Combines the network's answers for crops and prompt windows into scores and details of each image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,15 +19,16 @@ class Details:
 
     Attributes:
         scores: one (N, 1) tensor per target that the checkpoint has.
-        interval: (N, 2) per target, from where to where the MOS of 80 % of images lie that get such a score; empty for a
+        interval: (N, 2) per target, the range that holds the MOS of 80 % of images with such a score; empty for a
             checkpoint that was not calibrated.
-        novelty: (N,) how far each image is from those that the network was trained on: above 1, farther than 99 % of the
-            pictures that it was tested on, and its score is a guess. None for a checkpoint that does not know.
-        crop_scores: (N, n), before the mean; with ``view_is_crop`` (N, 1 + n), the view's first. Of a prompt in windows these
-            are means over windows, and so is ``gate``.
+        novelty: (N,) how far each image is from those that the network was trained on. Above 1 an image is farther away
+            than 99 % of the pictures that the network was tested on, and its score is a guess. None for a checkpoint
+            without this figure.
+        crop_scores: (N, n), before the mean; with ``view_is_crop`` (N, 1 + n), the view's first. For a prompt in windows,
+            these and ``gate`` are means over its windows.
         crop_positions: (N, n, 2) of (y, x).
         gate: (N, n, experts) weights of all experts.
-        chosen: (N, n, k) experts that scored, best-weighted first; of a prompt in windows, those of its first one.
+        chosen: (N, n, k) experts that scored, best-weighted first; for a prompt in windows, those of its first window.
         cut_tokens: per image, how many tokens of its prompt did not fit.
     """
 
@@ -50,16 +51,16 @@ def details(
     target: str,
     info: dict[str, Any],
 ) -> Details:
-    """``Details`` of the answers per image.
+    """Build ``Details`` from the answers per image.
 
     Args:
-        targets: one answer per image, (N, n) each.
-        novelty: of each image, or None.
+        targets: per target, one answer per image, with scores (N, n).
+        novelty: each image's, (N,), or None.
         positions: each image's crops, (N, n, 2).
-        windows: of the prompts.
+        windows: the prompts' windows.
         config: the network's.
-        target: which the details are of.
-        info: the checkpoint's, which may hold intervals.
+        target: the target whose crop scores, gate and chosen experts are given.
+        info: the checkpoint's, which can hold intervals.
     """
     means = {name: mean_over_crops(answer.score, config) for name, answer in targets.items()}
     errors = info.get('interval', {})
@@ -76,7 +77,7 @@ def details(
 
 
 def joined(targets: dict[str, ExpertScores], windows: Windows) -> dict[str, ExpertScores]:
-    """The windows' answers (M, ...) as one per prompt (N, ...): the mean, weighted by tokens."""
+    """Merge the windows' answers (M, ...) into one per prompt (N, ...): the mean, weighted by tokens."""
     counts = torch.bincount(windows.prompt).tolist()
     if len(counts) == len(windows.prompt):
         return targets
@@ -93,7 +94,7 @@ def joined(targets: dict[str, ExpertScores], windows: Windows) -> dict[str, Expe
 
 
 def together(answers: Sequence[dict[str, ExpertScores]]) -> dict[str, ExpertScores]:
-    """Answers one after the other as one: per target (M, n) each."""
+    """Join several answers into one, in their order: per target (M, n) in all."""
     return {
         name: ExpertScores(*map(torch.cat, zip(*(answer[name] for answer in answers), strict=True)))
         for name in answers[0]
@@ -101,7 +102,7 @@ def together(answers: Sequence[dict[str, ExpertScores]]) -> dict[str, ExpertScor
 
 
 def no_answers(config: MoEAGIQAConfig, crops: int, device: torch.device) -> dict[str, ExpertScores]:
-    """What is answered of no images."""
+    """Return the answer for no images: tensors of the usual shapes with N = 0."""
     looks = 1 if config.branches == 'semantic' else crops + config.view_is_crop
     empty = torch.zeros(0, looks, config.experts, device=device, dtype=torch.float32)
     answer = ExpertScores(empty[..., 0], empty, empty[..., : config.top_k].long())

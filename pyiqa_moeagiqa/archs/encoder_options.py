@@ -1,8 +1,8 @@
-"""What an option file or a checkpoint's header may change of an encoder: numbers of its shape, and no place or code.
+"""Lists what an option file or a checkpoint's header can change of an encoder: its sizes and settings, no path, no code.
 
-A header comes from anyone. Whatever is not listed here, such as timm's ``checkpoint_path`` or transformers'
-``attn_implementation``, which open files and addresses, is refused before an encoder is built. Beyond the bounds nobody
-has trained a network; without them one number in a file would take all memory.
+A header can come from anyone. Options that are not listed here are refused before an encoder is built. Among them are timm's
+``checkpoint_path`` and transformers' ``attn_implementation``, which open files and addresses. The bounds are wider than any
+trained network; without them one number in a file could take all memory.
 """
 
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from ..section import Section, Share, Wrong
 
 DEEPEST = 128  # layers; the deepest published ViTs have 48
-WIDEST = 65_536  # channels, words' places and the like
+WIDEST = 65_536  # channels, token positions and the like
 WORDS = 1_000_000
 SIDE = 4_096  # pixels
 
@@ -25,14 +25,14 @@ Activation = Literal['gelu', 'gelu_new', 'gelu_pytorch_tanh', 'quick_gelu', 'rel
 
 
 def _require_multiple(options: Section, width: str, heads: str) -> None:
-    """Where both are given, each head has as many channels."""
+    """Raise ``Wrong`` if both options are given and ``width`` is no multiple of ``heads``."""
     channels, count = getattr(options, width), getattr(options, heads)
     if channels and count and channels % count:
         raise Wrong(width, f'a multiple of {heads} ({count})')
 
 
 class VisualOptions(Section):
-    """What may differ from the named ViT, as timm calls it; what is not given is the named ViT's."""
+    """Options that can differ from the named ViT, under timm's names; the others keep the named ViT's values."""
 
     embed_dim: Width = None
     """Channels."""
@@ -64,7 +64,7 @@ class VisualOptions(Section):
 
 
 class _Transformer(Section):
-    """What encoders of image and text have in common, named as in transformers; the defaults are BERT-base."""
+    """Options that image and text encoders share, named as in transformers; the defaults are BERT-base."""
 
     hidden_size: Width = 768
     """Channels."""
@@ -88,7 +88,7 @@ class _Transformer(Section):
 
 
 class BertOptions(_Transformer):
-    """A BERT."""
+    """Options of a BERT."""
 
     vocab_size: Words = 30522
     """Words."""
@@ -141,7 +141,7 @@ class BlipVision(_Transformer):
 
 
 class BlipOptions(Section):
-    """What may differ from ImageReward's BLIP."""
+    """Options that can differ from ImageReward's BLIP."""
 
     vision: BlipVision = BlipVision()
     """The image encoder."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class ExpertScores(NamedTuple):
-    """What the mixture says and how it came to it: score (...), gate (..., n), chosen (..., k), best-weighted first."""
+    """The mixture's score (...), its gate (..., n) and the chosen experts (..., k), best-weighted first."""
 
     score: Tensor
     gate: Tensor

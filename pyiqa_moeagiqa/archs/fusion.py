@@ -1,4 +1,4 @@
-"""Visual features ask, semantic features answer: cross attention between the two branches (eq. 7-10)."""
+"""Cross attention between the branches: visual features give queries, semantic ones keys and values (eq. 7-10)."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,8 +10,8 @@ class CrossAttention(nn.Module):
     .. math:: \mathrm{softmax}(Q K^T / \sqrt{d}) V, \quad Q = W_q x, \; K = W_k y, \; V = W_v y
 
     Args:
-        channels: width of the asking sequence and of the output.
-        context_channels: width of the answering sequence.
+        channels: width of the sequence that gives queries, and of the output.
+        context_channels: width of the sequence that gives keys and values.
         heads: number of heads; each has ``channels // heads`` channels.
 
     Shape:
@@ -40,7 +40,7 @@ class Fusion(nn.Module):
 
     .. math:: F = \mathrm{Norm}(M_v) + \mathrm{Attention}(\mathrm{Norm}(M_v), \mathrm{Norm}(M_s))
 
-    Padded prompt tokens are not masked: the released weights were trained so.
+    Padded prompt tokens are not masked, because the released weights were trained that way.
 
     Shape:
         visual (N, L1, C), semantic (N, L2, C) -> (N, L1, C)
