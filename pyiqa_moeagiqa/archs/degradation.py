@@ -83,9 +83,8 @@ def tokens_after(vit: nn.Module, pixels: Tensor, layers: Collection[int]) -> dic
 def last_tokens(vit: nn.Module, pixels: Tensor, tokens: Tensor, layers: int) -> Tensor:
     """Return all tokens after the ViT's last norm, (N, 1 + h * w, D), given those after the first ``layers`` layers."""
     if type(vit) is not VisionTransformer:
-        return vit.forward_features(
-            pixels
-        )  # other ViTs start over: their blocks need more than tokens, such as rotary embeddings
+        # Start over from the pixels: other ViTs' blocks need more than tokens, such as rotary embeddings.
+        return vit.forward_features(pixels)
     return vit.norm(vit.blocks[layers:](tokens))
 
 

@@ -1,8 +1,8 @@
 """ImageReward: how much people would prefer an image for its prompt.
 
 Xu et al., 'ImageReward: Learning and Evaluating Human Preferences for Text-to-Image Generation', NeurIPS 2023;
-https://github.com/THUDM/ImageReward. What differs here: pictures with transparency, a rotation in their EXIF data or 16 bits
-are read as a person sees them.
+https://github.com/THUDM/ImageReward. Unlike there, pictures with transparency, a rotation in their EXIF data or 16 bits are
+read as a person sees them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ from .views import normalize, pillow_view, semantic_view
 PROMPT_TOKENS = 35
 REWARD_MEAN, REWARD_STD = 0.16717362830052426, 1.0333394966054072  # of ImageReward 1.0's own head
 HEAD_SIZES = (1024, 128, 64, 16, 1)
-REVISION = 1  # of the way from image and weights to the score: to be raised with each change of scores
+REVISION = 1  # of the scoring code: raise it with each change that alters scores
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
 
 
@@ -31,7 +31,7 @@ class ImageReward(nn.Module):
     """BLIP, and a head on the prompt's first token after it has attended to the image.
 
     Args:
-        vision, text: what differs from BLIP's full size, as ``BlipSemantic`` takes it.
+        vision, text: differences from full-size BLIP, as ``BlipSemantic`` takes them.
 
     Shape:
         pixels (N, 3, S, S), token ids and mask (N, L2) -> rewards (N, 1)
@@ -40,14 +40,14 @@ class ImageReward(nn.Module):
     def __init__(self, vision: dict | None = None, text: dict | None = None):
         super().__init__()
         self.semantic = BlipSemantic(vision, text)
-        # Linear layers with nothing between them but dropout, which only training has.
+        # Linear layers without activations; the original has only dropout between them, which scoring does not need.
         self.head = nn.Sequential(*(nn.Linear(*sizes) for sizes in pairwise((self.semantic.width, *HEAD_SIZES))))
 
     def forward(self, pixels: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         return self.reward(self.semantic.image_features(pixels), ids, mask)
 
     def reward(self, image: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-        """The rewards (N, 1) of images whose features (N, 1 + patches, D) are known."""
+        """Compute the rewards (N, 1) from the features (N, 1 + patches, D) of images."""
         words = self.semantic.text_features(ids, mask, image)  # (N, L2, width)
         return (self.head(words[:, 0]) - REWARD_MEAN) / REWARD_STD
 
@@ -61,17 +61,18 @@ class RewardDetails(NamedTuple):
 class ImageRewardMetric(SteadyModule):
     """ImageReward as a pyiqa metric: no reference, higher is better, unbounded (most images lie between -2 and 2).
 
-    From the same 8-bit RGB image and prompt it computes what image-reward 1.5 computes. Images that are tensors are resized
+    For an 8-bit RGB image and a prompt it gives the same score as image-reward 1.5. Images that are tensors are resized
     without rounding to 256 grey values, so that gradients reach them; their scores differ a little from the file's.
 
     Args:
-        pretrained_model_path: ``ImageReward.pt``: a file, https://... or hf://owner/repo/file. By default
-            ``weights/ImageReward.pt``, one that ``moeagiqa weights install`` has put in place, image-reward's own, or else it is
-            downloaded (1.8 GB) from the Hugging Face hub, ``THUDM/ImageReward``.
-        dtype: of the encoders: 'float32', 'bfloat16', or 'auto' (bfloat16 where the hardware has it).
+        pretrained_model_path: ``ImageReward.pt``: a file, https://... or hf://owner/repo/file. The default is the first of
+            these that exists: ``weights/ImageReward.pt``, the file that ``moeagiqa weights install`` put in place, the file
+            that image-reward downloaded. If none exists, it is downloaded (1.8 GB) from the Hugging Face hub,
+            ``THUDM/ImageReward``.
+        dtype: the encoders' dtype: 'float32', 'bfloat16', or 'auto' (bfloat16 where the hardware has it).
 
     Raises:
-        CheckpointError: where the weights cannot be had or used; weights are never random.
+        CheckpointError: if the weights cannot be obtained or used; weights are never random.
         OptionError: for an option out of range.
 
     Example:
@@ -83,7 +84,7 @@ class ImageRewardMetric(SteadyModule):
 
     read_images = staticmethod(read_images)
 
-    @torch.inference_mode(False)  # its tensors could never be part of a loss
+    @torch.inference_mode(False)  # autograd cannot use tensors made in inference mode
     def __init__(self, pretrained_model_path: str | None = None, dtype: str = 'float32', **others: Any):
         super().__init__()
         from ..checkpoints.image_reward import find_image_reward, load_image_reward
@@ -97,7 +98,7 @@ class ImageRewardMetric(SteadyModule):
 
     @property
     def made_by(self) -> dict[str, Any]:
-        """What a score depends on besides image and prompt."""
+        """The settings that a score depends on besides image and prompt."""
         from ..file_hash import file_hash
 
         dtype = str(self._wanted_dtype).removeprefix('torch.')
@@ -110,11 +111,12 @@ class ImageRewardMetric(SteadyModule):
 
         Args:
             x: tensor (N, 3, H, W) in [0, 1], a path, a PIL image, or a list of these, of any sizes.
-            caption_list: one prompt per image, or a string for all; not needed for images that bring theirs, as of ``MoEAGIQAMetric``.
+            caption_list: one prompt per image, or a string for all; optional for images that carry their own prompts, see
+                ``MoEAGIQAMetric``.
             return_details: also return ``RewardDetails``.
 
         Returns:
-            (N, 1), or that and the details.
+            Scores (N, 1), or a tuple of scores and details.
 
         Raises:
             ImageError, ValueError: for images or prompts that cannot be scored.
@@ -131,7 +133,7 @@ class ImageRewardMetric(SteadyModule):
 
     @torch.inference_mode(False)
     def _make_ready(self) -> None:
-        """Encoders in their type, everything in evaluation mode."""
+        """Put the network in evaluation mode and the encoders in their dtype."""
         if self.network.training:
             self.network.eval()
         for encoder in self.network.semantic.encoders:
@@ -154,7 +156,7 @@ class ImageRewardMetric(SteadyModule):
         return torch.stack(rows)
 
     def _rewards(self, images: ImageBatch, ids: Tensor, mask: Tensor) -> Tensor:
-        """(N, 1); as many at once as the device is fast at."""
+        """Compute the rewards (N, 1) in batches of a size that suits the device."""
         if not images:
             return torch.zeros(0, 1, dtype=torch.float32, device=self.device)
         at_once = images_at_once(self.device)
@@ -171,7 +173,7 @@ class ImageRewardMetric(SteadyModule):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are, and scores come from."""
+        """The device that holds the weights and computes scores."""
         return next(self.network.parameters()).device
 
     @property

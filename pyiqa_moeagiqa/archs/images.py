@@ -1,4 +1,4 @@
-"""From what a user has (a path, a PIL image, a tensor, a list of them) to RGB tensors, as a person sees the picture."""
+"""Reads a user's images (a path, a PIL image, a tensor, a list of them) as RGB tensors, as a person sees the picture."""
 
 import io
 import os
@@ -19,22 +19,22 @@ from ..room import ask_for_room
 from . import pixels
 
 ROUNDING = 1e-4
-STRAY = 0.5  # in a loss; what is scaled to [-1, 1] or [0, 255] is still refused
+STRAY = 0.5  # allowed in a loss; images scaled to [-1, 1] or [0, 255] are still refused
 
 
 class ImageBatch(list):
     """Images (3, H, W) of any sizes: uint8 in [0, 255] as read from files, or float in [0, 1] as given.
 
     Attributes:
-        prompts: where the images brought theirs.
-        sources: what they were read from, so that prompts can be looked for there when they are needed.
+        prompts: the images' own prompts, if they were given with them.
+        sources: the objects that the images were read from, where prompts are looked for when they are needed.
     """
 
     prompts: list[str] | None = None
     sources: Sequence[Any] = ()
 
     def to(self, *args, **kwargs) -> 'ImageBatch':
-        """All images moved as ``Tensor.to`` does; pyiqa calls this with the metric's device."""
+        """Move all images as ``Tensor.to`` does; pyiqa calls this with the metric's device."""
         moved = ImageBatch(image.to(*args, **kwargs) for image in self)
         moved.prompts, moved.sources = self.prompts, self.sources
         return moved
@@ -50,7 +50,7 @@ def read_images(source: Any, stray: float = ROUNDING) -> ImageBatch:
     Args:
         source: path, bytes, PIL image, tensor (N, C, H, W) or (C, H, W) with C of 1 or 3 and values in [0, 1], numpy array
             (N, H, W, C), (H, W, C) or (H, W), uint8 or floats in [0, 1], or a list or tuple of these, of any sizes.
-        stray: how far the values of a tensor may lie outside of [0, 1]; they are taken as they are.
+        stray: how far the values of a tensor may lie outside of [0, 1]; such values are kept.
 
     Raises:
         ImageError: naming the image, what is wrong with it and what to do.
@@ -75,13 +75,13 @@ def read_images(source: Any, stray: float = ROUNDING) -> ImageBatch:
 
 
 def shrunk(image: Tensor, longest: int) -> Tensor:
-    """An image (3, H, W) for people to look at: its longer side has ``longest`` pixels at most."""
+    """Shrink an image (3, H, W) for people to look at: its longer side gets at most ``longest`` pixels."""
     scale = longest / max(image.shape[-2:])
     return image if scale >= 1 else resize(image, [max(1, round(side * scale)) for side in image.shape[-2:]])
 
 
 def read_image(source: Any, name: str = 'image', stray: float = ROUNDING) -> Tensor:
-    """Read one image as (3, H, W); ``name`` stands for it in messages where it is no file, ``stray`` is as of ``read_images``."""
+    """Read one image as (3, H, W); messages call it ``name`` if it is not a file; ``stray`` is that of ``read_images``."""
     if isinstance(source, Tensor):
         return _check_tensor(source, name, stray)
     if isinstance(source, np.ndarray):
@@ -105,13 +105,13 @@ def _read_file(file: Any, name: str) -> Tensor:
 
 
 def _pil_to_rgb(image: Image.Image, name: str) -> Tensor:
-    """uint8 (3, H, W), or float in [0, 1] from 16-bit and float images: upright, on white where it is transparent."""
+    """Convert to uint8 (3, H, W), or 16-bit and float images to float in [0, 1]: upright, on white where transparent."""
     if 0 in image.size:
         raise ImageError(f'{name} has {image.size[0]} x {image.size[1]} pixels: an image needs at least one.')
     check_content(image, name)
-    if getattr(image, 'is_animated', False):  # how many frames would need a walk through all of them
+    if getattr(image, 'is_animated', False):  # counting frames would need a walk through all of them
         warnings.warn(f'{name} has more than one frame: the first one is scored.', stacklevel=2)
-        if image.format != 'HEIF':  # of which the opened one is the picture, wherever it stands
+        if image.format != 'HEIF':  # Pillow opens its primary image, which can lie anywhere in the file
             image.seek(0)
     ask_for_room(image.width * image.height)
     if image.mode.startswith('I'):
@@ -123,7 +123,7 @@ def _pil_to_rgb(image: Image.Image, name: str) -> Tensor:
 
 def _grey_to_rgb(image: Image.Image, white: int, name: str) -> Tensor:
     grey = pixels.grey(image, white)
-    extremes = torch.stack([grey.min(), grey.max()])  # not finite where a pixel is not; checked without a copy of all
+    extremes = torch.stack([grey.min(), grey.max()])  # not finite if any pixel is not; no copy of the image is needed
     _check_tensor(extremes.view(1, 1, 2), name)
     return grey.expand(3, -1, -1)
 
@@ -161,15 +161,15 @@ def _check_tensor(image: Tensor, name: str, stray: float = ROUNDING) -> Tensor:
     return image.expand(3, -1, -1)
 
 
-NO_LISTS = (bytes, Mapping, Set, Tensor, Image.Image)  # of prompts, though one could go through them
+NO_LISTS = (bytes, Mapping, Set, Tensor, Image.Image)  # iterable, but not lists of prompts
 
 
 class PromptError(ValueError):
-    """Prompts that are missing or cannot be used, said in one sentence."""
+    """Raised, with one sentence, for prompts that are missing or cannot be used."""
 
 
 def refuse_reference(reference: Any) -> None:
-    """Raise an error for a second image, or for a prompt in its place: pyiqa's metrics take a reference there, these none."""
+    """Raise an ImageError for a reference image, or a PromptError for prompts in its place: these metrics take neither."""
     if reference is None:
         return
     texts = list(reference) if isinstance(reference, list | tuple | np.ndarray) else [reference]
@@ -181,13 +181,13 @@ def refuse_reference(reference: Any) -> None:
 
 
 def find_prompts(images: ImageBatch) -> list[str] | None:
-    """The prompts that images bring: as given with them, in files beside them, or in their metadata.
+    """Find the images' own prompts: given with them, in files beside them, or in their metadata.
 
     Returns:
-        One for each, or None for tensors, which bring none.
+        One for each image, or None for tensors that carry none.
 
     Raises:
-        PromptError: for a file or a PIL image without.
+        PromptError: for a file or a PIL image without a prompt.
     """
     are_tensors = any(isinstance(source, Tensor | np.ndarray) for source in images.sources)
     if not images:
@@ -216,7 +216,7 @@ def _prompt_of(source: Any, name: str) -> str:
 
 
 def read_with_prompts(source: Any, captions: Iterable[str] | str | None) -> tuple[ImageBatch, list[str]]:
-    """Images as ``read_images`` reads them, and a prompt for each: ``captions``, or without them those that the images bring.
+    """Read images as ``read_images`` does, and a prompt for each: from ``captions``, or the images' own if it is None.
 
     Raises:
         ImageError, PromptError: for images or prompts that cannot be scored.
@@ -226,10 +226,10 @@ def read_with_prompts(source: Any, captions: Iterable[str] | str | None) -> tupl
 
 
 def check_prompts(prompts: Iterable[str] | str | None, images: int) -> list[str]:
-    """The prompts as a list, one per image; a string is every image's.
+    """Return the prompts as a list, one per image; a single string is used for every image.
 
     Raises:
-        PromptError: for no prompt, a wrong number of them, or one that is no string.
+        PromptError: for missing prompts, a wrong number of them, or one that is no string.
     """
     if prompts is None:
         raise PromptError('No prompt was given: pass caption_list=[...] with one prompt per image.')

@@ -1,4 +1,4 @@
-"""Does the image show what the prompt says? A cosine that is added to the experts' answer."""
+"""Measures whether the image shows what the prompt says, by a cosine that is added to the experts' scores."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from .experts import ExpertScores
 
 
 def mean_word(words: Tensor, mask: Tensor) -> Tensor:
-    """The mean of a prompt's words, padding left out: (M, L2, E), (M, L2) -> (M, E)."""
+    """Average a prompt's words, without padding: (M, L2, E), (M, L2) -> (M, E)."""
     weights = mask.unsqueeze(-1).to(words.dtype)
     return (words * weights).sum(1) / weights.sum(1)
 
@@ -18,23 +18,24 @@ class PromptMatching(nn.Module):
 
     .. math:: m = \cos(W_i v, W_p \bar w)
 
-    with a summary v of the image, and the prompt's mean word. With ``gates`` it is also the gate between two experts for each
-    target: one that judges the picture, s, and one that says what a picture is worth that shows something else, f.
+    Here v is a summary of the image and w the prompt's mean word. With ``gates`` the cosine also sets, for each target, a gate
+    between the experts' score s, which judges the picture, and a learnt number f, the score of a picture that shows something
+    else.
 
     .. math:: g = \gamma \, \sigma(\kappa (m - m_0)), \quad s' = f + g (s - f)
 
-    The gain lets g be 1 on average for pictures with their own prompts.
+    The gain lets g average 1 over pictures with their own prompts.
 
     Args:
         image_width: channels of the summary.
         text_width: channels of the words.
         channels: width of the common space.
-        targets: number of targets; each has its own learnt weight for the cosine, and gate.
-        gates: whether there are gates. They start open: g = 1, whatever the cosine.
+        targets: number of targets; each has its own learnt weight of the cosine and its own gate.
+        gates: whether there are gates. They start open: g = 1 for every cosine.
 
     Shape:
-        image (N, D), words (M, L2, E), mask (M, L2) -> (N, channels) and (M, channels) of length 1, whose products are
-        the cosines
+        image (N, D), words (M, L2, E), mask (M, L2) -> vectors (N, channels) and (M, channels) of length 1, whose
+        dot products are the cosines
     """
 
     def __init__(self, image_width: int, text_width: int, channels: int, targets: int, gates: bool = False):
@@ -52,7 +53,7 @@ class PromptMatching(nn.Module):
         return F.normalize(self.embed_image(image), dim=-1), F.normalize(prompt, dim=-1)
 
     def add_to(self, targets: dict[str, ExpertScores], cosine: Tensor) -> dict[str, ExpertScores]:
-        """Each target's scores (N, n) plus its share of the cosine (N,) between an image and its prompt, gated."""
+        """Add to each target's scores (N, n) its weight times the cosine (N,) of image and prompt, then apply any gates."""
         shares = zip(targets.items(), self.weight, strict=True)
         targets = {
             name: scores._replace(score=scores.score + weight * cosine[:, None]) for (name, scores), weight in shares

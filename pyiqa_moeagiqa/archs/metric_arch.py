@@ -1,4 +1,4 @@
-"""What ``pyiqa.create_metric('moeagiqa')`` makes: images and prompts in, scores out."""
+"""The metric that ``pyiqa.create_metric('moeagiqa')`` makes: images and prompts in, scores out."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ from .semantic import (
 )
 from .views import crop_positions, crop_sides, free_places, take_crops, view_of
 
-REVISION = 2  # of the way from image and weights to the score: to be raised with each change of scores
+REVISION = 2  # of the scoring code: raise it with each change that alters scores
 DTYPES = {
     'float32': torch.float32,
     'bfloat16': torch.bfloat16,
@@ -36,29 +36,29 @@ DTYPES = {
 class MoEAGIQAMetric(SteadyModule):
     """MoE-AGIQA as a pyiqa metric: no reference, higher is better, about 0 to 1 (a MOS divided by its range).
 
-    A score is a pure function of its image and prompt: crops lie where the image's size says, and nothing that was
-    scored before or beside it matters, nor what the caller has set: autocast, precision of matrix products, default types,
-    modes, ``half()``. It is float32.
+    A score is float32 and a pure function of its image and prompt. The image's size alone decides where crops lie. Images
+    that are scored before it or together with it have no effect. The caller's settings have none either: autocast, precision
+    of matrix products, default dtypes, modes, ``half()``.
 
     Args:
         model_name: 'moeagiqa' (the embedded compact model), 'moeagiqa-v1' or 'moeagiqa-v2' (the paper's networks).
-        pretrained_model_path: a checkpoint to use instead: a file, https://... or hf://owner/repo/file. It says
-            itself which network it holds. A graph that ``moeagiqa export`` wrote (.onnx) is run by ONNX Runtime.
-        crops: crops per image; by default what the checkpoint was tested with.
+        pretrained_model_path: a checkpoint to use instead: a file, https://... or hf://owner/repo/file. Its
+            header says which network it holds. A graph that ``moeagiqa export`` wrote (.onnx) is run by ONNX Runtime.
+        crops: crops per image; by default the number that the checkpoint was tested with.
         crop_size: another crop size in pixels; position embeddings and w1, w2 are interpolated.
-        dtype: of the encoders: 'float32' (the default), 'bfloat16', 'float16' or 'auto' (bfloat16 where the hardware
+        dtype: the encoders' dtype: 'float32' (the default), 'bfloat16', 'float16' or 'auto' (bfloat16 where the hardware
             has it).
         target: 'quality' or another target that the checkpoint has.
-        fast: what is not given is set for speed: one crop, dtype 'auto'. Scores differ a little; docs/performance.md
-            says how much.
-        long_prompts: 'cut' (the default): what is beyond the checkpoint's ``prompt_tokens`` is not read. 'window': a longer
+        fast: sets options that are not given for speed: one crop, dtype 'auto'. Scores differ a little;
+            docs/performance.md says how much.
+        long_prompts: 'cut' (the default): tokens beyond the checkpoint's ``prompt_tokens`` are not read. 'window': a longer
             prompt is read in windows of as many tokens, and the score is the mean of the windows' scores, weighted by their
-            tokens. Training saw no prompt in windows, so nothing is known of how such scores agree with raters.
-        compile: let ``torch.compile`` (on an accelerator with CUDA graphs) make the encoders of crops; the first scores
-            take minutes then.
+            tokens. Training saw no prompt in windows, so it is unknown how well such scores agree with raters.
+        compile: compiles the encoders of crops with ``torch.compile`` (on an accelerator with CUDA graphs); the first scores
+            then take minutes.
 
     Raises:
-        CheckpointError: where the weights cannot be had or used; weights are never random.
+        CheckpointError: if the weights cannot be obtained or used; weights are never random.
         OptionError: for an option out of range.
 
     Example:
@@ -68,7 +68,7 @@ class MoEAGIQAMetric(SteadyModule):
         torch.Size([1, 1])
     """
 
-    @torch.inference_mode(False)  # its tensors could never be part of a loss
+    @torch.inference_mode(False)  # autograd cannot use tensors made in inference mode
     def __init__(
         self,
         model_name: str = 'moeagiqa',
@@ -104,14 +104,14 @@ class MoEAGIQAMetric(SteadyModule):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the checkpoint: what tells one set of weights from another."""
+        """SHA-256 of the checkpoint, which tells one set of weights from another."""
         from ..file_hash import file_hash
 
         return file_hash(self.checkpoint)
 
     @property
     def made_by(self) -> dict[str, Any]:
-        """What a score depends on besides image and prompt."""
+        """The settings that a score depends on besides image and prompt."""
         crop_size = self.network.config.crop_size
         return {
             'revision': REVISION,
@@ -134,15 +134,15 @@ class MoEAGIQAMetric(SteadyModule):
 
         Args:
             x: tensor (N, 3, H, W) in [0, 1], a path, a PIL image, or a list of these, of any sizes.
-            caption_list: one prompt per image, or a string for all; not needed for images that bring theirs: files with a text
-                file beside them or with the prompt in their metadata, PIL images with metadata, or tensors of
+            caption_list: one prompt per image, or a string for all; optional for images that carry their own prompts: files
+                with a text file beside them or with the prompt in their metadata, PIL images with metadata, or tensors of
                 ``data.prompted_image``.
-            crop_positions: integer tensor (n, 2) of (y, x) in the image's pixels, for all images; default: spread evenly, first
-                the centre.
+            crop_positions: integer tensor (n, 2) of (y, x) in the image's pixels, for all images; by default crops are spread
+                evenly, starting at the centre.
             return_details: also return ``Details``.
 
         Returns:
-            (N, 1), or that and the details.
+            Scores (N, 1), or a tuple of scores and details.
 
         Raises:
             ImageError, ValueError: for images or prompts that cannot be scored.
@@ -165,7 +165,7 @@ class MoEAGIQAMetric(SteadyModule):
 
     @property
     def _room(self) -> str:
-        """How much of a prompt is read, in words."""
+        """A phrase that says how much of a prompt is read."""
         windowed = f'{MOST_WINDOWS} windows of ' if self.long_prompts == 'window' else ''
         return f'{windowed}{self.network.config.prompt_tokens} tokens'
 
@@ -179,11 +179,11 @@ class MoEAGIQAMetric(SteadyModule):
         """Score every image for every prompt: an image is encoded once for all prompts, a prompt once for all images.
 
         Args:
-            x: images as ``forward`` takes them; prompts that come with them are not read.
+            x: images as ``forward`` takes them; their own prompts are not read.
             prompts: any number of them.
 
         Returns:
-            (N, number of prompts): the scores that ``forward`` gives, to the bit.
+            (N, number of prompts): the same scores as ``forward`` gives, bit for bit.
         """
         images, prompts = read_images(x), list(prompts)
         if not images or not prompts:
@@ -196,7 +196,7 @@ class MoEAGIQAMetric(SteadyModule):
             return torch.stack([self._row(image, windows, read) for image in images])
 
     def _row(self, image: Tensor, windows: Windows, read: Sequence[Tensor | None]) -> Tensor:
-        """One image's scores for all prompts."""
+        """Compute one image's scores for all prompts."""
         features = self.encode([image], [self._positions(image, None)])
         answers = [
             self.network.assess(features, *window, words).targets
@@ -206,13 +206,13 @@ class MoEAGIQAMetric(SteadyModule):
         return mean_over_crops(targets[self.target].score, self.network.config)[:, 0]
 
     def _each(self, windows: Windows) -> Iterator[tuple[Tensor, Tensor]]:
-        """Ids and mask (1, L2) of each window."""
+        """Yield ids and mask (1, L2) of each window."""
         return zip(windows.ids.to(self.device).split(1), windows.mask.to(self.device).split(1), strict=True)
 
     def _assess(
         self, images: ImageBatch, positions: list[Tensor], windows: Windows
     ) -> tuple[dict[str, ExpertScores], Tensor | None]:
-        """The network's answers for each window, (M, n) each, and each image's novelty; as many at once as the device is fast at."""
+        """Compute answers for each window, (M, n) each, and each image's novelty, in batches that suit the device."""
         if not images:
             return no_answers(self.network.config, self.crops, self.device), None
         at_once, answers = images_at_once(self.device), []
@@ -224,11 +224,12 @@ class MoEAGIQAMetric(SteadyModule):
         targets = together([answer.targets for answer in answers])
         if answers[0].novelty is None:
             return targets, None
-        first = [windows.prompt.tolist().index(image) for image in range(len(images))]  # all windows have the image's
+        # One window per image is enough: all windows of a prompt have its image's novelty.
+        first = [windows.prompt.tolist().index(image) for image in range(len(images))]
         return targets, torch.cat([answer.novelty for answer in answers])[first]
 
     def _judge(self, features: Features, windows: Windows, rows: Tensor, start: int) -> Assessment:
-        """The network's answers for some windows, whose images are encoded from number ``start`` on."""
+        """Compute answers for the windows in ``rows``; ``features`` begin with those of image number ``start``."""
         of = (windows.prompt[rows] - start).to(self.device)
         each = type(features)(*(None if part is None else part[of] for part in features))
         return self.network.assess(each, windows.ids[rows].to(self.device), windows.mask[rows].to(self.device))
@@ -256,7 +257,7 @@ class MoEAGIQAMetric(SteadyModule):
         return given.long()
 
     def encode(self, images: ImageBatch, positions: list[Tensor]) -> Features:
-        """What the encoders see of images and their crops."""
+        """Cut crops and views out of images and encode them."""
         network, config = self.network, self.network.config
         images = [image.to(self.device) for image in images]
         cut = zip(images, positions, strict=True)
@@ -266,7 +267,7 @@ class MoEAGIQAMetric(SteadyModule):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are, and scores come from."""
+        """The device that holds the weights and computes scores."""
         return next(self.network.parameters()).device
 
     @property

@@ -1,4 +1,4 @@
-"""Options of the metrics, as ``create_metric`` takes them: each is checked, and an unknown one gets a hint."""
+"""Checks the options that ``create_metric`` takes for the metrics; for an unknown one the error gives a hint."""
 
 import inspect
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ OF_PYIQA = ('as_loss', 'loss_weight', 'loss_reduction', 'device', 'seed', 'check
 
 
 class MetricOptions(Section):
-    """What ``MoEAGIQAMetric`` takes beside names."""
+    """Options of ``MoEAGIQAMetric`` except the names of model, checkpoint and target."""
 
     crops: Count = None
     crop_size: Count = None
@@ -22,21 +22,23 @@ class MetricOptions(Section):
 
 
 class ImageRewardOptions(Section):
-    """What ``ImageRewardMetric`` takes beside a file."""
+    """Options of ``ImageRewardMetric`` except its file."""
 
     dtype: Literal['auto', 'float32', 'bfloat16']
 
 
 def check_values(kind: type[Section], given: Mapping[str, Any]) -> None:
-    """Raise an OptionError for a value that a metric cannot have, among all that it was given; None stands for the default."""
+    """Raise an OptionError if ``given`` has a wrong value for an option of ``kind``; None stands for the default."""
     kind.check({name: given[name] for name in kind.model_fields if given[name] is not None}, where=None)
 
 
 def refuse_others(others: Mapping[str, Any], metric: type) -> None:
-    """Raise an OptionError for options that a metric does not take; ``pretrained``, which many of pyiqa's do, is explained.
+    """Raise an OptionError for options that a metric does not take.
+
+    ``pretrained=True`` is allowed, as many of pyiqa's metrics take it; for another value the error says what to use.
 
     Args:
-        others: what was given beside what the metric knows.
+        others: the given options that are not in the metric's signature.
         metric: its class.
     """
     if others.get('pretrained', True) is not True:

@@ -1,9 +1,9 @@
 """MoE-AGIQA: how good is this AI-generated image for this prompt?
 
 Paper: J. Yang et al., "MoE-AGIQA: Mixture-of-Experts Boosted Visual Perception-Driven and Semantic-Aware Quality
-Assessment for AI-Generated Images", CVPR Workshops 2024. Official code: https://github.com/37s/MoE-AGIQA. Written anew from
-the paper's equations; the defaults reproduce the released implementation's arithmetic, so that its checkpoints can be
-converted. Other than there, dropout is off in frozen parts and any timm ViT or BERT can take the place of a branch.
+Assessment for AI-Generated Images", CVPR Workshops 2024. Official code: https://github.com/37s/MoE-AGIQA. An independent
+implementation of the paper's equations; the defaults reproduce the released implementation's arithmetic, so that its
+checkpoints can be converted. Unlike there, dropout is off in frozen parts, and any timm ViT or BERT can serve as encoder.
 """
 
 from typing import Any, NamedTuple
@@ -37,13 +37,13 @@ from .views import normalize
 
 
 class Features(NamedTuple):
-    """All that training leaves as it is, of N images with n crops each; None where a branch is switched off.
+    """Outputs of the parts that training does not change, for N images with n crops each; None for a branch that is off.
 
     Attributes:
         degradation: (N, n, len(layers) * D, h, w), eq. 3; with ``view_is_crop`` n + 1, the whole view first.
         prior: (N, n, D), eq. 1.
         image: (N, tokens, D) of the semantic view, after the last frozen layer of its encoder.
-        words: (N, L2, E) of the prompt, for a 'bert' that is frozen whole.
+        words: (N, L2, E) of the prompts, for a 'bert' that is frozen whole; else None.
     """
 
     degradation: Tensor | None
@@ -53,10 +53,10 @@ class Features(NamedTuple):
 
 
 class Assessment(NamedTuple):
-    """What the network answers.
+    """The network's answer.
 
     Attributes:
-        targets: for each target the ExpertScores: score (N, n), gate (N, n, experts), chosen (N, n, k).
+        targets: for each target its ExpertScores: score (N, n), gate (N, n, experts), chosen (N, n, k).
         matching: embeddings (N, d) of images and of prompts, whose products are their cosines; or None.
         novelty: (N,), how far each image is from the training pictures, see ``Novelty``; or None.
     """
@@ -88,7 +88,7 @@ class MoEAGIQA(nn.Module):
         self.view_size, self.view_mean, self.view_std = config.crop_size, config.pixel_mean, config.pixel_std
         self.frozen: list[nn.Module] = []
         self.frozen_dropout = False
-        self.fixed_shapes = False  # compiled encoders are compiled anew for another number of crops
+        self.fixed_shapes = False  # True once compiled: another number of crops would compile again
         if config.branches != 'semantic' or config.reads_image_with_visual:
             self.visual = self._build_vit().requires_grad_(False)
             if not config.reads_image_with_visual:
@@ -126,7 +126,8 @@ class MoEAGIQA(nn.Module):
         width = self._degradation_width
         self.local_ffn = LocalFFN(width, config.hidden, config.channels)
         if config.view_is_crop:
-            self.view_ffn = LocalFFN(width, config.hidden, config.channels)  # a picture at another scale
+            # The view has its own FFN because it shows the picture at another scale.
+            self.view_ffn = LocalFFN(width, config.hidden, config.channels)
         if config.linear:
             self.linear = LinearScore(width, len(config.targets), config.view_is_crop)
             self.novelty = Novelty(width * (2 if config.view_is_crop else 1))
@@ -170,15 +171,15 @@ class MoEAGIQA(nn.Module):
         mask: Tensor | None,
         features: Features | None = None,
     ) -> Assessment:
-        """``features`` are those that ``encode`` gave before for the same crops and view."""
+        """Score crops; ``features`` can pass what ``encode`` returned earlier for the same crops and view."""
         return self.assess(features or self.encode(crops, view, ids, mask), ids, mask)
 
     def encode(
         self, crops: Tensor, view: Tensor | None, ids: Tensor | None = None, mask: Tensor | None = None
     ) -> Features:
-        """Eq. 1 and 3, and the frozen part of eq. 4: what is the same before and after training.
+        """Compute eq. 1 and 3, and the frozen part of eq. 4: training does not change them.
 
-        Without ``ids``, or where training changes the text encoder, the words are left to ``assess``.
+        Without ``ids``, or if training changes the text encoder, ``assess`` computes the words.
         """
         config, degradation, prior, image, words = self.config, None, None, None, None
         if config.view_is_crop:
@@ -207,7 +208,7 @@ class MoEAGIQA(nn.Module):
         return normalize(crops, self.config.pixel_mean, self.config.pixel_std).to(_dtype(self.visual))
 
     def _encode_crops(self, crops: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Eq. 3 and 1 of crops (M, 3, S, S), and, where the view is a crop, all tokens after the deepest layer of eq. 3."""
+        """Compute eq. 3 and 1 of crops (M, 3, S, S), and with ``view_is_crop`` all tokens after the deepest layer of eq. 3."""
         config, prior, trunk = self.config, None, getattr(self, 'trunk', 0)
         pixels = self._normalize(crops)
         layers, after = layer_features(
@@ -221,10 +222,10 @@ class MoEAGIQA(nn.Module):
         return degradation, prior, after[max(config.layers)] if config.view_is_crop else None
 
     def find_shared_trunk(self) -> None:
-        """Note how many of its first layers the prior's ViT has in common with the frozen ViT, as far as that is computed.
+        """Set ``trunk`` to the number of first layers that the prior's ViT shares with the layers of the frozen ViT.
 
-        To be called once weights are loaded: pre-training leaves the prior's first blocks as they were, and what is
-        equal need not be computed twice.
+        Call this once weights are loaded. Pre-training does not change the prior's first blocks, and equal layers need not
+        be computed twice.
         """
         if hasattr(self, 'prior'):
             self.trunk = shared_layers(self.visual, self.prior)
@@ -238,15 +239,15 @@ class MoEAGIQA(nn.Module):
         return pool_tokens(tokens.float(), self.visual.patch_embed.grid_size, self.config.token_pool)
 
     def read(self, ids: Tensor, mask: Tensor) -> Tensor | None:
-        """The prompts' words (N, L2, E) before they attend to an image; None where they are not known without one."""
+        """Compute the prompts' words (N, L2, E) before they attend to an image; None for a 'blip' or without the semantic branch."""
         return self.semantic.words(ids, mask) if self.config.reads_image_with_visual else None
 
     def assess(
         self, features: Features, ids: Tensor | None, mask: Tensor | None, words: Tensor | None = None
     ) -> Assessment:
-        """Eq. 2 and 4-12: from the encoders' features and the prompts to one score per crop and target.
+        """Compute eq. 2 and 4-12: from the encoders' features and the prompts to one score per crop and target.
 
-        Without the visual branch crops are not looked at, and the one score is the image's. ``words`` are what ``read`` gives.
+        Without the visual branch crops are ignored, and each image has one score. ``words`` can pass what ``read`` returned.
         """
         if words is not None:
             features = features._replace(words=words)
@@ -257,15 +258,16 @@ class MoEAGIQA(nn.Module):
             if self.config.matching:
                 matching = self.matching(self.summary(features), words, mask)
         crops = 1 if features.degradation is None else features.degradation.shape[1]
-        # The crops' tokens ask side by side: each asks for itself, and the prompt's answer is projected once for all.
+        # All crops' tokens form one sequence of queries: each attends by itself, and the prompt is projected only once.
         fused = self._fuse(visual, semantic).unflatten(1, (crops, -1))  # (N, n, L1, C)
         means = features.degradation.mean(dim=(3, 4)) if self.config.linear else None
         return self.judge(fused.mean(dim=2), means, matching)
 
     def judge(self, pooled: Tensor, means: Tensor | None, matching: tuple[Tensor, Tensor] | None) -> Assessment:
-        """Eq. 11-12: the mean fused tokens (N, n, C) to one score per crop and target.
+        """Compute eq. 11-12: from the mean fused tokens (N, n, C) to one score per crop and target.
 
-        With ``linear`` they add to what is linear in the mean degradation features, ``means`` (N, n, D).
+        With ``linear`` a score that is linear in the mean degradation features, ``means`` (N, n, D), is added. With
+        ``matching`` the cosine of image and prompt is added by ``PromptMatching.add_to``.
         """
         pooled = self.dropout(pooled)
         targets, novelty = {name: experts(pooled) for name, experts in self.experts.items()}, None
@@ -278,10 +280,10 @@ class MoEAGIQA(nn.Module):
         return Assessment(targets, matching, novelty)
 
     def summary(self, features: Features) -> Tensor:
-        """What of an image is compared with a prompt: the class token and the mean patch token of the view, (N, 2 * D).
+        """Summarise an image for the comparison with a prompt: the view's class token and mean patch token, (N, 2 * D).
 
-        With ``view_is_crop`` the means over places of eq. 3's features come before, of the view and of the crops: several
-        layers know more of what is to be seen than the last.
+        With ``view_is_crop`` the means over places of eq. 3's features precede them, first the view's, then the crops':
+        several layers hold more of the picture's content than the last one alone.
         """
         image = torch.cat([features.image[:, 0], features.image[:, 1:].mean(dim=1)], dim=-1)
         if not self.config.view_is_crop:
@@ -290,14 +292,14 @@ class MoEAGIQA(nn.Module):
         return torch.cat([means[:, 0], means[:, 1:].mean(dim=1), image], dim=-1)
 
     def _read_prompt(self, features: Features, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Eq. 4: the prompt's tokens after, and for a 'bert' before, they have attended to the image."""
+        """Compute eq. 4: the prompt's tokens after they attend to the image, and for a 'bert' also before (else None)."""
         if self.config.semantic == 'blip':
             return self.semantic.text_features(ids, mask, self.semantic.trained_image_features(features.image)), None
         words = self.semantic.words(ids, mask) if features.words is None else features.words
         return self.semantic.attend(words, features.image), words
 
     def visual_tokens(self, features: Features) -> Tensor | None:
-        """Eq. 2 and 5: all crops' tokens side by side, (N, n * L1, C); None without the visual branch."""
+        """Compute eq. 2 and 5: all crops' tokens as one sequence, (N, n * L1, C); None without the visual branch."""
         if self.config.branches == 'semantic':
             return None
         crops = features.degradation
@@ -318,9 +320,9 @@ class MoEAGIQA(nn.Module):
         return self.norm(semantic if visual is None else visual)
 
     def train(self, mode: bool = True) -> 'MoEAGIQA':
-        """Frozen parts stay in evaluation mode, whoever calls this (pyiqa's trainer does after each validation).
+        """Set the mode, but keep frozen parts in evaluation mode: pyiqa's trainer calls this after each validation.
 
-        With ``frozen_dropout`` they do not, as in the released implementation.
+        With ``frozen_dropout`` frozen parts change mode too, as in the released implementation.
         """
         super().train(mode)
         for part in self.frozen if not self.frozen_dropout else ():
@@ -329,7 +331,7 @@ class MoEAGIQA(nn.Module):
 
     @property
     def encoders(self) -> list[nn.Module]:
-        """The large parts, which may run in half precision; what comes after them stays in float32."""
+        """The large parts, which can run in half precision; the parts after them stay in float32."""
         parts = [getattr(self, 'visual', None), getattr(self, 'prior', None)]
         if self.config.branches != 'visual':
             parts += self.semantic.encoders
@@ -337,25 +339,28 @@ class MoEAGIQA(nn.Module):
 
     @property
     def crops(self) -> int:
-        """Crops per image when scoring, unless told otherwise."""
+        """Default number of crops per image when scoring."""
         return self.config.crops
 
     def prepare_to_score(self, crops: int, dtype: str, fast: bool, compile: bool) -> None:
-        """Nothing is trained from here on: all that an image alone decides is computed once for all prompts."""
+        """Freeze the semantic branch's encoders, and compile if asked.
+
+        No training follows, so all that depends on the image alone is computed once for all prompts.
+        """
         if self.config.branches != 'visual':
             self.semantic.freeze(1.0)
         if compile:
             self.compile_encoders()
 
-    @torch.inference_mode(False)  # tensors that are made in inference mode could never be part of a loss
+    @torch.inference_mode(False)  # autograd cannot use tensors made in inference mode
     def make_ready(self, dtype: torch.dtype) -> None:
-        """Evaluation mode, and encoders in ``dtype``, whatever was done to the network since the last score."""
+        """Restore evaluation mode and the encoders' ``dtype``, which can have changed since the last score."""
         if self.training:
             self.eval()
         self.cast_encoders(dtype)
 
     def cast_encoders(self, dtype: torch.dtype) -> 'MoEAGIQA':
-        """Let the encoders compute in ``dtype``, by the attention that is faster so; their answers are float32 again."""
+        """Let the encoders compute in ``dtype`` with the attention that is faster for it; their outputs become float32."""
         for part in self.encoders:
             if _dtype(part) != dtype:
                 part.to(dtype)
@@ -366,12 +371,12 @@ class MoEAGIQA(nn.Module):
         return self
 
     def compile_encoders(self) -> 'MoEAGIQA':
-        """Let torch.compile make eq. 1 and 3, where nearly all time is spent; on an accelerator with CUDA graphs."""
+        """Compile eq. 1 and 3, which take nearly all the time, by torch.compile; on an accelerator with CUDA graphs."""
         mode = 'reduce-overhead' if torch.cuda.is_available() else 'default'
         compiled = torch.compile(self._encode_crops, mode=mode)
 
         def encode(crops: Tensor) -> tuple[Tensor | None, ...]:
-            # A CUDA graph answers in the same memory each time, and the next chunk must not overwrite this one's answer.
+            # Clone: a CUDA graph reuses its output memory, and the next chunk must not overwrite this one's result.
             return tuple(None if part is None else part.clone() for part in compiled(crops))
 
         self._encode_crops, self.fixed_shapes = encode, True
@@ -384,10 +389,10 @@ class MoEAGIQA(nn.Module):
 
 
 def mean_over_crops(scores: Tensor, config: MoEAGIQAConfig) -> Tensor:
-    """An image's score from its crops' scores: (N, n) -> (N, 1), with ``crop_weights`` their weighted mean.
+    """Average an image's crop scores, by ``crop_weights`` if there are any: (N, n) -> (N, 1).
 
-    With ``view_is_crop`` the first of them is the view's. It weighs as much as with ``config.crops`` crops, however many there
-    are: a view's score by itself is lower than a crop's, as training fits their mean alone.
+    With ``view_is_crop`` the first score is the view's, and it always has the weight 1 / (1 + ``config.crops``), for any
+    number of crops. Training fits only this mean, and a view's own score is lower than a crop's.
     """
     if not config.view_is_crop:
         return _weighted(scores, config)
@@ -398,18 +403,18 @@ def mean_over_crops(scores: Tensor, config: MoEAGIQAConfig) -> Tensor:
 
 
 def image_means(means: Tensor, config: MoEAGIQAConfig) -> Tensor:
-    """An image's features from its crops' mean features (N, n, D): (N, D), or with ``view_is_crop`` (N, 2 * D), the view's first."""
+    """Average the crops' mean features (N, n, D): (N, D), or with ``view_is_crop`` (N, 2 * D), the view's first."""
     if not config.view_is_crop:
         return _weighted(means, config)[:, 0]
     return torch.cat([means[:, 0], _weighted(means[:, 1:], config)[:, 0]], dim=1)
 
 
 def _weighted(crops: Tensor, config: MoEAGIQAConfig) -> Tensor:
-    """The mean over crops (N, n, ...) by ``crop_weights``: (N, 1, ...)."""
+    """Average over crops by ``crop_weights``: (N, n, ...) -> (N, 1, ...)."""
     if not config.crop_weights:
         return crops.mean(dim=1, keepdim=True)
     turns = [config.crop_weights[index % len(config.crop_weights)] for index in range(crops.shape[1])]
-    # No matrix product: autocast would round it, and its last digits could follow from how many images share it.
+    # Not a matrix product: autocast would round it, and its last digits could depend on the number of images.
     weights = crops.new_tensor(turns).view(-1, *[1] * (crops.dim() - 2))
     return (crops * weights).sum(dim=1, keepdim=True) / sum(turns)
 

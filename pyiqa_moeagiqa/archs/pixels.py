@@ -1,4 +1,4 @@
-"""From an image of Pillow to a tensor, as a person sees it: strip by strip, so that no second copy of the whole is made."""
+"""Converts a Pillow image to a tensor, as a person sees it, strip by strip: this avoids a second copy of the whole."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,9 +7,9 @@ import torch
 from PIL import ExifTags, Image
 from torch import Tensor
 
-STRIP = 1 << 18  # pixels that are converted at once: in a processor's cache they are at hand
+STRIP = 1 << 18  # pixels that are converted at once, few enough for the processor's cache
 
-# EXIF's orientation -> the upright picture, seen as the file stores it.
+# EXIF orientation -> view of the upright picture in the order in which the file stores it.
 STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda upright: upright[:, ::-1],
     3: lambda upright: upright[::-1, ::-1],
@@ -22,23 +22,23 @@ STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def rgb(image: Image.Image) -> Tensor:
-    """uint8 (3, H, W): upright, on white where it is transparent.
+    """Convert to uint8 (3, H, W): upright, on white where it is transparent.
 
-    Beside Pillow's pixels (4 bytes each) there is the answer (3 bytes each), and a strip.
+    Memory holds Pillow's pixels (4 bytes each), the result (3 bytes each) and one strip.
     """
     return _upright(image, (3,), np.uint8, _on_white if image.has_transparency_data else _as_rgb).permute(2, 0, 1)
 
 
 def grey(image: Image.Image, white: int) -> Tensor:
-    """float32 (1, H, W) of an image with one channel of whole numbers or floats: upright, ``white`` is 1."""
+    """Convert an image with one channel of whole numbers or floats to float32 (1, H, W): upright, ``white`` becomes 1."""
     return _upright(image, (), np.float32, lambda strip: np.asarray(strip).astype(np.float32) / white)[None]
 
 
 def _upright(
     image: Image.Image, channels: tuple[int, ...], dtype: type, convert: Callable[[Image.Image], np.ndarray]
 ) -> Tensor:
-    """All strips, converted, as (H, W, *channels)."""
-    image.load()  # before EXIF is asked for: in a PNG it may stand behind the pixels
+    """Convert all strips into one upright tensor (H, W, *channels)."""
+    image.load()  # before EXIF is read: a PNG can store it after the pixels
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     width, height = image.size
     lies_on_its_side = orientation in (5, 6, 7, 8)
@@ -50,7 +50,7 @@ def _upright(
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """Full-width parts of an image with the row where each begins."""
+    """Yield full-width strips of an image, each after the number of its first row."""
     rows = max(STRIP // image.width, 1)
     if rows >= image.height:
         yield 0, image

@@ -43,7 +43,7 @@ class PriorOptions(Section):
 
 
 class PriorRegressor(nn.Module):
-    """Class token (N, D) -> quality (N, 1), and with ``kinds`` above 0 as many logits beside it."""
+    """Class token (N, D) -> (N, 1 + kinds): the quality, then one logit for each kind of degradation."""
 
     def __init__(self, width: int, kinds: int = 0):
         super().__init__()
@@ -55,9 +55,9 @@ class PriorRegressor(nn.Module):
 
 
 class MoEAGIQAPrior(nn.Module):
-    """Photograph in, quality out; ``type: MoEAGIQAPrior`` under ``network:``, trained by ``MoEAGIQAPriorModel``.
+    """Photograph in, quality out: ``type: MoEAGIQAPrior`` under ``network:``; ``MoEAGIQAPriorModel`` trains it.
 
-    As in the released implementation all tensors up to and with ``blocks.8.norm1.weight`` stay as they are, so the
+    As in the released implementation, all tensors up to and including ``blocks.8.norm1.weight`` are frozen, so the
     embeddings and the first eight blocks equal those of the frozen ViT of eq. 3.
 
     Args:

@@ -1,6 +1,6 @@
 """Semantic side: a prompt's tokens, and a BERT whose tokens attend to the image (eq. 4).
 
-The other text encoder with the same interface is BLIP, ``archs/blip.py``.
+BLIP, in ``archs/blip.py``, is another text encoder with the same interface.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from .bert import Bert
 from .fusion import CrossAttention
 
-MOST_WINDOWS = 32  # of one prompt: about a thousand tokens
+MOST_WINDOWS = 32  # per prompt: about a thousand tokens
 UNKNOWN = '[UNK]'
 PAUSES = frozenset(',;.:!?|')
 
@@ -26,7 +26,7 @@ class BertSemantic(nn.Module):
     """A BERT whose tokens attend, in one trained layer, to image tokens from the visual ViT.
 
     Args:
-        options: what differs from BERT-base, as ``Bert`` takes it; the vocabulary is BERT's uncased one.
+        options: differences from BERT-base, as ``Bert`` takes them; the vocabulary is BERT's uncased one.
         image_width: channels of the image tokens.
         heads: heads of the cross attention.
     """
@@ -41,11 +41,11 @@ class BertSemantic(nn.Module):
 
     @property
     def encoders(self) -> list[nn.Module]:
-        """The parts that may run in half precision."""
+        """The parts that can run in half precision."""
         return [self.text]
 
     def freeze(self, share: float) -> list[nn.Module]:
-        """Fix the embeddings and the first ``share`` of the layers; returns what is now fixed."""
+        """Freeze the embeddings and the first ``share`` of the layers; return the frozen modules."""
         layers = self.text.encoder.layer
         frozen = [self.text.embeddings, *layers[: round(share * len(layers))]]
         self.words_are_frozen = len(frozen) == 1 + len(layers)
@@ -54,36 +54,35 @@ class BertSemantic(nn.Module):
         return frozen
 
     def words(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """The prompt's tokens before they have attended to the image: (N, L2, width)."""
+        """Compute the prompt's tokens before they attend to the image: (N, L2, width)."""
         return self.text(ids, mask).float()
 
     def attend(self, words: Tensor, image: Tensor) -> Tensor:
-        """The prompt's tokens after that: (N, L2, width)."""
+        """Let the prompt's tokens attend to the image's: (N, L2, width)."""
         return self.norm(words + self.attention(words, self.norm_image(image)))
 
 
 @cache
 def bert_tokenizer() -> BertWordPieceTokenizer:
-    """BERT's uncased word pieces, from the vocabulary that this package carries."""
+    """BERT's uncased word piece tokenizer, from the vocabulary in this package."""
     vocabulary = resources.files(__package__) / 'bert_uncased_vocabulary.txt'
     words = vocabulary.read_text(encoding='utf-8').splitlines()
     return BertWordPieceTokenizer({word: index for index, word in enumerate(words)})
 
 
 def tokenize(prompts: Sequence[str], length: int) -> tuple[Tensor, Tensor, list[int]]:
-    """Prompts as token ids (N, length) and mask (N, length), padded with 0, and how many tokens of each were cut."""
+    """Return token ids (N, length) and mask (N, length), padded with 0, and how many tokens of each prompt were cut."""
     rows, cut = [], []
     for encoding in bert_tokenizer().encode_batch(list(prompts)):
         tokens = encoding.ids
-        rows.append(
-            tokens if len(tokens) <= length else [*tokens[: length - 1], tokens[-1]]
-        )  # [SEP] stays the last one
+        # A cut prompt keeps [SEP] as its last token.
+        rows.append(tokens if len(tokens) <= length else [*tokens[: length - 1], tokens[-1]])
         cut.append(len(tokens) - len(rows[-1]))
     return *_padded(rows, length), cut
 
 
 def _padded(rows: list[list[int]], length: int) -> tuple[Tensor, Tensor]:
-    """Token ids and mask (N, length) from rows of ids, on the processor wherever else tensors are made by default."""
+    """Pad rows of ids to token ids and mask (N, length), on the processor even if torch has another default device."""
     ids = torch.zeros(len(rows), length, dtype=torch.long, device='cpu')
     mask = torch.zeros_like(ids)
     for place, row in enumerate(rows):
@@ -92,7 +91,7 @@ def _padded(rows: list[list[int]], length: int) -> tuple[Tensor, Tensor]:
 
 
 def warn_of_cut_prompts(cut: Sequence[int], room: str) -> None:
-    """Warn a metric's caller of prompts that were cut; ``cut`` is as ``tokenize`` counts it, ``room`` what they were cut to."""
+    """Warn a metric's caller of cut prompts; ``cut`` is counted as by ``tokenize``, ``room`` names the length that is left."""
     if any(cut):
         warnings.warn(
             f'{sum(map(bool, cut))} of {len(cut)} prompts were cut (by {max(cut)} tokens at most) to {room}.',
@@ -101,9 +100,9 @@ def warn_of_cut_prompts(cut: Sequence[int], room: str) -> None:
 
 
 def unknown_words(prompt: str) -> tuple[int, int]:
-    """How many words of a prompt the text encoder's vocabulary lacks, and how many there are; punctuation is none."""
+    """Count a prompt's words that the text encoder's vocabulary lacks, and all its words; punctuation does not count."""
     encoding = bert_tokenizer().encode(prompt)
-    words = {}  # by number: whether it is unknown
+    words = {}  # a word's number -> whether it is unknown
     for token, word, (start, end) in zip(encoding.tokens, encoding.word_ids, encoding.offsets, strict=True):
         if token == UNKNOWN or (word is not None and any(map(str.isalnum, prompt[start:end]))):
             words[word] = token == UNKNOWN
@@ -111,7 +110,7 @@ def unknown_words(prompt: str) -> tuple[int, int]:
 
 
 def unknown_note(prompt: str) -> str | None:
-    """What there is to say of a prompt of which most words are unknown."""
+    """Describe the problem of a prompt most of whose words are unknown; None for other prompts."""
     unknown, words = unknown_words(prompt)
     if 2 * unknown <= words:
         return None
@@ -121,7 +120,7 @@ def unknown_note(prompt: str) -> str | None:
 
 
 def warn_of_unknown_words(prompts: Sequence[str]) -> None:
-    """Warn a metric's caller of prompts of which most words are unknown."""
+    """Warn a metric's caller of prompts most of whose words are unknown."""
     notes = [(place, note) for place, note in enumerate(map(unknown_note, prompts)) if note]
     if notes:
         place, note = notes[0]
@@ -130,13 +129,13 @@ def warn_of_unknown_words(prompts: Sequence[str]) -> None:
 
 
 class Windows(NamedTuple):
-    """Prompts in windows that fit, those of one prompt after the other.
+    """Prompts split into M windows that fit the text encoder; the windows of a prompt follow each other.
 
     Attributes:
         ids, mask: (M, length), as ``tokenize`` makes them.
-        prompt: (M) which prompt each is of.
-        share: (M) its share of that prompt's tokens; 1 where the prompt fits.
-        cut: per prompt, how many tokens are beyond its last window.
+        prompt: (M) the index of each window's prompt.
+        share: (M) each window's share of the tokens in all windows of its prompt; 1 if the prompt fits.
+        cut: per prompt, how many tokens lie beyond its last window.
     """
 
     ids: Tensor
@@ -147,7 +146,7 @@ class Windows(NamedTuple):
 
 
 def one_window_each(ids: Tensor, mask: Tensor, cut: list[int]) -> Windows:
-    """What ``tokenize`` made, each prompt one window."""
+    """Make the output of ``tokenize`` into windows, one per prompt."""
     count = len(cut)
     return Windows(
         ids, mask, torch.arange(count, device='cpu'), torch.ones(count, dtype=torch.float32, device='cpu'), cut
@@ -155,10 +154,10 @@ def one_window_each(ids: Tensor, mask: Tensor, cut: list[int]) -> Windows:
 
 
 def tokenize_windows(prompts: Sequence[str], length: int) -> Windows:
-    """All of each prompt in as many windows as it needs, each [CLS] words [SEP] and none longer than ``length``.
+    """Split each prompt into as many windows as it needs, each [CLS] words [SEP] and none longer than ``length``.
 
-    A window ends behind the last comma or the like in its second half, else behind the last word that fits. There are at
-    most ``MOST_WINDOWS`` of a prompt. A prompt that fits is one window, the same as by ``tokenize``.
+    A window ends after the last comma or other mark of ``PAUSES`` in its second half, else after the last word that fits. A
+    prompt has at most ``MOST_WINDOWS`` windows. A prompt that fits is one window, the same as by ``tokenize``.
     """
     rows, prompt, share, cut = [], [], [], []
     for number, encoding in enumerate(bert_tokenizer().encode_batch(list(prompts))):
@@ -174,10 +173,10 @@ def tokenize_windows(prompts: Sequence[str], length: int) -> Windows:
 
 
 def _window_ends(encoding: Encoding, room: int) -> Iterator[int]:
-    """Where windows of at most ``room`` tokens end: positions among the encoding's tokens, [SEP] not counted."""
+    """Yield the ends of windows of at most ``room`` tokens, as positions among the encoding's tokens before [SEP]."""
     tokens, words, start, stop = encoding.tokens, encoding.word_ids, 1, len(encoding.ids) - 1
     while stop - start > room:
-        within = range(start + room, start, -1)  # ends that leave the window at least one token
+        within = range(start + room, start, -1)  # possible ends, the longest window first
         pauses = (end for end in within[: room // 2] if tokens[end - 1] in PAUSES)
         between = (end for end in within if words[end - 1] != words[end])
         start = next(itertools.chain(pauses, between), start + room)
@@ -186,6 +185,6 @@ def _window_ends(encoding: Encoding, room: int) -> Iterator[int]:
 
 
 def cut_words(prompt: str, cut: int) -> str:
-    """The end of a prompt, of which so many tokens were cut."""
+    """Return the text of a prompt's last ``cut`` tokens, which were cut."""
     offsets = bert_tokenizer().encode(prompt).offsets
     return prompt[offsets[len(offsets) - 1 - cut][0] :] if cut else ''

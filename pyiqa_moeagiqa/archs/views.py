@@ -1,10 +1,10 @@
-"""What the network looks at: square crops and one resized view of an image.
+"""Makes what the network looks at: square crops and one resized view of an image.
 
-Crops are cut at the picture's own pixels, as in the released implementation, or show a fixed part of the picture, whatever the
+Crops are cut at the picture's own pixels, as in the released implementation, or show a fixed part of the picture for any
 number of its pixels. The view shows the square in the middle, as in the released implementation, or all of the picture.
 
-All are pure functions of the image: where the crops lie follows from the image's size and the crop's index, never
-from a random generator, so that a score does not depend on what was scored before it.
+All are pure functions of the image. The position of a crop follows from the image's size and the crop's index, never from a
+random generator, so that a score does not depend on earlier scores.
 """
 
 import math
@@ -26,15 +26,15 @@ from torchvision.transforms.v2.functional import (
 # evenly than random numbers, and every prefix of the sequence is itself well spread. Index 0 is the centre.
 PLASTIC = 1.3247179572447460
 R2_STEP = torch.tensor([1 / PLASTIC, 1 / PLASTIC**2], dtype=torch.float64, device='cpu')
-MAX_ASPECT = 4  # of what a view shows
+MAX_ASPECT = 4  # longer side by shorter side of the part that a view shows
 
 
 def crop_sides(height: int, width: int, size: int, count: int, scales: Sequence[int] = ()) -> Tensor:
-    """How many of the image's pixels each of ``count`` crops is high and wide: an integer tensor (count,).
+    """Return the side of each of ``count`` square crops in the image's pixels: an integer tensor (count,).
 
-    Without ``scales`` each is ``size``. With them crops take turns: one of scale s shows what is ``size`` pixels wide once the
-    image has as many pixels as a square of s x s, so that a picture and its enlargement show the same; scale 0 stands for the
-    image's own pixels. A crop is never larger than the image then.
+    Without ``scales`` each side is ``size``. With them crops take turns. A crop of scale s shows what would be ``size`` pixels
+    wide if the image had as many pixels as a square of s x s, so that a picture and its enlargement show the same. Scale 0
+    stands for the image's own pixels. With ``scales`` a crop is never larger than the image.
 
     Example:
         >>> crop_sides(1024, 1024, 252, 4, (512, 378, 0)).tolist()
@@ -48,10 +48,10 @@ def crop_sides(height: int, width: int, size: int, count: int, scales: Sequence[
 
 
 def crop_positions(height: int, width: int, size: int, count: int, scales: Sequence[int] = ()) -> Tensor:
-    """Where ``count`` crops lie in an image: an integer tensor (count, 2) of (y, x).
+    """Return the positions of ``count`` crops in an image: an integer tensor (count, 2) of (y, x).
 
-    The first crop, with ``scales`` the first of each, is the centre one. In an image smaller than the crop all positions are
-    0 in that direction.
+    The first crop (with ``scales`` the first of each scale) lies at the centre. If the image is smaller than the crop in one
+    direction, all positions are 0 in it.
 
     Example:
         >>> crop_positions(512, 512, 224, 2).tolist()
@@ -71,8 +71,8 @@ def free_places(height: int, width: int, size: int, count: int, scales: Sequence
 def take_crops(image: Tensor, positions: Tensor, size: int, scales: Sequence[int] = ()) -> Tensor:
     """Cut crops at ``positions`` (n, 2) of (y, x) out of an image (3, H, W): (n, 3, size, size) in [0, 1].
 
-    The image is uint8, or float in [0, 1]. Without ``scales`` one smaller than the crop is padded with zeros at its right and
-    bottom; with them each crop is resized (bicubic, as Pillow does it) to ``size`` pixels where it has others.
+    The image is uint8, or float in [0, 1]. Without ``scales``, an image smaller than the crop is padded with zeros at its
+    right and bottom. With them, crops of other sides are resized (bicubic, as Pillow does it) to ``size`` pixels.
     """
     height, width = image.shape[-2:]
     sides = crop_sides(height, width, size, len(positions), scales).tolist()
@@ -84,22 +84,22 @@ def take_crops(image: Tensor, positions: Tensor, size: int, scales: Sequence[int
 
 
 def _fitted(crop: Tensor, size: int) -> Tensor:
-    """A crop with ``size`` pixels a side; one that has them is left as it is, to the bit."""
+    """Resize a crop to ``size`` pixels a side; one of that size keeps its values, bit for bit."""
     if crop.shape[-1] == size:
         return to_dtype(crop, torch.float32, scale=True)
     return _resized(crop, [size, size]).clamp(0, 1)
 
 
 def view_of(image: Tensor, size: int, whole: bool = False) -> Tensor:
-    """``whole_view`` or ``semantic_view``."""
+    """Return the ``whole_view`` of an image if ``whole``, else its ``semantic_view``."""
     return whole_view(image, size) if whole else semantic_view(image, size)
 
 
 def whole_view(image: Tensor, size: int) -> Tensor:
-    """All of an image (3, H, W), uint8 or float, as float (3, size, size) in its own proportions.
+    """Show all of an image (3, H, W), uint8 or float, as float (3, size, size) in its own proportions.
 
-    Its longer side becomes ``size`` pixels; above and below, or at the sides, the picture is continued by its mirror image,
-    which a ViT takes for a picture where it would take a margin for content. Of one more elongated than 4:1 the ends are cut.
+    Its longer side becomes ``size`` pixels. Above and below, or at the sides, its mirror image continues the picture, because
+    a ViT would take a plain margin for content. An image more elongated than 4:1 is first cut to 4:1 around its centre.
     """
     image = _shortened(image)
     height, width = (max(1, round(side * size / max(image.shape[-2:]))) for side in image.shape[-2:])
@@ -108,23 +108,23 @@ def whole_view(image: Tensor, size: int) -> Tensor:
 
 
 def _mirrored(length: int, size: int) -> Tensor:
-    """Which of ``length`` rows each of ``size`` rows shows, (size,): all once in the middle, before and after them mirrored."""
+    """Return which of ``length`` rows each of ``size`` rows shows, (size,): all in the middle, mirrored before and after."""
     place = torch.arange(size, device='cpu') - (size - length) // 2
     place = place % (2 * length)
     return torch.where(place < length, place, 2 * length - 1 - place)
 
 
 def semantic_view(image: Tensor, size: int) -> Tensor:
-    """The whole image (3, H, W), uint8 or float, as float (3, size, size): bicubic resize of the short side, then a centre crop.
+    """Show an image (3, H, W), uint8 or float, as float (3, size, size): bicubic resize of the short side, then a centre crop.
 
-    An image more elongated than 4:1 is first cut to 4:1 around its centre, which the centre crop would throw away
-    anyway: so a strip of 20,000 x 1 pixels does not become gigabytes.
+    An image more elongated than 4:1 is first cut to 4:1 around its centre, so that a strip of 20,000 x 1 pixels does not
+    become gigabytes. The centre crop would discard its ends in any case.
     """
     return center_crop(_resized(_shortened(image), [size]), [size, size]).clamp(0, 1)
 
 
 def pillow_view(image: Tensor, size: int) -> Tensor:
-    """What ``semantic_view`` gives of a uint8 image, but as Pillow resizes it: rounded to the 256 grey values, to the bit."""
+    """Make the ``semantic_view`` of a uint8 image as Pillow does, bit for bit: rounded to the 256 grey values."""
     picture = resize(to_pil_image(_shortened(image).cpu()), [size], interpolation=InterpolationMode.BICUBIC)
     pixels = np.array(center_crop(picture, [size, size]))  # (size, size, 3)
     return to_dtype(torch.from_numpy(pixels).permute(2, 0, 1), torch.float32, scale=True)
@@ -137,8 +137,8 @@ def _shortened(image: Tensor) -> Tensor:
 
 
 def _resized(image: Tensor, size: list[int]) -> Tensor:
-    """(C, H, W), uint8 or float, as float of another size; bicubic."""
-    # One channel at a time: a large photograph as float32 at once would be the largest thing in memory.
+    """Resize (C, H, W), uint8 or float, to float of another size; bicubic."""
+    # One channel at a time: all of a large photograph as float32 would take more memory than anything else here.
     channels = (to_dtype(channel, torch.float32, scale=True) for channel in image.split(1))
     return torch.cat(
         [resize(channel, size, interpolation=InterpolationMode.BICUBIC, antialias=True) for channel in channels]
