@@ -1,4 +1,4 @@
-"""Checkpoints of trained tensors alone are completed by the encoders' weights, which lie elsewhere."""
+"""Completes checkpoints that hold only trained tensors by the encoders' weights, which lie in other files."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +17,7 @@ from .load import check_finite, check_names, fit_crop_size, fit_vit, outline, re
 from .names import Weights, from_image_reward
 from .partial import fingerprint, places_of
 
-LONGEST_CHAIN = 8  # of runs that each start from the one before
+LONGEST_CHAIN = 8  # runs, each of which starts from the one before
 Within = tuple[Path, ...]
 HOW_WHOLE = 'bring that file beside it, or train with save_whole: true for a checkpoint that needs no other'
 
@@ -28,11 +28,11 @@ def complete(checkpoint: Checkpoint, within: Within = ()) -> Checkpoint:
     A header opens no path or address by itself: see ``checkpoints/partial.py``.
 
     Args:
-        checkpoint: as ``read`` gives it.
-        within: the checkpoints whose frozen tensors this one is to give.
+        checkpoint: as ``read`` returns it.
+        within: the files of the checkpoints that need this one for their frozen tensors.
 
     Raises:
-        CheckpointError: where they cannot be had or are not those that it was trained with.
+        CheckpointError: if the frozen tensors cannot be obtained or are not those that it was trained with.
     """
     frozen = checkpoint.info.get('frozen')
     if not frozen:
@@ -41,7 +41,7 @@ def complete(checkpoint: Checkpoint, within: Within = ()) -> Checkpoint:
         weights = _first_that_fits(checkpoint, frozen, within)
     except (ValueError, OSError) as error:
         if within:
-            raise  # what asked for it says it once, for all of them
+            raise  # the outermost call words the error once for the whole chain
         raise CheckpointError(
             f'{checkpoint.path}: it holds trained tensors only, and the frozen ones {quoted(error)}: {HOW_WHOLE}.'
         ) from None
@@ -49,7 +49,7 @@ def complete(checkpoint: Checkpoint, within: Within = ()) -> Checkpoint:
 
 
 def _first_that_fits(checkpoint: Checkpoint, frozen: Mapping[str, Any], within: Within) -> Weights:
-    """The frozen tensors from the first place that has those which training had."""
+    """Return the frozen tensors from the first place whose tensors have the fingerprint that training noted."""
     failed: list[str] = []
     try:
         places = places_of(frozen, checkpoint.path)
@@ -69,7 +69,7 @@ def _first_that_fits(checkpoint: Checkpoint, frozen: Mapping[str, Any], within: 
 
 
 def _frozen_weights(checkpoint: Checkpoint, sources: Mapping[str, str], within: Within) -> Weights:
-    """All weights that the sources of a checkpoint's frozen tensors have for its network."""
+    """Return all weights that ``sources``, those of the frozen tensors, hold for the checkpoint's network."""
     here = checkpoint.path.resolve()
     if here in within or len(within) == LONGEST_CHAIN:
         raise CheckpointError(f'{here} starts from itself, or from too many others in a row')
@@ -91,7 +91,7 @@ def _frozen_weights(checkpoint: Checkpoint, sources: Mapping[str, str], within: 
 
 
 def encoders(config: MoEAGIQAConfig) -> list[str]:
-    """The encoders that such a network starts from, each with a file of its own."""
+    """List the encoders that a network of this configuration starts from, each with its own file."""
     uses_visual = config.branches != 'semantic' or config.reads_image_with_visual
     parts = ['visual'] if uses_visual else []
     if config.prior and config.branches != 'semantic':
@@ -100,7 +100,7 @@ def encoders(config: MoEAGIQAConfig) -> list[str]:
 
 
 def encoder(network: MoEAGIQA, part: str, source: str, within: Within = ()) -> tuple[nn.Module, Weights]:
-    """An encoder of the network, and its weights from a source."""
+    """Return an encoder of the network, and its weights from ``source``."""
     if part == 'semantic':
         return _semantic(network, source, _ours(source, within))
     vit = getattr(network, part)
@@ -131,14 +131,14 @@ def _ours(source: str, within: Within = ()) -> Checkpoint | None:
 
 
 def vit_weights(source: str, name: str, part: str = 'visual', within: Within = ()) -> Weights:
-    """A ViT's weights: of a checkpoint of this package its ``part``, else what ``timm_weights`` takes."""
+    """Return a ViT's weights: the ``part`` of a checkpoint of this package, else those that ``timm_weights`` reads."""
     checkpoint = _ours(source, within)
     return checkpoint.subset(part) if checkpoint else timm_weights(source, name)
 
 
 def timm_weights(source: str, name: str) -> Weights:
-    """A ViT's weights without classifier: timm's own for 'timm', else from a file (timm's, or a pre-trained prior's)."""
+    """Return a ViT's weights without classifier: timm's own for 'timm', else a file's (timm's or a pre-trained prior's)."""
     state = download_timm(name) if source == 'timm' else read_weights(source)
-    if any(key.startswith('vit.') for key in state):  # this package's MoEAGIQAPrior as pyiqa saves it
+    if any(key.startswith('vit.') for key in state):  # this package's MoEAGIQAPrior, as pyiqa saves it
         state = {key.removeprefix('vit.'): tensor for key, tensor in state.items() if key.startswith('vit.')}
     return {key: tensor for key, tensor in state.items() if not key.startswith(('head.', 'fc_norm.'))}

@@ -1,4 +1,4 @@
-"""The released PyTorch files as one self-describing checkpoint."""
+"""Converts the released PyTorch files into one self-describing checkpoint."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,15 +32,15 @@ def convert_released(
         finetuned: the fine-tuned ``best.pth`` (keys reward_model_state_dict, regressor_model_state_dict).
         prior: the pre-trained prior's ``best.pth`` (key vit_model_state_dict); None for v1, which has none.
         visual: the frozen ViT's weights under timm's names (.pth, .bin or .safetensors); None fetches timm's
-            ``vit_base_patch16_224.augreg_in21k_ft_in1k``, what the released implementation used.
+            ``vit_base_patch16_224.augreg_in21k_ft_in1k``, which the released implementation used.
         output: the checkpoint to write.
         dataset: name of the data set it was trained on, for the header.
-        config: the network's configuration; default: the released one, with the crop size that the file tells.
+        config: the network's configuration; default: the released one, with the crop size that the file's tensors fit.
         mos_range: the data set's lowest and highest MOS, for the header.
 
     Raises:
         CheckpointError: for a file that is missing or damaged, that could run code, or whose tensors do not make up
-            the network: missing, extra and misshapen ones are listed.
+            the network; the error lists missing, extra and misshapen tensors.
     """
     _require_output(Path(output))
     released = read_torch(finetuned, (REWARD, REGRESSOR))
@@ -74,7 +74,7 @@ def _require_output(path: Path) -> None:
 def _configuration(
     config: MoEAGIQAConfig | None, weights: Weights, finetuned: str | Path, prior: str | Path | None
 ) -> MoEAGIQAConfig:
-    """The given or the released configuration, once file, configuration and prior agree on v1 or v2."""
+    """Return the given or the released configuration, and check that file, configuration and prior agree on v1 or v2."""
     is_v2 = any(name.startswith('inject.') for name in weights)
     if is_v2 and prior is None:
         raise CheckpointError(f'{finetuned}: a network of v2 needs the prior it was trained with; give its file.')
@@ -89,7 +89,7 @@ def _configuration(
 
 
 def _join(parts: Mapping[str, tuple[str | Path, Weights]], config: MoEAGIQAConfig) -> Weights:
-    """The whole network's weights, each file checked against the part of the network that it is to fill."""
+    """Return the whole network's weights, and check each file against the part of the network that it fills."""
     network = outline(config)
     joined: Weights = {}
     for part, (source, weights) in parts.items():
@@ -106,7 +106,7 @@ def _filled_by(name: str) -> str:
 
 
 def drop_unused_layers(weights: Weights, config: MoEAGIQAConfig) -> Weights:
-    """Without the visual ViT's layers past the last one that is used, which the network does not have."""
+    """Drop the weights of the visual ViT's layers after the last used one, which the network does not have."""
     last = max(config.layers)
 
     def is_used(name: str) -> bool:
@@ -120,7 +120,7 @@ def drop_unused_layers(weights: Weights, config: MoEAGIQAConfig) -> Weights:
 
 
 class _Skipped:
-    """Stands for a number or number type of numpy's: the released files hold their loss as one, which nobody needs."""
+    """Stands in for a numpy number or dtype: the released files store their loss as one, and it is not needed."""
 
     def __init__(self, *args: Any):
         pass
@@ -129,13 +129,13 @@ class _Skipped:
         pass
 
 
-# numpy 2 has moved ``scalar``; torch matches these stand-ins by module and name, and nothing of numpy's is called.
+# numpy 2 has moved ``scalar``. torch matches these stand-ins by module and name, and calls no function of numpy.
 _NUMPY_NAMES = (('numpy', 'dtype'), ('numpy.core.multiarray', 'scalar'), ('numpy._core.multiarray', 'scalar'))
 _NUMPY = [type(name, (_Skipped,), {'__module__': module}) for module, name in _NUMPY_NAMES]
 
 
 def read_torch(path: str | Path, keys: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A PyTorch file's dictionary, read without running anything in it.
+    """Read a PyTorch file's dictionary without running anything in it.
 
     Raises:
         CheckpointError: for a file that is missing, damaged, holds more than tensors, or lacks the dictionary that
@@ -146,7 +146,7 @@ def read_torch(path: str | Path, keys: tuple[str, ...] = ()) -> dict[str, Any]:
     try:
         with torch.serialization.safe_globals(_NUMPY):
             state = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception:  # torch raises pickle, zip, runtime and end-of-file errors, and advises to run the file
+    except Exception:  # torch raises pickle, zip, runtime and end-of-file errors; its text advises unsafe loading
         raise CheckpointError(
             f'{path}: not read, because it is cut short or holds more than tensors, which could run code; get it '
             'again from where it was released.'
@@ -163,10 +163,10 @@ def read_torch(path: str | Path, keys: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def tensors(state: Mapping[str, Any]) -> Weights:
-    """The tensors of a state dictionary in float32, under their names without DataParallel's prefix.
+    """Return a state dictionary's tensors, floats in float32, under their names without DataParallel's prefix.
 
     Raises:
-        CheckpointError: for one that is larger than what is stored of it, as a repeated number is, or is stored sparsely.
+        CheckpointError: for a tensor with more numbers than the file stores (such as one number repeated), or a sparse one.
     """
     found = {name: value for name, value in state.items() if isinstance(value, Tensor) and isinstance(name, str)}
     for name, value in found.items():
@@ -177,7 +177,7 @@ def tensors(state: Mapping[str, Any]) -> Weights:
 
 
 def read_weights(path: str | Path) -> Weights:
-    """A flat dictionary of tensors from .safetensors or a PyTorch file; raises as ``read_torch`` does."""
+    """Read a flat dictionary of tensors from .safetensors or a PyTorch file; raises as ``read_torch`` does."""
     path = Path(path).expanduser()
     if path.suffix == '.safetensors' and path.is_file():
         from safetensors.torch import load_file
@@ -186,7 +186,7 @@ def read_weights(path: str | Path) -> Weights:
             return tensors(load_file(path))
         except CheckpointError:
             raise
-        except Exception as error:  # of a type that torch does not have, safetensors raises whatever it stumbles over
+        except Exception as error:  # for a type that torch lacks, safetensors raises various errors
             reason = quoted(error)
             raise CheckpointError(f'{path}: cut short or no safetensors file ({reason}); copy it again.') from None
     state = read_torch(path)
@@ -197,16 +197,16 @@ def read_weights(path: str | Path) -> Weights:
 
 
 def download_timm(name: str) -> Weights:
-    """The weights of a timm model, from timm's hub cache or the hub.
+    """Return the weights of a timm model, from timm's hub cache or the hub.
 
     Raises:
-        CheckpointError: where they cannot be had.
+        CheckpointError: if they cannot be obtained.
     """
     import timm
 
     try:
         return timm.create_model(name, pretrained=True, num_classes=0).state_dict()
-    except Exception as error:  # timm passes on whatever its hub client raises
+    except Exception as error:  # timm passes on every error of its hub client
         raise CheckpointError(
             f'timm weights {name}: they could not be downloaded ({quoted(error)}); give their file instead.'
         ) from None

@@ -1,4 +1,4 @@
-"""A file from an https address: whole, of the length and hash that were promised, or not kept."""
+"""Downloads a file from an https address, and keeps it only if it is whole and has the promised length and hash."""
 
 import errno
 import hashlib
@@ -14,13 +14,13 @@ from ..options import quoted
 from ..whole_file import whole_file
 from .file import CheckpointError
 
-Check = Callable[[Path], Any]  # raises a CheckpointError for a file that is of no use
+Check = Callable[[Path], Any]  # raises a CheckpointError for an unusable file
 LARGEST = 8 * 2**30  # bytes; the largest network of this package has 2 GiB
 BLOCK = 1 << 20
 
 
 class _OnlyHttps(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect to plain http, and notes the SHA-256 that the Hugging Face hub gives before it redirects."""
+    """Refuses redirects to anything but https, and notes the SHA-256 that the Hugging Face hub states before a redirect."""
 
     promised = ''
 
@@ -32,24 +32,24 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
 
 
 def stated_hash(headers: Mapping[str, str]) -> str:
-    """The SHA-256 of a file's content that the hub's headers state; empty where they state none."""
+    """Return the SHA-256 of a file's content that the hub's headers state; empty if they state none."""
     found = re.fullmatch('"?([0-9a-f]{64})"?', headers.get('X-Linked-ETag') or '')
     return found[1] if found else ''
 
 
 def download(url: str, target: Path, check: Check) -> Path:
-    """Fetch a file, unless a whole one is there from before; a kept one that no longer passes is fetched again.
+    """Fetch a file, unless ``target`` exists and passes ``check``.
 
     Raises:
-        CheckpointError: for an address that gives none, for half a file, another than was promised or one that is too
-            large, and where there is no room for it; nothing is kept then.
+        CheckpointError: if the address gives no file, if the file is cut short, too large, not the promised one or fails
+            ``check``, or if there is no room for it; the download is not kept then.
     """
     if target.is_file() and _passes(check, target):
         return target
     try:
         with whole_file(target) as part:
             _fetch(url, part)
-            named(check, part, url)  # an error page is not kept
+            named(check, part, url)  # so that an error page is not kept
     except (OSError, http.client.HTTPException, UnicodeError) as error:
         if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
             raise CheckpointError(f'{url}: there is no room for it in {target.parent}; make room there.') from None
@@ -70,7 +70,7 @@ def _passes(check: Check, path: Path) -> bool:
 def _fetch(url: str, path: Path) -> None:
     redirects, digest, size = _OnlyHttps(), hashlib.sha256(), 0
     with urllib.request.build_opener(redirects).open(url, timeout=30) as answer, path.open('wb') as file:
-        length = answer.length  # None where the server does not say
+        length = answer.length  # None if the server does not say
         _require_small(url, length or 0)
         while block := answer.read(BLOCK):
             size += len(block)
@@ -90,7 +90,7 @@ def _require_small(url: str, size: int) -> None:
 
 
 def named(check: Check, path: Path, source: str) -> None:
-    """Raise a CheckpointError that names where a file came from, not where it lies now."""
+    """Run ``check`` on a file; its CheckpointError names ``source``, where the file came from, not its local path."""
     try:
         check(path)
     except CheckpointError as error:
@@ -98,9 +98,10 @@ def named(check: Check, path: Path, source: str) -> None:
 
 
 def require_promised(path: Path, source: str) -> None:
-    """Raise a CheckpointError for a file of the hub's cache that is not what the hub said it is; it is removed then.
+    """Remove a file of the hub's cache and raise a CheckpointError if it does not have the SHA-256 that the hub states.
 
-    The cache names large files by their SHA-256. To be asked once, after a download: it reads the whole file.
+    The cache names large files by their SHA-256; other files are not checked. Call this once, after a download: it reads the
+    whole file.
     """
     stored = path.resolve()
     if not re.fullmatch('[0-9a-f]{64}', stored.name):

@@ -1,4 +1,4 @@
-"""A checkpoint as an ONNX graph, for programs without torch."""
+"""Exports a checkpoint as an ONNX graph, for programs without torch."""
 
 import logging
 from pathlib import Path
@@ -18,13 +18,13 @@ NAMES = ('crops', 'view', 'ids', 'mask')
 
 
 PARTS = ('', '_crops', '_gate', '_chosen')
-LARGEST = 1536 * 2**20  # bytes; beyond it weights would go to a second file, as an ONNX file ends at 2 GiB
+LARGEST = 1536 * 2**20  # bytes; an ONNX file holds less than 2 GiB, and larger weights would need a second file
 
 
 class Scores(nn.Module):
-    """The network's answer as plain tensors.
+    """Gives the network's answer as plain tensors.
 
-    For each target the score (N, 1), and how it came about: crops' scores (N, n), gate (N, n, experts) and chosen (N, n, k).
+    For each target they are the score (N, 1), its crops' scores (N, n), gate (N, n, experts) and chosen (N, n, k).
     """
 
     def __init__(self, network: MoEAGIQA):
@@ -41,20 +41,20 @@ class Scores(nn.Module):
 def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = None) -> Path:
     """Write a checkpoint's network as ONNX, weights included.
 
-    Its inputs are what ``archs/views.py`` and ``tokenize`` make of images and prompts: float ``crops`` (N, n, 3, S, S) and
+    ``archs/views.py`` and ``tokenize`` make its inputs from images and prompts: float ``crops`` (N, n, 3, S, S) and
     ``view`` (N, 3, V, V) in [0, 1], int64 ``ids`` and ``mask`` (N, 35). N is free, n is fixed. Its outputs are named by
-    the targets: ``quality`` (N, 1), and its crops' scores, gate and chosen experts as ``quality_crops`` and so on. It says itself
-    what it is, as checkpoints do: ``create_metric(..., pretrained_model_path='model.onnx')`` runs it.
+    the targets: ``quality`` (N, 1), and its crops' scores, gate and chosen experts as ``quality_crops`` and so on. Its
+    metadata is a checkpoint's header, so that ``create_metric(..., pretrained_model_path='model.onnx')`` can run it.
 
     Args:
         output: the file, ``.onnx``.
         weights: a model name or checkpoint, as ``create_metric`` takes them.
-        crops: n; by default what the checkpoint was tested with.
+        crops: n; by default the number that the checkpoint was tested with.
 
     Raises:
-        OptionError: for another ending, or where onnxscript is not installed.
-        OptionError: for a network that is too large for one file, as the full-size ones are.
-        CheckpointError: for weights that cannot be had or used.
+        OptionError: for another ending, or if onnxscript is not installed.
+        OptionError: for a network that is too large for one file, such as the full-size ones.
+        CheckpointError: for weights that cannot be obtained or used.
     """
     output = Path(output)
     if output.suffix != '.onnx':
@@ -77,7 +77,7 @@ def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = No
     ids, mask, _ = tokenize(['a cat in the snow', 'a dog'], config.prompt_tokens)
     images = torch.rand(2, crops or config.crops, 3, size, size), torch.rand(2, 3, view, view)
     for name in ('torch.onnx', 'onnxscript', 'onnx_ir'):
-        logging.getLogger(name).setLevel(logging.ERROR)  # what they could not simplify is no matter of the user's
+        logging.getLogger(name).setLevel(logging.ERROR)  # users need no notes on what these could not simplify
     with torch.no_grad(), whole_file(output) as part:
         program = torch.onnx.export(
             Scores(network).eval(),

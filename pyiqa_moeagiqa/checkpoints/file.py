@@ -1,6 +1,6 @@
-"""One self-describing file: safetensors whose header holds the network's whole configuration and where it comes from.
+"""Reads and writes self-describing files: safetensors whose header holds the network's configuration and its origin.
 
-Matrices may be stored as int8 with one scale per row (``name`` and ``name + '.scale'``), other tensors as float16; both
+Matrices can be stored as int8 with one scale per row (``name`` and ``name + '.scale'``), other tensors as float16; both
 are float32 again after reading. Nothing in such a file can run.
 """
 
@@ -24,11 +24,11 @@ from ..whole_file import whole_file
 
 FORMAT = 'moeagiqa-1'
 SCALE = '.scale'
-FRONT = 1 << 20  # bytes; PyTorch's files and safetensors alike list their tensors' names there
+FRONT = 1 << 20  # bytes at the start of a file, where PyTorch's files and safetensors list the names of tensors
 
 
 class Intervals(Section):
-    """Per target the 10 % and 90 % quantiles of MOS less score."""
+    """Per target the 10 % and 90 % quantiles of MOS minus score."""
 
     quality: Range = None
     alignment: Range = None
@@ -36,16 +36,17 @@ class Intervals(Section):
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be used, said in one sentence."""
+    """Raised, with one sentence, for a checkpoint that cannot be used."""
 
 
 @dataclass
 class Checkpoint:
     """A network's configuration and weights, and what is known about them.
 
-    ``info`` holds ``model_name`` ('moeagiqa', 'moeagiqa-v1', 'moeagiqa-v2'), ``dataset``, perhaps ``split`` (its column), ``mos_range``, ``licence``,
-    ``figures`` (what was reached where) and ``sources``, and perhaps ``interval``: per target the 10 % and 90 % quantiles of
-    MOS less score (both in [0, 1]) on prompts that training had not seen; ``weights`` are float32 tensors under the network's names.
+    ``info`` holds ``model_name`` ('moeagiqa', 'moeagiqa-v1', 'moeagiqa-v2'), ``dataset``, ``mos_range``, ``licence``,
+    ``figures`` (results by data set) and ``sources``. It can also hold ``split`` (the name of the data set's split column) and
+    ``interval``: per target the 10 % and 90 % quantiles of MOS minus score (both in [0, 1]) on prompts that training had not
+    seen. ``weights`` are float32 tensors under the network's names.
     """
 
     config: MoEAGIQAConfig
@@ -54,7 +55,7 @@ class Checkpoint:
     path: Path | None = None
 
     def subset(self, prefix: str) -> dict[str, Tensor]:
-        """The weights of one part, without the part's name."""
+        """Return the weights of one part, under names without the part's own."""
         start = prefix + '.'
         return {name[len(start) :]: tensor for name, tensor in self.weights.items() if name.startswith(start)}
 
@@ -64,7 +65,7 @@ def save(checkpoint: Checkpoint, path: Path | str, half: bool = False, int8_part
 
     Args:
         checkpoint: what to write.
-        path: where; folders are made.
+        path: the file to write; missing folders are made.
         half: store float16 instead of float32.
         int8_parts: prefixes of matrices that are stored as int8 with a float32 scale per row.
 
@@ -85,12 +86,12 @@ def save(checkpoint: Checkpoint, path: Path | str, half: bool = False, int8_part
 
 
 def header(config: MoEAGIQAConfig, info: dict[str, Any]) -> dict[str, str]:
-    """What a file says about itself."""
+    """Make the metadata that a file stores: format, configuration and info."""
     return {'format': FORMAT, 'config': json.dumps(config.to_dict()), 'info': json.dumps(info)}
 
 
 def _encode(name: str, tensor: Tensor, half: bool, as_int8: bool) -> dict[str, Tensor]:
-    """What is stored for one tensor."""
+    """Return the tensors that are stored for one tensor, by name."""
     tensor = tensor.detach().cpu().contiguous()
     if as_int8 and tensor.dim() == 2:
         values, scale = quantise_rows(tensor)
@@ -99,7 +100,7 @@ def _encode(name: str, tensor: Tensor, half: bool, as_int8: bool) -> dict[str, T
 
 
 def write_whole(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file that is there whole or not at all.
+    """Write a safetensors file whole or not at all.
 
     Raises:
         CheckpointError: for a place that cannot be written.
@@ -107,7 +108,7 @@ def write_whole(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]
     try:
         with whole_file(path) as part:
             part.touch()
-            mode = part.stat().st_mode  # safetensors makes files that nobody but their owner can read
+            mode = part.stat().st_mode  # safetensors makes files that only their owner can read
             save_file(tensors, part, metadata)
             part.chmod(mode)
     except (SafetensorError, OSError) as error:
@@ -115,7 +116,7 @@ def write_whole(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]
 
 
 def quantise_rows(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """int8 values and one float32 scale per row, so that ``values * scale`` is within half a step of the matrix."""
+    """Return int8 values and one float32 scale per row: ``values * scale`` is within half a step of the matrix."""
     scale = matrix.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
     return (matrix / scale).round().to(torch.int8), scale.float()
 
@@ -124,14 +125,14 @@ def read(path: Path | str) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        CheckpointError: for a file that is missing, cut short, no MoE-AGIQA checkpoint, or holds NaN.
+        CheckpointError: for a file that is missing, cut short or no MoE-AGIQA checkpoint, or holds NaN or infinite values.
     """
     path = Path(path)
     config, info = read_header(path)
     try:
         with safe_open(path, framework='pt') as file:
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except Exception as error:  # of a type that torch does not have, safetensors raises whatever it stumbles over
+    except Exception as error:  # for a type that torch lacks, safetensors raises various errors
         raise CheckpointError(f'{path}: its tensors cannot be read ({quoted(error)}); get the file again.') from None
     scales = {name for name in stored if name.endswith(SCALE) and name.removesuffix(SCALE) in stored}
     weights = {name: _decode(name, stored, path) for name in stored if name not in scales}
@@ -139,7 +140,7 @@ def read(path: Path | str) -> Checkpoint:
 
 
 def _decode(name: str, stored: dict[str, Tensor], path: Path) -> Tensor:
-    """One tensor as float32, from what ``_encode`` made of it."""
+    """Return one tensor as float32, from the tensors that ``_encode`` made of it."""
     kind = stored[name].dtype
     tensor = stored[name] if kind.is_complex else stored[name].float()
     if kind == torch.int8:
@@ -149,19 +150,19 @@ def _decode(name: str, stored: dict[str, Tensor], path: Path) -> Tensor:
         tensor = tensor * scale.float()
     elif not kind.is_floating_point:
         raise CheckpointError(f'{path}: {name} holds {kind}, which no weights are; get the file again.')
-    # One pass over all values, where isfinite takes several; NaN is the lowest and the highest of what it is among.
+    # aminmax takes one pass over all values, isfinite several; one NaN makes both extremes NaN.
     if tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all():
         raise CheckpointError(f'{path}: {name} has NaN or infinite values; train or download the file again.')
     return tensor
 
 
 def read_header(path: Path | str) -> tuple[MoEAGIQAConfig, dict[str, Any]]:
-    """Configuration and info alone, without reading the weights; raises as ``read`` does."""
+    """Read configuration and info only, not the weights; raises as ``read`` does."""
     return parse_header(_metadata(Path(path)), Path(path))
 
 
 def parse_header(metadata: Mapping[str, str], path: Path) -> tuple[MoEAGIQAConfig, dict[str, Any]]:
-    """Configuration and info from what ``header`` made, in whatever kind of file."""
+    """Return configuration and info from metadata that ``header`` made, for any kind of file."""
     if not metadata.get('format', '').startswith('moeagiqa-'):
         kind = 'an ONNX graph' if path.suffix == '.onnx' else 'a safetensors file'
         raise CheckpointError(
@@ -189,7 +190,7 @@ def _check_interval(info: Any) -> None:
 
 
 def _newer_than_this_version(stored_format: str, options: dict[str, Any]) -> str:
-    """What in a header this version does not know; empty where it knows all."""
+    """Name the parts of a header that this version does not know; empty if it knows all."""
     if stored_format != FORMAT:
         return f'format {stored_format!r}'
     unknown = set(options) - set(MoEAGIQAConfig.model_fields)
@@ -215,14 +216,14 @@ def _metadata(path: Path) -> dict[str, str]:
 
 
 def _looks_like_a_pickle(path: Path) -> bool:
-    # asked only once the file is known to be no safetensors: those begin with their header's length, which is any number
+    # Call only after safetensors rejected the file: its first 8 bytes are a length and can match by chance.
     with path.open('rb') as file:
         start = file.read(2)
     return start == b'PK' or start[:1] == b'\x80'
 
 
 def require_file(path: Path) -> None:
-    """Raise a CheckpointError for a path where there is no file."""
+    """Raise a CheckpointError if ``path`` is not an existing file."""
     if path.is_dir():
         raise CheckpointError(f'{path}: a folder, not a file; give the file in it.')
     if not path.is_file() and os.path.lexists(path):
@@ -232,7 +233,7 @@ def require_file(path: Path) -> None:
 
 
 def is_ours(path: Path | str) -> bool:
-    """Whether a file is a checkpoint of this package; what it holds else is not looked into."""
+    """Whether a file is a checkpoint of this package; only the format in its header is checked."""
     try:
         with safe_open(path, framework='pt') as file:
             return (file.metadata() or {}).get('format', '').startswith('moeagiqa-')
@@ -241,9 +242,9 @@ def is_ours(path: Path | str) -> bool:
 
 
 def holds_image_reward(path: Path | str) -> bool:
-    """Whether a file lists ImageReward's score head, and is not the released MoE-AGIQA, which has it inside.
+    """Whether a file is ImageReward's: it names the score head, and is not the released MoE-AGIQA, which contains it.
 
-    Names are searched for as bytes: nothing is unpickled.
+    The names are searched for as bytes; nothing is unpickled.
     """
     with Path(path).open('rb') as file:
         front = file.read(FRONT)

@@ -1,4 +1,4 @@
-"""Where checkpoints are: the embedded one, installed ones, a local file, https:// and hf://."""
+"""Finds checkpoints: the embedded one, installed ones, a local file, https:// and hf://."""
 
 import hashlib
 import os
@@ -24,11 +24,11 @@ def home() -> Path:
 
 
 def find(source: str | Path, check: Check = read_header) -> Path:
-    """The local file of a model name, path, ``https://...`` or ``hf://owner/repo/file``; downloads where needed.
+    """Return the local file of a model name, path, ``https://...`` or ``hf://owner/repo/file``; download it if needed.
 
     Args:
-        source: where it is.
-        check: what a download has to pass.
+        source: the name, path or address.
+        check: raises a CheckpointError for an unusable download.
 
     Raises:
         CheckpointError: saying in one sentence what is missing and how to get it.
@@ -47,7 +47,7 @@ def find(source: str | Path, check: Check = read_header) -> Path:
             return download(source, _place(source), check)
         except CheckpointError:
             raise
-        except ValueError as error:  # urllib's, of what is no address
+        except ValueError as error:  # urllib raises it for a malformed address
             raise CheckpointError(f'{source}: no address ({quoted(error)}); check it, or give a file.') from None
     if source.startswith('http://'):
         raise CheckpointError(f'{source}: plain http can be tampered with; give an https:// address.')
@@ -55,7 +55,7 @@ def find(source: str | Path, check: Check = read_header) -> Path:
 
 
 def installed(name: str) -> Path:
-    """Where the checkpoint that answers to a full-size model's name is put."""
+    """The file where the checkpoint of a full-size model is installed, by the model's name."""
     return home() / f'{name}.safetensors'
 
 
@@ -75,7 +75,7 @@ def _find_full_size(name: str) -> Path:
 
 
 def install(path: Path | str) -> Path:
-    """Copy a checkpoint, or ``ImageReward.pt``, to where its model name finds it; returns that place.
+    """Copy a checkpoint, or ``ImageReward.pt``, to the file that its model name refers to; return that file.
 
     Raises:
         CheckpointError: for a file that is no whole checkpoint of moeagiqa-v1, moeagiqa-v2 or imagereward.
@@ -113,7 +113,7 @@ def _from_hub(source: str, check: Check) -> Path:
         path = from_hub(f'{owner}/{repository}', name, source)
     except CheckpointError:
         raise
-    except Exception as error:  # the hub's client passes on whatever its transport raises
+    except Exception as error:  # the hub's client passes on every error of its transport
         reason = quoted(error)
         raise CheckpointError(
             f'{source}: it could not be fetched from the hub ({reason}); check the name, or give a file.'
@@ -123,14 +123,14 @@ def _from_hub(source: str, check: Check) -> Path:
 
 
 def from_hub(repository: str, name: str, source: str) -> Path:
-    """A file of the Hugging Face hub, from its cache or fetched; what was fetched is compared with the hub's SHA-256.
+    """Return a file of the Hugging Face hub from its cache, or fetch it and compare it with the hub's SHA-256.
 
     Raises:
-        CheckpointError: for a file that is not what the hub says it is. Else whatever the hub's client raises.
+        CheckpointError: for a fetched file that does not have the hub's SHA-256. The hub's client raises other errors.
     """
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
-    known = try_to_load_from_cache(repository, name)  # no text where it is not there
+    known = try_to_load_from_cache(repository, name)  # not a string if the file is not cached
     path = Path(hf_hub_download(repository, name))
     if not isinstance(known, str) or Path(known).resolve() != path.resolve():
         require_promised(path, source)

@@ -1,4 +1,4 @@
-"""ImageReward's own file: where it lies, and the network in it."""
+"""Finds ImageReward's own file, and loads the network in it."""
 
 import zipfile
 from pathlib import Path
@@ -15,14 +15,14 @@ REPOSITORY = 'THUDM/ImageReward'
 
 
 def find_image_reward(source: str | Path | None = None) -> Path:
-    """The local file of ``ImageReward.pt``; downloads it where needed.
+    """Return the local file of ``ImageReward.pt``; download it if needed.
 
     Args:
-        source: a file, ``https://...`` or ``hf://owner/repo/file``. By default what lies in ``weights/`` or in the folder of
-            installed checkpoints, what image-reward has downloaded, or else the file on the Hugging Face hub.
+        source: a file, ``https://...`` or ``hf://owner/repo/file``. The default is the file in ``weights/``, in the folder of
+            installed checkpoints, from image-reward's own download, or from the Hugging Face hub, in this order.
 
     Raises:
-        CheckpointError: for a file that is another, or saying where to get it and where to put it.
+        CheckpointError: for a wrong file, or if there is none; then the error says where to get it and where to put it.
     """
     if source:
         path = find(source, require_image_reward)
@@ -34,11 +34,11 @@ def find_image_reward(source: str | Path | None = None) -> Path:
 
 
 def at_hand() -> Path | None:
-    """``ImageReward.pt`` where it is looked for before it is downloaded, if it lies there."""
+    """Return ``ImageReward.pt`` from the local places where it is looked for before a download; None if none has it."""
     from huggingface_hub import try_to_load_from_cache
 
     folders = (Path('weights'), home(), Path.home() / '.cache' / 'ImageReward')
-    cached = try_to_load_from_cache(REPOSITORY, IMAGE_REWARD_FILE)  # no text where it is not there
+    cached = try_to_load_from_cache(REPOSITORY, IMAGE_REWARD_FILE)  # not a string if the file is not cached
     places = [*(folder / IMAGE_REWARD_FILE for folder in folders), *([Path(cached)] if isinstance(cached, str) else [])]
     return next((place for place in places if place.is_file()), None)
 
@@ -48,7 +48,7 @@ def _download() -> Path:
         return from_hub(REPOSITORY, IMAGE_REWARD_FILE, f'hf://{REPOSITORY}/{IMAGE_REWARD_FILE}')
     except CheckpointError:
         raise
-    except Exception as error:  # the hub's client passes on whatever its transport raises
+    except Exception as error:  # the hub's client passes on every error of its transport
         raise CheckpointError(
             f'imagereward has no weights yet, and the hub does not give them ({quoted(error)}): get '
             f'{IMAGE_REWARD_FILE} from https://huggingface.co/{REPOSITORY}, then put it at weights/{IMAGE_REWARD_FILE} or '
@@ -75,13 +75,13 @@ def require_image_reward(path: Path) -> None:
 
 
 def _is_half(path: Path) -> bool:
-    """Whether a file begins as PyTorch's zip archives do and lacks what they end with."""
+    """Whether a file begins like PyTorch's zip archives but lacks the directory at their end."""
     with path.open('rb') as file:
         return file.read(4) == b'PK\x03\x04' and not zipfile.is_zipfile(path)
 
 
 def load_image_reward(path: Path) -> ImageReward:
-    """The network of ImageReward's file, in evaluation mode.
+    """Load the network of ImageReward's file, in evaluation mode.
 
     Raises:
         CheckpointError: for a file that is damaged, could run code, or whose tensors do not make up the network.

@@ -1,4 +1,4 @@
-"""``moeagiqa weights list``: which checkpoint answers to which name, and what it reached where."""
+"""``moeagiqa weights list``: lists each name's checkpoint, and the figures that it reached on each data set."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ NOT_THE_PAPERS = {EMBEDDED: ", with small encoders: not the paper's network, nor
 
 
 def table() -> RenderableType:
-    """One block per model name: where its checkpoint is, what it reached, its SHA-256 and licence."""
+    """Make one block per model name: its checkpoint's file, figures, SHA-256 and licence."""
     blocks: list[RenderableType] = []
     for name, what in METRICS.items():
         blocks.append(Text.assemble((name, 'bold'), f'  {what}{NOT_THE_PAPERS.get(name, "")}'))
@@ -31,7 +31,7 @@ def table() -> RenderableType:
 
 
 def _indented(block: RenderableType) -> Padding:
-    return Padding(block, (0, 0, 1, 2), expand=False)  # in a pipe lines have no width that could be filled
+    return Padding(block, (0, 0, 1, 2), expand=False)  # do not fill lines: in a pipe they have no width
 
 
 def _describe_image_reward() -> RenderableType:
@@ -79,7 +79,7 @@ def _data_set(info: Mapping[str, Any]) -> str:
 
 
 def figure_lines(figures: Any, where: str = '') -> Iterator[str]:
-    """Figures, nested as deeply as they may be, as lines such as 'AGIQA-3K quality: SRCC 0.8123, PLCC 0.8712'."""
+    """Yield figures, nested to any depth, as lines such as 'AGIQA-3K quality: SRCC 0.8123, PLCC 0.8712'."""
     if not isinstance(figures, Mapping):
         return
     numbers = [f'{name.upper()} {value:.4f}' for name, value in figures.items() if isinstance(value, float)]

@@ -1,4 +1,4 @@
-"""Weights put into a network, strictly: what is missing, extra or misshapen is listed by name."""
+"""Puts weights into a network, strictly: the error lists missing, extra and misshapen tensors by name."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -17,33 +17,33 @@ from ..options import OptionError, quoted
 from .file import CheckpointError
 
 LISTED = 20
-MOST_PATCHES = 2**17  # of a crop; one of 224 pixels at 16 has 196
+MOST_PATCHES = 2**17  # in a crop; a crop of 224 pixels has 196 patches of 16 pixels
 Network = TypeVar('Network', bound=nn.Module)
 
 
 def build_network(config: MoEAGIQAConfig) -> MoEAGIQA:
-    """The network without weights yet."""
+    """Build the network, still without weights."""
     return without_weights(lambda: MoEAGIQA(config))
 
 
 def without_weights(make: Callable[[], Network]) -> Network:
-    """What ``make`` makes, without weights yet: filling half a billion with random numbers would take seconds."""
+    """Build what ``make`` makes, still without weights: random numbers for half a billion weights would take seconds."""
     with torch.device('meta'):
         network = make()
     return with_constants(network, make)
 
 
 def with_constants(network: Network, make: Callable[[], Network]) -> Network:
-    """A network of the meta device with the constants that are in no checkpoint; ``make`` makes it anew if need be."""
+    """Give a network on the meta device the constants that no checkpoint holds; call ``make`` again if some are unknown."""
     buffers = [(module, name) for module in network.modules() for name, _ in module.named_buffers(recurse=False)]
     if any(name not in _CONSTANTS for _, name in buffers):
-        return make()  # a ViT with constants of its own, such as rotary embeddings, has to compute them
+        return make()  # a ViT with other constants, such as rotary embeddings, has to compute them
     for module, name in buffers:
         setattr(module, name, _CONSTANTS[name](getattr(module, name).shape))
     return network
 
 
-# BLIP's text encoder keeps this constant outside of its weights
+# BLIP's text encoder keeps this constant outside its weights.
 _CONSTANTS = {
     'position_ids': lambda shape: torch.arange(shape[-1]).expand(shape),
 }
@@ -51,17 +51,17 @@ _CONSTANTS = {
 
 @contextmanager
 def _in_a_sentence() -> Iterator[None]:
-    """Within the context, what timm and torch raise while they build a network becomes an OptionError."""
+    """Within the context, turn errors of timm and torch, raised while they build a network, into an OptionError."""
     try:
         yield
     except (OptionError, CheckpointError):
         raise
-    except Exception as error:  # whatever their arithmetic does
+    except Exception as error:  # their arithmetic can raise any error
         raise OptionError(f'MoE-AGIQA: no network can be built of these options ({quoted(error)}).') from None
 
 
 def outline(config: MoEAGIQAConfig) -> MoEAGIQA:
-    """The network's names and shapes, which take no memory.
+    """Build the network with names and shapes only, which take no memory.
 
     Raises:
         OptionError: for a configuration that no network can have.
@@ -75,10 +75,10 @@ def outline(config: MoEAGIQAConfig) -> MoEAGIQA:
 
 
 def network_with(config: MoEAGIQAConfig, weights: dict[str, Tensor], source: Path | str) -> MoEAGIQA:
-    """The network of a configuration with these weights.
+    """Build the network of a configuration with these weights.
 
-    Sizes are compared before the network takes memory: a configuration that anyone may have written is bounded by the
-    tensors that are there.
+    Sizes are compared before the network takes memory. A configuration can come from anyone; this
+    check limits it to the size of the tensors that the file really holds.
 
     Raises:
         CheckpointError: listing the tensors that are missing, extra or misshapen.
@@ -97,13 +97,13 @@ def network_with(config: MoEAGIQAConfig, weights: dict[str, Tensor], source: Pat
 
 
 def require_layers(count: int, weights: dict[str, Tensor]) -> None:
-    """Raise an OptionError for more layers or experts than there are tensors, before each is made."""
+    """Raise an OptionError if there are more layers or experts than tensors; call this before they are built."""
     if count > len(weights):
         raise OptionError(f'MoE-AGIQA: a network of {count} layers or experts has more than {len(weights)} tensors')
 
 
 def encoder_layers(options: Mapping[str, Any]) -> Iterator[int]:
-    """The numbers of layers that an encoder's options name."""
+    """Yield the numbers of layers in an encoder's options, at any depth."""
     for name, value in options.items():
         if isinstance(value, Mapping):
             yield from encoder_layers(value)
@@ -141,7 +141,7 @@ def _list(names: list[str]) -> str:
 
 
 def fit_crop_size(network: MoEAGIQA, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights with all that depends on the crop size interpolated to the network's own."""
+    """Return the weights, with those that depend on the crop size interpolated to the network's crop size."""
     for part in ('visual', 'prior'):
         if hasattr(network, part):
             weights = fit_vit(getattr(network, part), weights, f'{part}.pos_embed')
@@ -154,7 +154,7 @@ def fit_crop_size(network: MoEAGIQA, weights: dict[str, Tensor]) -> dict[str, Te
 
 
 def _require_few_patches(vit: nn.Module) -> None:
-    """Raise an OptionError for a ViT of more patches than anything can be interpolated to."""
+    """Raise an OptionError for a ViT with more than ``MOST_PATCHES`` patches, too many to interpolate to."""
     patches = vit.patch_embed.num_patches
     if patches > MOST_PATCHES:
         raise OptionError(
@@ -163,7 +163,7 @@ def _require_few_patches(vit: nn.Module) -> None:
 
 
 def fit_vit(vit: nn.Module, weights: dict[str, Tensor], name: str = 'pos_embed') -> dict[str, Tensor]:
-    """The weights with a ViT's position embedding on its own grid; one that is no square grid is left as it is."""
+    """Return the weights with the position embedding resized to the ViT's grid; one that is not square stays as it is."""
     if name not in weights or 'pos_embed' not in dict(vit.named_parameters()):
         return weights
     patches = weights[name].shape[1] - vit.num_prefix_tokens if weights[name].dim() == 3 else 0

@@ -1,4 +1,4 @@
-"""Tensor names of the released PyTorch files, brought to this package's names: one function per part."""
+"""Renames tensors of the released PyTorch files to this package's names: one function per part."""
 
 import re
 
@@ -19,7 +19,7 @@ _REGRESSOR = (
     (r'gating_network\.0\.', 'experts.quality.gate.'),
     (r'proj_experts\.(\d+)\.project\.', r'experts.quality.experts.\1.'),
 )
-# Stored as (in, out) and multiplied from the right.
+# Stored as (in, out) and multiplied from the right, so they are transposed.
 _REGRESSOR_MATRICES = {'proj': 'project_semantic.weight', 'proj_prior': 'inject.project.weight'}
 
 _BLIP_VISION = (
@@ -33,7 +33,7 @@ _BLIP_VISION = (
     (r'blocks\.(\d+)\.mlp\.', r'encoder.layers.\1.mlp.'),
 )
 
-# The numbers between are dropout's.
+# The numbers that are left out belong to dropout.
 _REWARD_HEAD = tuple((rf'mlp\.layers\.{theirs}\.', f'head.{ours}.') for ours, theirs in enumerate((0, 2, 4, 6, 7)))
 
 _IMAGE_REWARD_UNUSED = r'(?:blip\.)?(?:mlp\.|vision_proj\.|text_proj\.|text_encoder\.embeddings\.position_ids$)'
@@ -47,21 +47,21 @@ def _rename(name: str, rules: tuple[tuple[str, str], ...]) -> str:
 
 
 def without_data_parallel(state: Weights) -> Weights:
-    """Names without the ``module.`` that DataParallel puts before them."""
+    """Remove the prefix ``module.`` that DataParallel puts before names."""
     return {name.removeprefix('module.'): tensor for name, tensor in state.items()}
 
 
 def from_released_regressor(state: Weights) -> Weights:
-    """The released regressor (FFN, injection, fusion, gate and experts) under our names."""
+    """Rename the released regressor (FFN, injection, fusion, gate and experts) to this package's names."""
     renamed = {_rename(name, _REGRESSOR): tensor for name, tensor in state.items() if name not in _REGRESSOR_MATRICES}
     matrices = {ours: state[name] for name, ours in _REGRESSOR_MATRICES.items() if name in state}
     return renamed | {name: tensor.T if tensor.dim() == 2 else tensor for name, tensor in matrices.items()}
 
 
 def from_image_reward(state: Weights) -> Weights:
-    """ImageReward's BLIP (also the released fine-tuned one) as ``semantic.vision.*`` and ``semantic.text.*``.
+    """Rename ImageReward's BLIP (also the released fine-tuned one) to ``semantic.vision.*`` and ``semantic.text.*``.
 
-    ImageReward's own score head and BLIP's projections are left out, MoE-AGIQA uses neither; other names stay.
+    ImageReward's own score head and BLIP's projections are left out, because MoE-AGIQA uses neither; other names stay.
     """
     renamed = {}
     for name, tensor in state.items():
@@ -78,10 +78,10 @@ def from_image_reward(state: Weights) -> Weights:
 
 
 def from_reward_head(state: Weights) -> Weights:
-    """ImageReward's own score head as ``head.*``."""
+    """Rename ImageReward's own score head to ``head.*``."""
     return {_rename(name, _REWARD_HEAD): tensor for name, tensor in state.items() if name.startswith('mlp.')}
 
 
 def from_timm(state: Weights, part: str) -> Weights:
-    """A timm ViT as the network's ``part`` ('visual' or 'prior'), without its classifier."""
+    """Rename a timm ViT to the network's ``part`` ('visual' or 'prior'), without its classifier."""
     return {f'{part}.{name}': tensor for name, tensor in state.items() if not name.startswith(('head.', 'fc_norm.'))}

@@ -1,4 +1,4 @@
-"""The network of a checkpoint, ready to score."""
+"""Loads the network of a checkpoint, ready to score."""
 
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,18 @@ from .find import find
 from .load import network_with
 from .onnx_network import OnnxNetwork, load_graph
 
-WORDS = 30_522  # of BERT's uncased vocabulary
+WORDS = 30_522  # in BERT's uncased vocabulary
 
 
 def load_network(source: str | Path, crop_size: int | None = None) -> tuple[MoEAGIQA | OnnxNetwork, dict[str, Any]]:
-    """The network of a checkpoint or of an exported graph, in evaluation mode, and what its header says about it.
+    """Load the network of a checkpoint or an exported graph, in evaluation mode, and its header's info.
 
     Args:
         source: 'moeagiqa', 'moeagiqa-v1', 'moeagiqa-v2', a file, ``https://...`` or ``hf://owner/repo/file``.
-        crop_size: another crop size in pixels than the checkpoint's; position embeddings, w1 and w2 are interpolated.
+        crop_size: crop size in pixels, if not the checkpoint's; position embeddings, w1 and w2 are interpolated to it.
 
     Raises:
-        CheckpointError: for a checkpoint that cannot be had or used.
+        CheckpointError: for a checkpoint that cannot be obtained or used.
         ValueError: for a crop size that the network cannot have.
     """
     path = find(source)
@@ -43,7 +43,7 @@ def load_network(source: str | Path, crop_size: int | None = None) -> tuple[MoEA
 
 
 def _require_room_for_prompts(network: MoEAGIQA) -> None:
-    """Raise an OptionError for a text encoder that lacks words or places which prompts have."""
+    """Raise an OptionError for a text encoder with fewer words or positions than prompts need."""
     if network.config.branches == 'visual':
         return
     embeddings = network.semantic.text.embeddings

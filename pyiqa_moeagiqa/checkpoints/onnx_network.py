@@ -1,4 +1,4 @@
-"""An exported network, run by ONNX Runtime in the place of torch: for processors, in float32 the faster of the two."""
+"""Runs an exported network by ONNX Runtime instead of torch: on processors and in float32 it is the faster of the two."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,20 +14,20 @@ from .file import CheckpointError, parse_header, require_file
 
 
 class Pixels(NamedTuple):
-    """What the graph will look at: crops (N, n, 3, S, S) and view (N, 3, V, V) in [0, 1]."""
+    """The graph's input of images: crops (N, n, 3, S, S) and view (N, 3, V, V) in [0, 1]."""
 
     crops: Tensor
     view: Tensor
 
 
 class OnnxNetwork(nn.Module):
-    """Stands for a MoEAGIQA network: the same ``encode`` and ``assess``, both done by the graph.
+    """Stands in for a MoEAGIQA network: it has the same ``encode`` and ``assess``, and the graph does the work of both.
 
     Args:
-        path: what ``export`` wrote.
+        path: a file that ``export`` wrote.
 
     Raises:
-        CheckpointError: where onnxruntime is not installed, or for a file that is no such graph.
+        CheckpointError: if onnxruntime is not installed, or for a file that is no such graph.
     """
 
     def __init__(self, path: Path):
@@ -42,7 +42,7 @@ class OnnxNetwork(nn.Module):
         options.intra_op_num_threads = torch.get_num_threads()
         try:
             self.session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
-        except Exception as error:  # onnxruntime's own kinds, which it does not document
+        except Exception as error:  # onnxruntime's own error types, which it does not document
             reason = quoted(error)
             raise CheckpointError(f'{path}: no ONNX graph that can be run ({reason}); export it again.') from None
         self.config, self.info = parse_header(self.session.get_modelmeta().custom_metadata_map, path)
@@ -52,11 +52,11 @@ class OnnxNetwork(nn.Module):
 
     @property
     def wanted(self) -> list[str]:
-        """The outputs that are asked for."""
+        """Names of the outputs that the graph is asked for."""
         return [f'{target}_{part}' for target in self.config.targets for part in ('crops', 'gate', 'chosen')]
 
     def _sizes(self) -> tuple[int, int]:
-        """How many crops the graph takes, and the side of its view; all that it takes and gives is compared."""
+        """Return the graph's number of crops and its view's side; check all inputs and outputs against the header."""
         config, inputs = self.config, {one.name: one for one in self.session.get_inputs()}
         shapes = {name: list(one.shape[1:]) for name, one in inputs.items()}
         n, side = (shapes.get('crops') or [0])[0], (shapes.get('view') or [0])[-1]
@@ -88,14 +88,14 @@ class OnnxNetwork(nn.Module):
             raise OptionError(f'{option}: an ONNX graph is computed in float32; take the checkpoint it was made from.')
 
     def make_ready(self, dtype: torch.dtype) -> None:
-        """A graph always is."""
+        """Do nothing: a graph is always ready."""
 
     def encode(self, crops: Tensor, view: Tensor) -> Pixels:
-        """The graph encodes and assesses at once, so nothing is done yet.
+        """Only keep the pixels: ``assess`` runs the graph, which encodes and assesses in one step.
 
         Raises:
-            CheckpointError: for images that are to get a gradient.
-            ValueError: for another number of crops than the graph takes.
+            CheckpointError: for images that need a gradient.
+            ValueError: for a number of crops that the graph does not take.
         """
         if crops.shape[1] != self.crops:
             raise ValueError(f'crop_positions has {crops.shape[1]} crops: this ONNX graph takes {self.crops}.')
@@ -106,17 +106,17 @@ class OnnxNetwork(nn.Module):
         return Pixels(crops, view)
 
     def read(self, ids: Tensor, mask: Tensor) -> None:
-        """The graph reads prompts itself."""
+        """Return None: the graph reads prompts itself."""
 
     def assess(self, pixels: Pixels, ids: Tensor, mask: Tensor, words: None = None) -> Assessment:
-        """As ``MoEAGIQA.assess``, without the embeddings of the matching."""
+        """Answer as ``MoEAGIQA.assess`` does, but without the embeddings of the matching and without novelty."""
         given = {'crops': pixels.crops, 'view': pixels.view, 'ids': ids, 'mask': mask}
         taken = {one.name for one in self.session.get_inputs()}
         numbers = {name: tensor.cpu().numpy() for name, tensor in given.items() if name in taken}
         try:
             answers = self.session.run(self.wanted, numbers)
             self._require_shapes(answers, len(pixels.crops))
-        except Exception as error:  # onnxruntime's own kinds, which it does not document
+        except Exception as error:  # onnxruntime's own error types, which it does not document
             raise CheckpointError(f'{self.path}: the ONNX graph fails ({quoted(error)}); export it again.') from None
         tensors = iter(torch.from_numpy(answer).to(ids.device) for answer in answers)
         return Assessment(
@@ -124,7 +124,7 @@ class OnnxNetwork(nn.Module):
         )
 
     def _require_shapes(self, answers: list[Any], images: int) -> None:
-        """Raise a ValueError for answers of another shape than experts' scores."""
+        """Raise a ValueError for answers that do not have the shapes of experts' scores."""
         n = self.crops + self.config.view_is_crop
         shapes = [(images, n), (images, n, self.config.experts), (images, n, self.config.top_k)]
         given = [answer.shape for answer in answers]
@@ -133,7 +133,7 @@ class OnnxNetwork(nn.Module):
 
 
 def load_graph(path: Path) -> tuple[OnnxNetwork, dict[str, Any]]:
-    """The network of an exported file, and what its header says."""
+    """Load the network of an exported file, and its header's info."""
     require_file(path)
     network = OnnxNetwork(path)
     return network, network.info

@@ -1,9 +1,9 @@
-"""For checkpoints that hold trained tensors only: what tells the frozen ones from others, and where they may be read.
+"""Identifies the frozen tensors of checkpoints that hold only trained ones, and decides where to read them.
 
-Where a header says that its frozen tensors lie is the word of whoever wrote the file, so it opens no path and no address.
-What a run of this user's own training started from is noted under the fingerprint of its frozen tensors, in ``frozen/`` of
-the folder of installed checkpoints: only such a note is followed wherever it leads. Of a header without one count the names
-that this package and timm give to published weights, and of a path its last part: a file beside the checkpoint.
+A header also says where its frozen tensors lie. It can come from anyone, so it alone opens no path and no address. When this
+user trains, the sources of the frozen tensors are noted under their fingerprint, in ``frozen/`` of the folder of installed
+checkpoints. Only such a note is followed to any path or address. Without a note, a header can name published weights by their
+names in this package and timm. If it names a path, only the last part counts: a file of that name beside the checkpoint.
 """
 
 import hashlib
@@ -20,12 +20,12 @@ from ..whole_file import whole_file
 from .file import CheckpointError
 from .find import EMBEDDED, FULL_SIZE, home
 
-MOST_NOTES = 15  # of earlier places
+MOST_NOTES = 15  # earlier sources that are kept for a fingerprint
 NAMED = ('timm', EMBEDDED, *FULL_SIZE)
 
 
 def fingerprint(weights: Mapping[str, Tensor], beside: str = '') -> str:
-    """SHA-256 over tensors' names, shapes and values, in the order of their names, and over a text beside them."""
+    """Return the SHA-256 of the text ``beside`` and of tensors' names, types, shapes and values, in the order of names."""
     digest = hashlib.sha256(beside.encode())
     for name in sorted(weights):
         tensor = weights[name].detach().cpu().contiguous()
@@ -35,7 +35,7 @@ def fingerprint(weights: Mapping[str, Tensor], beside: str = '') -> str:
 
 
 def portable(weights: Mapping[str, str]) -> dict[str, str]:
-    """Where frozen parts come from, with files named so that they are found from any folder."""
+    """Return the sources of frozen parts, with files as absolute paths so that they are found from any folder."""
     return {
         part: str(Path(source).expanduser().resolve()) if Path(source).expanduser().is_file() else source
         for part, source in weights.items()
@@ -43,10 +43,10 @@ def portable(weights: Mapping[str, str]) -> dict[str, str]:
 
 
 def note_sources(print_of_frozen: str, sources: Mapping[str, str]) -> None:
-    """Remember where this user's training has its frozen tensors from, beside where it had them before.
+    """Remember the sources of the frozen tensors in this user's training, in addition to those noted before.
 
     Raises:
-        OSError: where the folder of installed checkpoints cannot be written.
+        OSError: if the folder of installed checkpoints cannot be written.
     """
     known = [noted for noted in _noted(print_of_frozen) if noted != sources][-MOST_NOTES:]
     with whole_file(_note(print_of_frozen)) as part:
@@ -58,10 +58,12 @@ def _note(print_of_frozen: str) -> Path:
 
 
 def places_of(frozen: Any, path: Path) -> list[dict[str, str]]:
-    """Where the frozen tensors of the checkpoint at ``path`` may be, from its header's ``frozen``: to be tried in this order.
+    """Return the sources to try, in this order, for the frozen tensors of the checkpoint at ``path``.
+
+    Sources from this user's notes come first, then those of ``frozen``, which is part of the checkpoint's header.
 
     Raises:
-        CheckpointError: for a header that names no place or no fingerprint.
+        CheckpointError: for a header without sources or fingerprint, and if neither notes nor header give a usable source.
     """
     stated = frozen.get('weights') if isinstance(frozen, Mapping) else None
     known = isinstance(stated, Mapping) and stated and all(isinstance(source, str) for source in stated.values())
@@ -88,12 +90,12 @@ def _is_gone(source: str) -> bool:
 
 
 def _beside(source: str, path: Path) -> str:
-    """A published name as it is, and of a path the file of that name beside the checkpoint."""
+    """Return a published name as it is, and for a path the file of that name beside the checkpoint."""
     if source in NAMED:
         return source
     if '://' in source:
         raise CheckpointError(f'its header names the address {source}, which is opened for nobody but you')
-    beside = path.parent / PureWindowsPath(source).name  # takes slashes of both kinds
+    beside = path.parent / PureWindowsPath(source).name  # splits at slashes of both kinds
     if not beside.is_file():
         raise CheckpointError(f'{source}: there is no such file beside it, and none that a training of yours has noted')
     return str(beside)

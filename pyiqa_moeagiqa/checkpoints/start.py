@@ -1,4 +1,4 @@
-"""Where training starts: a whole checkpoint, or the encoders' published weights with everything else fresh."""
+"""Builds the network where training starts: from a checkpoint, or from published encoders and otherwise fresh."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,7 +37,7 @@ class StartOptions(Section):
 
 
 def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]:
-    """The network that an option file's ``network:`` section describes, with the weights its ``weights:`` names.
+    """Build the network that an option file's ``network:`` section describes, with the weights that its ``weights:`` names.
 
     Args:
         options: the fields of MoEAGIQAConfig, and ``weights``: either ``checkpoint`` (what ``find`` takes; the other
@@ -46,11 +46,11 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
             (``ImageReward.pt`` or a checkpoint of this package).
 
     Returns:
-        The network, and the header's info of the checkpoint it started from.
+        The network, and the header's info of the checkpoint that it starts from.
 
     Raises:
-        OptionError: for an unknown option, or where weights are not named.
-        CheckpointError: for weights that cannot be had or do not fit.
+        OptionError: for an unknown option, or if weights are not named.
+        CheckpointError: for weights that cannot be obtained or do not fit.
     """
     options = {name: value for name, value in options.items() if name != 'type'}
     weights = options.pop('weights', None)
@@ -63,7 +63,7 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
     if 'checkpoint' in weights:
         return _from_checkpoint(weights, options)
     config = MoEAGIQAConfig.from_options(options)
-    outline(config)  # what no network can have is said before memory is asked for
+    outline(config)  # refuse impossible options before the network takes memory
     network = MoEAGIQA(config)
     for part in encoders(network.config):
         if part not in weights:
@@ -83,14 +83,14 @@ def _from_checkpoint(weights: Mapping[str, str], changes: dict[str, Any]) -> tup
 
 
 def start_prior(options: Mapping[str, Any]) -> MoEAGIQAPrior:
-    """The prior that an option file's ``network:`` section describes, with the weights that its ``weights:`` names.
+    """Build the prior that an option file's ``network:`` section describes, with the weights that its ``weights:`` names.
 
     Args:
         options: see ``PriorOptions``.
 
     Raises:
         OptionError: for an option that is unknown, missing or out of range.
-        CheckpointError: where the weights cannot be had or are another ViT's.
+        CheckpointError: if the weights cannot be obtained or belong to another ViT.
     """
     network = MoEAGIQAPrior(**{name: value for name, value in options.items() if name != 'type'})
     weights = network.options.weights
