@@ -17,7 +17,7 @@ def crops_at_once(tokens: int, device: torch.device) -> int:
 
 
 def without_twins(crops: Tensor) -> tuple[Tensor, list[int] | None]:
-    """Return the distinct ones of crops (N, ...), and for each of the N its index among them, or None if all differ.
+    """Return the distinct crops among (N, ...), and for each of the N its index among them, or None if all differ.
 
     A picture of 512 x 512 pixels gives the same crop at scale 512 as at its own pixels.
     """

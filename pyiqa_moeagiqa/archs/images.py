@@ -169,7 +169,10 @@ class PromptError(ValueError):
 
 
 def refuse_reference(reference: Any) -> None:
-    """Raise an ImageError for a reference image, or a PromptError for prompts in its place: these metrics take neither."""
+    """Raise an ImageError for a reference image, or a PromptError for prompts in its place.
+
+    pyiqa's metrics take a reference as second argument; these take none, and prompts by the name ``caption_list``.
+    """
     if reference is None:
         return
     texts = list(reference) if isinstance(reference, list | tuple | np.ndarray) else [reference]

@@ -239,7 +239,10 @@ class MoEAGIQA(nn.Module):
         return pool_tokens(tokens.float(), self.visual.patch_embed.grid_size, self.config.token_pool)
 
     def read(self, ids: Tensor, mask: Tensor) -> Tensor | None:
-        """Compute the prompts' words (N, L2, E) before they attend to an image; None for a 'blip' or without the semantic branch."""
+        """Compute the prompts' words (N, L2, E) before they attend to an image.
+
+        Returns None for a 'blip' and without the semantic branch.
+        """
         return self.semantic.words(ids, mask) if self.config.reads_image_with_visual else None
 
     def assess(

@@ -71,7 +71,7 @@ def bert_tokenizer() -> BertWordPieceTokenizer:
 
 
 def tokenize(prompts: Sequence[str], length: int) -> tuple[Tensor, Tensor, list[int]]:
-    """Return token ids (N, length) and mask (N, length), padded with 0, and how many tokens of each prompt were cut."""
+    """Return token ids (N, length) and mask (N, length), padded with 0, and how many tokens of each prompt are cut."""
     rows, cut = [], []
     for encoding in bert_tokenizer().encode_batch(list(prompts)):
         tokens = encoding.ids
