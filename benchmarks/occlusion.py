@@ -3,7 +3,8 @@
     python benchmarks/occlusion.py FOLDER [--images 20] [--first 0] [--weights FILE]
 
 FOLDER holds AGIQA-3K: its data.csv, sorted by generator, of which every n-th row is taken, and images/. The map blurs strongly, with
-soft edges; the damage is a slighter blur, noise, or one colour, in a smaller square with hard edges.
+soft edges; the damage is a slighter blur, noise, or one colour, in a smaller square with hard edges. The figures in the README are of
+the images from rows 0 and 60 together.
 """
 
 import argparse
