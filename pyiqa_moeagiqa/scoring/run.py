@@ -23,7 +23,9 @@ LONGEST_SHOWN = 80  # characters of a prompt's cut part
 READ_AHEAD = 4  # images; on an accelerator twice the number that it scores at once, if that is more
 
 
-def score_items(metric: Any, items: Iterable[Item], output: ScoreFile | None = None) -> Iterator[Result]:
+def score_items(
+    metric: Any, items: Iterable[Item], output: ScoreFile | None = None, at_once: int | None = None
+) -> Iterator[Result]:
     """Score images; yields a result for each, in order.
 
     Threads read images while others are scored. Images are scored in batches on devices that gain by it.
@@ -33,9 +35,10 @@ def score_items(metric: Any, items: Iterable[Item], output: ScoreFile | None = N
         items: what to score; taken lazily, as images are read ahead.
         output: receives each row as it is ready; rows that it has already are not computed again. Drop rows of files that
             have changed before the call (see ``changed_rows``).
+        at_once: how many images share a batch; by default as many as the device is fast at.
     """
     done = {(row['path'], row['prompt']): row for row in output.rows} if output else {}
-    at_once = images_at_once(metric.device) if reads_images(metric) else 1
+    at_once = (at_once or images_at_once(metric.device)) if reads_images(metric) else 1
     with Notes() as notes:
         scorer = Scorer(metric, done, notes, with_content=output is not None)
         for batch in read_batches(scorer.read, items, max(READ_AHEAD, 2 * at_once), at_once):

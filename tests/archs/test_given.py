@@ -217,9 +217,8 @@ def test_a_prompt_of_unknown_words_is_warned_of(
     with pytest.warns(UserWarning, match=r'^Image 0: 3 of 4 words of its prompt are unknown .* \(and 1 more\)\.$'):
         metric(images, caption_list=['🐱 cat 🐶 🐭', '고양이'])
     for at_once in (1, 2):
-        monkeypatch.setattr('pyiqa_moeagiqa.scoring.run.images_at_once', lambda device, at_once=at_once: at_once)
         items = [Item(pictures / 'a.png', '고양이'), Item(pictures / 'b.jpg', CAT)]
-        notes = [result.notes for result in score_items(metric, items)]
+        notes = [result.notes for result in score_items(metric, items, at_once=at_once)]
         assert notes == [(unknown_note('고양이'),), ()]
 
 
