@@ -26,9 +26,9 @@ class Details:
             without this figure.
         crop_scores: (N, n), before the mean; with ``view_is_crop`` (N, 1 + n), the view's first. For a prompt in windows,
             these and ``gate`` are means over its windows.
-        crop_positions: (N, n, 2) of (y, x).
-        gate: (N, n, experts) weights of all experts.
-        chosen: (N, n, k) experts that scored, best-weighted first; for a prompt in windows, those of its first window.
+        crop_positions: (N, n, 2) of (y, x) of the crops; the view has none.
+        gate: weights of all experts, (N, n, experts); with ``view_is_crop`` (N, 1 + n, experts), as for ``crop_scores``.
+        chosen: (N, n, k), or (N, 1 + n, k): the experts that scored, best-weighted first; for a prompt in windows, those of its first window.
         cut_tokens: per image, how many tokens of its prompt did not fit.
     """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..options import quoted
-from .columns import there_are, with_our_names
+from .columns import find_column, there_are, with_our_names
 from .table_files import READERS, row_numbers
 
 if TYPE_CHECKING:
@@ -52,15 +52,14 @@ def read_table(path: Path | str, columns: Sequence[str]) -> 'pd.DataFrame':
         raise TableError(f'{path}: row {row} is not UTF-8 text; save the file as UTF-8.') from None
     except (ValueError, OSError) as error:
         raise TableError(f'{path}: it cannot be read as {path.suffix[1:].upper()} ({quoted(error)}).') from None
-    table = with_our_names(table, columns)
     require_columns(path, table, columns)
-    return table
+    return with_our_names(table, columns)
 
 
 def require_columns(path: Path | str, table: 'pd.DataFrame', columns: Sequence[str]) -> None:
     """Raise a TableError for a table without rows, without one of ``columns``, or with two columns of one name."""
     there = list(table.columns)
-    missing = [column for column in columns if column not in there]
+    missing = [column for column in columns if find_column(there, column) is None]
     if missing and there:
         raise TableError(f'{path}: column {missing[0]!r} is missing; {there_are(there, missing[0])}.')
     if table.empty:

@@ -111,13 +111,15 @@ def _picture(axes: Axes, explanation: Explanation, title: str) -> tuple[float, f
     """Set the axes to the image's pixels; returns its extent (left, right, bottom, top)."""
     height, width = explanation.image.shape[-2:]
     axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], aspect='equal')
-    axes.set_title(title, size=10, loc='left')
+    axes.set_title(title, size=10, loc='left', parse_math=False)
     return 0, width, height, 0
 
 
 def _crops(axes: Axes, explanation: Explanation) -> None:
     title = (
-        'What is looked at, and its score' if explanation.boxes else 'No crops: the network looks at the whole image'
+        f'What is looked at, and its {plain(explanation.target)}'
+        if explanation.boxes
+        else 'No crops: the network looks at the whole image'
     )
     axes.imshow(_pixels(explanation), extent=_picture(axes, explanation, title), interpolation='nearest')
     height, width = explanation.image.shape[-2:]
@@ -170,7 +172,8 @@ def _words(axes: Axes, explanation: Explanation) -> None:
     slanted = {'rotation': 40, 'ha': 'right', 'rotation_mode': 'anchor'} if len(shares) > 10 else {}
     axes.set_xticks(range(len(shares)), labels, parse_math=False, **slanted)
     axes.set_xlim(-0.6, max(len(shares), 6) - 0.4)
-    axes.set_title('Words: the score minus the score without the word (× 0.001)', size=10, loc='left')
+    target = plain(explanation.target)
+    axes.set_title(f'Words: {target} minus {target} without the word (× 0.001)', size=10, loc='left', parse_math=False)
     axes.spines[['top', 'right']].set_visible(False)
 
 

@@ -60,7 +60,9 @@ def rank(job: Job, top: int | None = None, copy_to: Path | None = None, link_to:
 
 def _require_empty(folder: Path) -> None:
     """Raise a SourceError for a folder that winners cannot be put into, before an hour of scoring."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise SourceError(f'{folder}: a file, not a folder; name a new or an empty folder.')
+    if folder.exists() and any(folder.iterdir()):
         raise SourceError(
             f'{folder}: there is something in it, and nothing is overwritten; name a new or an empty folder.'
         )

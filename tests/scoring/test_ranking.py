@@ -82,9 +82,9 @@ def test_more_than_one_may_win(rank, pictures, tmp_path):
 def test_nothing_is_overwritten(rank, pictures, prompts, tmp_path):
     (tmp_path / 'best').mkdir()
     (tmp_path / 'best' / 'mine.txt').write_text('mine')
-    for folder in (tmp_path / 'best', prompts):
+    for folder, reason in ((tmp_path / 'best', 'there is something in it'), (prompts, 'a file, not a folder')):
         words = refused(rank(pictures, '--prompts', prompts, '--copy-to', folder))
-        assert f'{folder}: there is something in it' in words
+        assert f'{folder}: {reason}' in words
     assert [path.name for path in (tmp_path / 'best').iterdir()] == ['mine.txt']
 
 
