@@ -8,7 +8,7 @@ from ..options import quoted
 from .convert import read_weights
 from .file import CheckpointError, holds_image_reward, is_ours, require_file
 from .find import IMAGE_REWARD_FILE, find, from_hub, home
-from .load import check_finite, check_names, without_weights
+from .load import aligned, check_finite, check_names, without_weights
 from .names import from_image_reward, from_reward_head
 
 REPOSITORY = 'THUDM/ImageReward'
@@ -91,5 +91,5 @@ def load_image_reward(path: Path) -> ImageReward:
     network = without_weights(ImageReward)
     check_names(weights, network.state_dict(), path)
     check_finite(weights, path)
-    network.load_state_dict(weights, assign=True)
+    network.load_state_dict(aligned(weights), assign=True)
     return network.eval()

@@ -12,7 +12,7 @@ from tiny import TINY_BLIP, config, inputs
 
 from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
-from pyiqa_moeagiqa.checkpoints import Checkpoint, CheckpointError, load_network, save
+from pyiqa_moeagiqa.checkpoints import Checkpoint, CheckpointError, load_network, read, save
 
 ROTARY = {
     'visual': 'eva02_tiny_patch14_224',
@@ -25,6 +25,14 @@ def scores(network, images=2) -> torch.Tensor:
     with torch.inference_mode():
         answer = network.eval()(*inputs(network, images)).targets
     return torch.stack([target.score for target in answer.values()])
+
+
+@pytest.mark.parametrize('length', [1, 9, 17])
+def test_a_networks_tensors_begin_where_torchs_do_whatever_the_header(tiny_checkpoint, tmp_path, length):
+    checkpoint = read(tiny_checkpoint)
+    checkpoint.info['run'] = 'x' * length
+    network, _ = load_network(save(checkpoint, tmp_path / 'other.safetensors'))
+    assert {tensor.data_ptr() % 64 for tensor in network.state_dict().values()} == {0}
 
 
 @pytest.mark.parametrize('changes', [{}, {'prior': True}, TINY_BLIP, {'branches': 'visual', 'matching': 0}, ROTARY])
