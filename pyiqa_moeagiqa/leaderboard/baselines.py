@@ -90,7 +90,8 @@ class _Features:
     def _compute(self, path: str) -> np.ndarray:
         image, network = read_image(path), self.metric.network
         size, scales = network.config.crop_size, network.config.crop_scales
-        places = crop_positions(*image.shape[-2:], size, self.metric.crops, scales)
+        height, width = image.shape[-2:]
+        places = crop_positions(height, width, size, self.metric.crops, scales)
         crops, view = (
             take_crops(image, places, size, scales),
             view_of(image, network.view_size, network.config.whole_view),

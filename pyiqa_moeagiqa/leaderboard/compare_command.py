@@ -12,6 +12,7 @@ from ..plugin import OURS
 from ..scoring.by_content import content_of, known_scores, score_missing
 from ..scoring.command import made_by, make_metric, say
 from ..scoring.output import ScoreFile
+from ..scoring.protocol import Metric
 from ..scoring.run import takes_prompts
 from ..scoring.scale import scale_of
 from ..scoring.sizes import size_note
@@ -76,13 +77,14 @@ def _check_folders(folders: tuple[Path, Path]) -> None:
 
 
 def _side(item: Item, folders: tuple[Path, Path]) -> int:
-    return next((side for side, folder in enumerate(folders) if item.path.is_relative_to(folder)), 0)
+    return next((side for side, folder in enumerate(folders) if Path(item.path).is_relative_to(folder)), 0)
 
 
 def _name(item: Item, folders: tuple[Path, Path]) -> str:
     """Path within its folder, without the ending: an image can be a PNG in one folder and a JPEG in the other."""
     folder = folders[_side(item, folders)]
-    path = item.path.relative_to(folder) if item.path.is_relative_to(folder) else item.path
+    path = Path(item.path)
+    path = path.relative_to(folder) if path.is_relative_to(folder) else path
     return path.with_suffix('').as_posix()
 
 
@@ -100,7 +102,7 @@ def _check_pairs(table: pd.DataFrame, by_prompt: bool) -> None:
         raise SourceError(f'No {what} has an image with a score in both folders, so nothing pairs{more}.')
 
 
-def _score(metric: Any, items: Sequence[Item], facts: dict[str, Any], path: Path) -> list[float | None]:
+def _score(metric: Metric, items: Sequence[Item], facts: dict[str, Any], path: Path) -> list[float | None]:
     """Get a score for each item, None if it could not be scored; failures are printed."""
     needs_prompt = takes_prompts(metric)
     keys = [(content_of(item.path), (item.prompt or '') if needs_prompt else '') for item in items]

@@ -1,6 +1,6 @@
 """A comparison in words, numbers and pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def write_comparison(path: Path, report: Report) -> None:
     )
 
 
-def _cards(pairs: pd.DataFrame) -> list[dict[str, Any]]:
+def _cards(pairs: pd.DataFrame) -> list[dict[Hashable, Any]]:
     return [
         row | {f'picture_{side}': thumbnail(row[f'path_{side}']) for side in ('one', 'other')}
         for row in pairs.to_dict('records')

@@ -21,8 +21,8 @@ def disputed(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     Returns:
         path, prompt, mos and ``ranks``: for MOS and each metric the percentage of images that rank below, from 0 to 100.
     """
-    first = entries[0].table
-    ranks = pd.DataFrame({entry.metric: _percent(entry.table['score']) for entry in entries})
+    first = entries[0].scored
+    ranks = pd.DataFrame({entry.metric: _percent(entry.scored['score']) for entry in entries})
     order = ranks.std(axis=1, ddof=0).sort_values(ascending=False, kind='stable').index
     chosen = first.loc[order].drop_duplicates('prompt').index[:COUNT]
     people = _percent(first['mos'])

@@ -38,3 +38,9 @@ class Entry:
     lower_better: bool = False
     own: Sequence[float] | None = None
     own_name: str = ''
+
+    @property
+    def scored(self) -> pd.DataFrame:
+        """The table of an entry that has one."""
+        assert self.table is not None
+        return self.table

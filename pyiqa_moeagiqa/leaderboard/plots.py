@@ -1,6 +1,7 @@
 """The leaderboard's figures, as matplotlib figures that touch no global state. A ``$`` in a name does not start a formula."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -38,7 +39,7 @@ def scatter(entries: Sequence[Entry]) -> Figure:
 
 def _scatter(axis: Axes, entry: Entry) -> None:
     """Plot the metric's own scores, with their own sign."""
-    table = entry.table.sort_values('score')
+    table = entry.scored.sort_values('score')
     sign = -1 if entry.lower_better else 1
     axis.scatter(sign * table['score'], table['mos'], s=7, alpha=0.45, color=DOT, linewidths=0, rasterized=True)
     curve = fitted(table['score'].to_numpy(float), table['mos'].to_numpy(float))
@@ -69,7 +70,7 @@ def heat_map(table: pd.DataFrame) -> Figure:
     axis = figure.subplots()
     colours = matplotlib.colormaps['RdYlBu']
     axis.imshow(table.to_numpy(float), cmap=colours, vmin=-1, vmax=1, aspect='auto')
-    slanted = {'rotation': 35, 'ha': 'right', 'rotation_mode': 'anchor'}
+    slanted: dict[str, Any] = {'rotation': 35, 'ha': 'right', 'rotation_mode': 'anchor'}
     axis.set_xticks(range(columns), map(named, table.columns), parse_math=False, **slanted)
     axis.set_yticks(range(lines), map(named, table.index), parse_math=False)
     for (line, column), value in np.ndenumerate(table.to_numpy(float)):

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,11 +49,13 @@ class Section:
 
 def sections_of(entries: Sequence[Entry], board: Board) -> list[Section]:
     """Make a section for each data set and target, with its figures drawn."""
-    scored = {(entry.data, entry.target, entry.metric): entry for entry in entries if entry.table is not None}
+    scored: dict[Any, Entry] = {
+        (entry.data, entry.target, entry.metric): entry for entry in entries if entry.table is not None
+    }
     sections = []
     for (data, target), rows in board.rows.groupby(['data', 'target'], sort=False):
         there = [scored[data, target, metric] for metric in rows['metric'] if (data, target, metric) in scored]
-        sections.append(Section(data, target, rows, there, _figures(there, rows) if there else {}))
+        sections.append(Section(str(data), str(target), rows, there, _figures(there, rows) if there else {}))
     return sections
 
 
@@ -86,8 +88,8 @@ def _part(section: Section, tests: pd.DataFrame) -> dict[str, Any]:
     return {
         'data': data,
         'target': target,
-        'images': len(entries[0].table) if entries else 0,
-        'prompts': entries[0].table['prompt'].nunique() if entries else 0,
+        'images': len(entries[0].scored) if entries else 0,
+        'prompts': entries[0].scored['prompt'].nunique() if entries else 0,
         'rows': shown(section.rows),
         'missing': missing(section.rows),
         'figures': [(caption, svg(figure)) for caption, figure in section.figures.values()],
@@ -131,7 +133,8 @@ def _others(board: Board, with_published: bool) -> list[tuple[str, pd.DataFrame]
 
 
 def _markdown(table: pd.DataFrame) -> str:
-    head, *rows = [map(escaped.markdown, line) for line in (table.columns, *table.itertuples(index=False))]
+    given: list[Iterable[Any]] = [table.columns, *table.itertuples(index=False)]
+    head, *rows = [list(map(escaped.markdown, line)) for line in given]
     lines = [head, ['---'] * len(table.columns), *rows]
     return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
 

@@ -8,6 +8,7 @@ from typing import Any
 from ..data.table import TableError
 from ..plugin import IMAGE_REWARD, METRICS
 from ..scoring.command import make_metric
+from ..scoring.protocol import Metric
 from .baselines import BASELINES
 from .contestants import Contestant
 from .entry import Entry
@@ -64,7 +65,7 @@ def _empty(contestant: Contestant, data: str, rated: Rated) -> dict[Asked, Entry
     }
 
 
-def _make(contestant: Contestant, options: Mapping[str, Any]) -> Any:
+def _make(contestant: Contestant, options: Mapping[str, Any]) -> Metric:
     taken = {'device'} | ({'dtype'} if contestant.metric == IMAGE_REWARD else set())
     options = {name: value for name, value in options.items() if name in taken or contestant.metric in METRICS}
     if contestant.weights:

@@ -20,6 +20,7 @@ from ..plugin import OURS
 from ..scoring.by_content import Key, known_scores, score_missing
 from ..scoring.command import made_by
 from ..scoring.output import ScoreFile
+from ..scoring.protocol import Metric
 from ..scoring.sources import Item
 from ..whole_file import whole_file
 from .contestants import Contestant
@@ -31,7 +32,7 @@ MISSING = 0.05  # the largest share of images without a score
 
 
 def scored(
-    contestant: Contestant, metric: Any, empty: Mapping[Asked, Entry], rated: Rated, folder: Path
+    contestant: Contestant, metric: Metric, empty: Mapping[Asked, Entry], rated: Rated, folder: Path
 ) -> Iterator[Entry]:
     """The metric's entries, one for each target of the data set.
 
@@ -85,7 +86,7 @@ def with_scores(entry: Entry, rated: Rated, asked: Asked, scores: Sequence[float
     return replace(entry, table=table.assign(score=scores))
 
 
-def _targets(metric: Any, targets: Sequence[Asked]) -> tuple[dict[Asked, str], dict[Asked, str]]:
+def _targets(metric: Metric, targets: Sequence[Asked]) -> tuple[dict[Asked, str], dict[Asked, str]]:
     """For each MOS column either the metric's target, or the reason why the metric does not score it."""
     found, reasons = {}, {}
     for asked in targets:
@@ -96,16 +97,16 @@ def _targets(metric: Any, targets: Sequence[Asked]) -> tuple[dict[Asked, str], d
     return found, reasons
 
 
-def _facts(contestant: Contestant, metric: Any, targets: set[str]) -> dict[str, dict[str, Any]]:
+def _facts(contestant: Contestant, metric: Metric, targets: set[str]) -> dict[str, dict[str, Any]]:
     """What the scores of each target depend on besides image and prompt."""
     facts = made_by(contestant.metric, metric)
-    if _is_foreign(contestant):
-        facts |= {'file': file_hash(contestant.weights)}
+    if weights := _foreign_weights(contestant):
+        facts |= {'file': file_hash(weights)}
     return {target: facts | ({'target': target} if target else {}) for target in sorted(targets)}
 
 
-def _is_foreign(contestant: Contestant) -> bool:
-    return contestant.weights is not None and contestant.metric not in OURS
+def _foreign_weights(contestant: Contestant) -> str | None:
+    return contestant.weights if contestant.metric not in OURS else None
 
 
 def _short(facts: Mapping[str, Any]) -> str:
@@ -117,7 +118,7 @@ def _keys(rated: Rated) -> list[Key]:
 
 
 def _scores(
-    metric: Any, rated: Rated, files: Mapping[str, Path], facts: Mapping[str, dict[str, Any]], title: str
+    metric: Metric, rated: Rated, files: Mapping[str, Path], facts: Mapping[str, dict[str, Any]], title: str
 ) -> tuple[dict[str, dict[Key, float]], list[str]]:
     """Score what is missing; returns the scores of each target by content and prompt, and why some images have none."""
     with ExitStack() as stack:
@@ -148,10 +149,10 @@ def _without_gaps(entry: Entry, rated: Rated, asked: Asked, failed: Sequence[str
     return with_scores(entry, rated, asked, score.fillna(score.median()).tolist())
 
 
-def _how(contestant: Contestant, metric: Any, data: str, rated: Rated) -> str:
+def _how(contestant: Contestant, metric: Metric, data: str, rated: Rated) -> str:
     """Say whether the metric is zero-shot, or what it was trained on and whether that can include these images."""
-    if _is_foreign(contestant):
-        return f'own weights, {Path(contestant.weights).name}'
+    if weights := _foreign_weights(contestant):
+        return f'own weights, {Path(weights).name}'
     info = getattr(metric.net, 'info', {})
     trained_on = info.get('dataset')
     if not trained_on:

@@ -1,7 +1,7 @@
 """The leaderboard as tables: one row for each metric, data set and target, the best first, with ties marked."""
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from importlib import resources
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -63,7 +63,8 @@ def _of_one_set(entries: Sequence[Entry]) -> Board:
     ranked = [metric for metric in rows['metric'] if metric in scored]
     tests = _tests(ranked, values, dict(zip(rows['metric'], rows['srcc'], strict=True)))
     against = dict.fromkeys(ranked[:1], 'best')
-    against |= {test.other: _against(test.p) for test in tests.itertuples() if test.metric == ranked[0]}
+    pairs = zip(tests['metric'], tests['other'], tests['p'], strict=True)
+    against |= {other: _against(p) for metric, other, p in pairs if metric == ranked[0]}
     tests.insert(0, 'data', entries[0].data)
     tests.insert(1, 'target', entries[0].target)
     return Board(rows.assign(against_best=[against.get(metric, '') for metric in rows['metric']]), tests)
@@ -118,7 +119,7 @@ def by_group(entries: Sequence[Entry], group: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _of_groups(table: pd.DataFrame, group: str, figure: Callable[[pd.DataFrame], float]) -> dict[str, float]:
+def _of_groups(table: pd.DataFrame, group: str, figure: Callable[[pd.DataFrame], float]) -> dict[Hashable, float]:
     parts = {name or f'no {group}': part for name, part in table.groupby(group) if len(part) > 2}
     return {f'{group} {name}' if name in NAMES else name: figure(part) for name, part in parts.items()}
 

@@ -1,10 +1,11 @@
 """Decides which MOS column is compared with which of a metric's scores."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..data.info import dataset_info
 from ..options import OptionError
+from ..scoring.protocol import Metric
 from ..scoring.scale import targets_of
 from ..scoring.sources import SourceError
 
@@ -50,7 +51,7 @@ def parse_targets(texts: Sequence[str]) -> list[Asked]:
     return list({one.label: one for one in asked}.values())
 
 
-def target_for(metric: Any, asked: Asked) -> str:
+def target_for(metric: Metric, asked: Asked) -> str:
     """The metric's target for a MOS column: the named one, or the one with the column's name.
 
     A column whose name is no target of a known data set is compared with quality.

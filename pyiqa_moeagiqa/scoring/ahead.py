@@ -13,7 +13,8 @@ from ..room import Room
 
 THREADS = min(4, os.cpu_count() or 1)
 
-Asked, Read = TypeVar('Asked'), TypeVar('Read')
+Asked = TypeVar('Asked')
+Read = TypeVar('Read')
 
 
 def read_ahead(
@@ -27,7 +28,8 @@ def read_ahead(
         ahead: how many items can wait in memory.
         room: bounds the pixels of the images that wait and of the one handed out last.
     """
-    pool, waiting = ThreadPoolExecutor(THREADS), deque()
+    pool = ThreadPoolExecutor(THREADS)
+    waiting: deque[tuple[int, Any, Future]] = deque()
     try:
         for place, item in enumerate(items):
             waiting.append((place, item, pool.submit(_read_in, room, place, read, item)))
@@ -83,7 +85,7 @@ class Notes:
         ['the prompt was cut']
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._own = threading.local()
         self._catch = warnings.catch_warnings()
 
@@ -91,23 +93,24 @@ class Notes:
         self._catch.__enter__()
         self._shown_before = warnings.showwarning
         warnings.simplefilter('always', UserWarning)
-        warnings.showwarning = self._show
+        warnings.showwarning = self._show  # type: ignore[assignment]  # it hands on whatever else it is given
         return self
 
-    def __exit__(self, *reason) -> None:
+    def __exit__(self, *reason: Any) -> None:
         self._catch.__exit__(*reason)
 
     @contextmanager
     def taken(self) -> Iterator[list[str]]:
         """Give a list that holds this thread's warnings from within the ``with`` block; each appears once after it."""
-        self._own.said = said = []
+        said: list[str] = []
+        self._own.said = said
         try:
             yield said
         finally:
             self._own.said = None
             said[:] = dict.fromkeys(said)
 
-    def _show(self, message: Warning | str, *where) -> None:
+    def _show(self, message: Warning | str, *where: Any) -> None:
         said = getattr(self._own, 'said', None)
         if said is not None and isinstance(message, UserWarning | RuntimeWarning):
             said.append(str(message))

@@ -14,6 +14,7 @@ from ..options import OptionError
 from .inputs import Prompts, items_of
 from .metric import make_metric
 from .output import RANK
+from .protocol import Metric
 from .run import as_batch, reason_of, score_items, takes_prompts
 from .scale import number_columns
 from .sources import Item, SourceError
@@ -21,7 +22,12 @@ from .tables import as_table, ranked
 
 
 def score(
-    images: Any, prompts: Prompts = None, *, metric: Any = 'moeagiqa', target: str | None = None, **options: Any
+    images: Any,
+    prompts: Prompts = None,
+    *,
+    metric: str | Metric = 'moeagiqa',
+    target: str | None = None,
+    **options: Any,
 ) -> pd.DataFrame:
     """Score images for their prompts: one row per image, in the order given.
 
@@ -74,7 +80,12 @@ def _with_other_columns(table: pd.DataFrame, given: pd.DataFrame) -> pd.DataFram
 
 
 def rank(
-    images: Any, prompts: Prompts = None, *, metric: Any = 'moeagiqa', target: str | None = None, **options: Any
+    images: Any,
+    prompts: Prompts = None,
+    *,
+    metric: str | Metric = 'moeagiqa',
+    target: str | None = None,
+    **options: Any,
 ) -> pd.DataFrame:
     """Score as ``score`` does, then sort prompt by prompt, the best first.
 
@@ -85,7 +96,7 @@ def rank(
 
 
 def score_matrix(
-    images: Any, prompts: Sequence[str], *, metric: Any = 'moeagiqa', target: str | None = None, **options: Any
+    images: Any, prompts: Sequence[str], *, metric: str | Metric = 'moeagiqa', target: str | None = None, **options: Any
 ) -> pd.DataFrame:
     """Score every image for every prompt; each image is encoded once.
 
@@ -118,7 +129,7 @@ def score_matrix(
     return pd.DataFrame(rows, pd.Index(paths, name='path'), pd.Index(prompts, name='prompt'), dtype=float)
 
 
-def _row(metric: Any, item: Item, prompts: list[str]) -> list[float]:
+def _row(metric: Metric, item: Item, prompts: list[str]) -> list[float]:
     """Score one image for all prompts."""
     if isinstance(item.image, Exception):
         raise item.image
@@ -129,7 +140,7 @@ def _row(metric: Any, item: Item, prompts: list[str]) -> list[float]:
     return [float(metric(image, caption_list=[prompt])) for prompt in prompts]
 
 
-def _metric(metric: Any, target: str | None, options: dict[str, Any]) -> Any:
+def _metric(metric: str | Metric, target: str | None, options: dict[str, Any]) -> Metric:
     if isinstance(metric, str):
         return make_metric(metric, options if target is None else options | {'target': target})
     given = [*options, *(['target'] if target is not None else [])]

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from ..console import plain
 from .output import ScoreFile
+from .protocol import Metric
 from .result import Result
 from .result import content_of as file_content
 from .run import score_items
@@ -28,7 +28,7 @@ def known_scores(output: ScoreFile) -> dict[Key, float]:
 
 
 def score_missing(
-    metric: Any,
+    metric: Metric,
     items: Sequence[Item],
     keys: Sequence[Key],
     outputs: Mapping[str, ScoreFile],

@@ -1,9 +1,9 @@
 """``moeagiqa score``: find images and prompts, show progress and a table, report what failed."""
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from tqdm import tqdm
@@ -14,7 +14,8 @@ from ..plugin import OURS
 from .finished import asked, finished
 from .job import Job, Run, ranking
 from .metric import made_by, make_metric
-from .output import ScoreFile, check_output
+from .output import Key, ScoreFile, check_output
+from .protocol import Metric
 from .result import Result, changed_rows
 from .score_stream import STREAM, ScoreStream
 from .sources import Item, SourceError, find_items, require_prompt, sources_line, tallied
@@ -51,7 +52,7 @@ def score(job: Job, top: int | None = None) -> int:
     if scored:
         from .tables import as_table
 
-        scored.sort(key=lambda result: result.score, reverse=not run.lower_better)
+        scored.sort(key=lambda result: result.score or 0.0, reverse=not run.lower_better)
         console().print(shown(as_table(scored[:top], run.numbers), ['path', 'prompt'], job.metric))
     return tally['failed']
 
@@ -103,18 +104,21 @@ def _start(job: Job, is_ranked: bool) -> Run:
     metric = make_metric(job.metric, job.options)
     items = require_prompt(items) if takes_prompts(metric) else items
     numbers = number_columns(metric)
-    output = _open_output(job, metric, is_ranked) if job.output else None
-    changed = changed_rows(places, output.rows) if output and output.rows else set()
-    if changed:
+    output = _open_output(job, metric, is_ranked)
+    changed: Collection[Key] = ()
+    if isinstance(output, ScoreFile) and output.rows:
+        changed = changed_rows(places, output.rows)
         output.drop(changed)
     sources: Counter[str] = Counter()
     results = _results(metric, tallied(items, sources), len(places), output)
     return Run(results, metric.lower_better, numbers, sources, changed)
 
 
-def _open_output(job: Job, metric: Any, is_ranked: bool) -> ScoreFile | ScoreStream:
+def _open_output(job: Job, metric: Metric, is_ranked: bool) -> ScoreFile | ScoreStream | None:
     from .scale import scale_of
 
+    if job.output is None:
+        return None
     facts = made_by(job.metric, metric) | {'lower_better': metric.lower_better, 'asked': asked(job, is_ranked)}
     with_numbers = scale_of(metric) is not None
     if job.output == STREAM:
@@ -123,7 +127,7 @@ def _open_output(job: Job, metric: Any, is_ranked: bool) -> ScoreFile | ScoreStr
 
 
 def _results(
-    metric: Any, items: Iterable[Item], count: int, output: ScoreFile | ScoreStream | None
+    metric: Metric, items: Iterable[Item], count: int, output: ScoreFile | ScoreStream | None
 ) -> Generator[Result, None, None]:
     from .run import score_items
 

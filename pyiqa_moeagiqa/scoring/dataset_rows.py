@@ -70,7 +70,7 @@ def _rows(images: Any) -> Iterator[Any]:
     except TypeError:  # also from a loader that does not know its length
         count = None
     by_place = count is not None and hasattr(images, '__getitem__')
-    rows = None if by_place else iter(images)
+    rows = iter(() if by_place else images)
     for number in itertools.count() if count is None else range(count):
         try:
             row = images[number] if by_place else next(rows)
@@ -141,7 +141,7 @@ def _prompt_key(row: Mapping[str, Any]) -> str | None:
 def _prompt_of(row: Mapping[str, Any]) -> Any:
     """The prompt of a row; in a WebDataset it can be bytes, or be part of a JSON object."""
     key = _prompt_key(row)
-    value = row[key]
+    value = row[key] if key is not None else None
     try:
         value = value.decode() if isinstance(value, bytes) else value
         values = json.loads(value) if key == 'json' and isinstance(value, str) else value

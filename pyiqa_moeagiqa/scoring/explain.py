@@ -136,7 +136,7 @@ def explain(metric: Any, image: Any, prompt: str, places: bool = True) -> Explan
         words=words,
         word_shares=word_shares,
         unread=unread,
-        mos={name: scale_of(net, name).of(score.item()) for name, score in details.scores.items()},
+        mos={name: scale.of(score.item()) for name, score in details.scores.items() if (scale := scale_of(net, name))},
     )
 
 

@@ -39,7 +39,7 @@ def show(
         raise SourceError(f'{image}: it matches {len(items)} images, and one at a time is explained; name an image.')
     items = list(_require_prompt(items))
     metric = make_metric('moeagiqa', options)
-    explanation = explain(metric, str(items[0].path), items[0].prompt, places)
+    explanation = explain(metric, str(items[0].path), items[0].prompt or '', places)
     write_figure(explanation, output)
     if as_json:
         print(json.dumps(explanation.as_dict(), ensure_ascii=False))

@@ -5,14 +5,17 @@ import warnings
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
+from torch import Tensor
 from torchvision.transforms.v2.functional import to_dtype
 
 from ..archs.images import shrunk
@@ -58,13 +61,14 @@ def draw(explanation: Explanation) -> Figure:
     ]
     lines = _scores_said(explanation)
     top = 0.35 + 0.24 * (len(head) + len(lines))
-    figure = Figure(figsize=(WIDTH, sum(rows) + 0.5 * len(rows) + top), facecolor='white', layout='constrained')
-    figure.get_layout_engine().set(rect=(0.01, 0.01, 0.98, 1 - top / figure.get_figheight() - 0.01), hspace=0.06)
+    tall = sum(rows) + 0.5 * len(rows) + top
+    layout = ConstrainedLayoutEngine(rect=(0.01, 0.01, 0.98, 1 - top / tall - 0.01), hspace=0.06)
+    figure = Figure(figsize=(WIDTH, tall), facecolor='white', layout=layout)
     _head(figure, head, lines)
     grid = GridSpec(len(rows), 2, figure, height_ratios=rows)
     _crops(figure.add_subplot(grid[0, 0] if mapped and not wide else grid[0, :]), explanation)
-    if mapped:
-        _places(figure.add_subplot(grid[1, :] if wide else grid[0, 1]), explanation)
+    if explanation.places is not None:
+        _places(figure.add_subplot(grid[1, :] if wide else grid[0, 1]), explanation, explanation.places)
     if _words_matter(explanation):
         _words(figure.add_subplot(grid[len(rows) - 2, :]), explanation)
     _scores(figure.add_subplot(grid[-1, 0]), explanation)
@@ -123,11 +127,10 @@ def _crops(axes: Axes, explanation: Explanation) -> None:
     )
     axes.imshow(_pixels(explanation), extent=_picture(axes, explanation, title), interpolation='nearest')
     height, width = explanation.image.shape[-2:]
-    together = defaultdict(list)
+    together: dict[tuple[bool, int, int, int], list[int]] = defaultdict(list)
     for number, box in enumerate(explanation.boxes):
-        together[(explanation.names[number] == 'view', *box)].append(
-            number
-        )  # keep the view apart from a crop with the same box
+        key = explanation.names[number] == 'view', *box  # keeps the view apart from a crop with the same box
+        together[key].append(number)
     for (_, y, x, side), numbers in together.items():
         colour = _colour(explanation, numbers[0])
         left, top, right, bottom = max(x, 0), max(y, 0), min(x + side, width), min(y + side, height)
@@ -138,7 +141,7 @@ def _crops(axes: Axes, explanation: Explanation) -> None:
         label = f'{names}: {explanation.details.crop_scores[0, numbers[0]]:.3f}'
         is_view = explanation.names[numbers[0]] == 'view'  # its corner is often a crop's corner: its label goes below
         place = (left + 3, bottom) if is_view else (left, top)
-        style = {'size': 8, 'weight': 'bold', 'color': 'white', 'va': 'bottom' if is_view else 'top'}
+        style: dict[str, Any] = {'size': 8, 'weight': 'bold', 'color': 'white', 'va': 'bottom' if is_view else 'top'}
         axes.text(*place, label, bbox={'fc': colour, 'ec': 'none', 'pad': 1.5}, clip_on=True, **style)
 
 
@@ -146,11 +149,11 @@ def _colour(explanation: Explanation, number: int) -> str:
     return '#6b6b6b' if explanation.names[number] in ('view', 'image') else f'C{number % 7}'
 
 
-def _places(axes: Axes, explanation: Explanation) -> None:
+def _places(axes: Axes, explanation: Explanation, places: Tensor) -> None:
     extent = _picture(axes, explanation, 'Places: the score minus the score with the place blurred (× 0.001)')
     grey = 0.4 + 0.6 * _pixels(explanation).mean(axis=2)  # lightened: no colour would show on black
     axes.imshow(grey, extent=extent, cmap='gray', vmin=0, vmax=1)
-    shares = 1000 * explanation.places.numpy()
+    shares = 1000 * places.numpy()
     most = max(1, abs(shares).max())  # keeps tiny shares looking tiny
     drawn = axes.imshow(shares, extent=extent, cmap='RdBu', vmin=-most, vmax=most, alpha=0.6, interpolation='bilinear')
     axes.figure.colorbar(drawn, ax=axes, shrink=0.85, pad=0.01, label='lowers  ←  → raises')
@@ -169,7 +172,7 @@ def _words(axes: Axes, explanation: Explanation) -> None:
     axes.set_ylim(-1.1 * most, 1.1 * most)
     words = map(plain, explanation.words)
     labels = [word if len(word) <= LONGEST_WORD else word[: LONGEST_WORD - 1] + '…' for word in words]
-    slanted = {'rotation': 40, 'ha': 'right', 'rotation_mode': 'anchor'} if len(shares) > 10 else {}
+    slanted: dict[str, Any] = {'rotation': 40, 'ha': 'right', 'rotation_mode': 'anchor'} if len(shares) > 10 else {}
     axes.set_xticks(range(len(shares)), labels, parse_math=False, **slanted)
     axes.set_xlim(-0.6, max(len(shares), 6) - 0.4)
     target = plain(explanation.target)

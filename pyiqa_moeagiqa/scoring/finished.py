@@ -21,6 +21,8 @@ def finished(job: Job, is_ranked: bool) -> Run | None:
 
     An output's note records what it was made for, so no network is loaded, which would take seconds.
     """
+    if job.output is None:
+        return None
     note = read_note(job.output)
     if not note.get('asked') or note['asked'] != asked(job, is_ranked) or not job.output.is_file():
         return None

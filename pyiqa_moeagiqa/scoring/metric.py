@@ -8,13 +8,14 @@ from typing import Any
 from ..console import say
 from ..options import quoted
 from ..plugin import IMAGE_REWARD, METRICS, OURS
+from .protocol import Metric
 from .sources import SourceError
 
 # The command's names for options of create_metric, where they differ.
 OPTION_NAMES = {'pretrained_model_path': 'weights', 'long_prompts': 'long-prompts'}
 
 
-def made_by(metric_name: str, metric: Any) -> dict[str, Any]:
+def made_by(metric_name: str, metric: Metric) -> dict[str, Any]:
     """What a metric's scores depend on besides image and prompt."""
     import pyiqa
 
@@ -25,7 +26,7 @@ def made_by(metric_name: str, metric: Any) -> dict[str, Any]:
     return facts | ({'targets': targets} if targets else {})
 
 
-def make_metric(name: str, options: Mapping[str, Any]) -> Any:
+def make_metric(name: str, options: Mapping[str, Any]) -> Metric:
     """Call ``pyiqa.create_metric``; pyiqa's errors become one sentence each.
 
     Args:

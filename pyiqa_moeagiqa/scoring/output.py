@@ -227,8 +227,7 @@ class ScoreFile:
         """
         row = row_of(self.columns, path, prompt, score, numbers, content)
         with self._errors_named():
-            self._require_journal()
-            self._append(self._format.line(row).encode())
+            self._append(self._require_journal(), self._format.line(row).encode())
         self.rows.append(row)
 
     def drop(self, keys: Collection[Key]) -> None:
@@ -238,20 +237,21 @@ class ScoreFile:
             with self._errors_named():
                 self._rewrite()
 
-    def _require_journal(self) -> None:
+    def _require_journal(self) -> BinaryIO:
         """Open the journal. If it was removed meanwhile, write it again from the rows in memory.
 
         Raises:
             OutputError: if another program has replaced it.
         """
         if self._file is not None and _is_same(self._file, self.journal):
-            return
+            return self._file
         if self._file is not None and self.journal.exists():
             raise OutputError(f'{self.journal}: another program has replaced it; name another --output.')
         if self._file is not None or not self.journal.exists():
             self._rewrite()
         if self._file is None:
             self._file = self.journal.open('ab', buffering=0)
+        return self._file
 
     def _rewrite(self) -> None:
         """Write the journal from the rows in memory."""
@@ -261,13 +261,13 @@ class ScoreFile:
         _replace(self.journal, ''.join(lines).encode())
         self._file = self.journal.open('ab', buffering=0)
 
-    def _append(self, line: bytes) -> None:
-        end = os.fstat(self._file.fileno()).st_size
+    def _append(self, journal: BinaryIO, line: bytes) -> None:
+        end = os.fstat(journal.fileno()).st_size
         try:
             while line:
-                line = line[self._file.write(line) :]
+                line = line[journal.write(line) :]
         except OSError:
-            os.ftruncate(self._file.fileno(), end)  # a full disk can have taken part of the row
+            os.ftruncate(journal.fileno(), end)  # a full disk can have taken part of the row
             raise
 
     def close(self) -> None:
@@ -281,8 +281,7 @@ class ScoreFile:
         try:
             with self._errors_named():
                 if self._file is not None:
-                    self._require_journal()
-                    self._file.close()
+                    self._require_journal().close()
                 if not self._grows and (self.journal.exists() or not self._is_finished):
                     _replace(self.path, self._finished())
                     self.journal.unlink(missing_ok=True)

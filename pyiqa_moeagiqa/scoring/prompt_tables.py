@@ -73,7 +73,7 @@ class FolderTables:
 
     def __init__(self, folders: Iterable[Path]):
         self._folders = {folder.resolve() for folder in folders}
-        self._tables = lru_cache(maxsize=1000)(self._tables)  # reads each folder's tables once
+        self._tables = lru_cache(maxsize=1000)(_tables_in)  # reads each folder's tables once
 
     def find(self, image: Path) -> tuple[str, str] | None:
         """The image's prompt and the name of the nearest table that has it; None if no table does.
@@ -96,10 +96,11 @@ class FolderTables:
         tops = [place for place, parent in enumerate(above) if parent in self._folders]
         return above[: max(tops, default=0) + 1]
 
-    def _tables(self, folder: Path) -> list[tuple[str, PromptTable | TableError]]:
-        paths = [folder / name for name in FOLDER_TABLES if (folder / name).is_file()]
-        tables = ((path.name, _table(path)) for path in paths)
-        return [(name, table) for name, table in tables if table is not None]
+
+def _tables_in(folder: Path) -> list[tuple[str, PromptTable | TableError]]:
+    paths = [folder / name for name in FOLDER_TABLES if (folder / name).is_file()]
+    tables = ((path.name, _table(path)) for path in paths)
+    return [(name, table) for name, table in tables if table is not None]
 
 
 def _table(path: Path) -> PromptTable | TableError | None:

@@ -107,13 +107,13 @@ def _close_calls(table: pd.DataFrame) -> Iterator[str]:
 def _place(winners: pd.DataFrame, folder: Path, place: Callable[[str, Path], Any]) -> int:
     """Put winners into the folder; returns how many failed."""
     names, failed = file_names(winners['prompt'].unique()), 0
-    for row in winners.itertuples():
-        target = folder / f'{names[row.prompt]}-{row.rank}{Path(row.path).suffix}'
+    for path, prompt, rank in zip(winners['path'], winners['prompt'], winners['rank'], strict=True):
+        target = folder / f'{names[prompt]}-{rank}{Path(path).suffix}'
         try:
-            place(row.path, target)
+            place(path, target)
         except OSError as error:
             failed += 1
-            say(f'{row.path}: not in {folder}: {(error.strerror or str(error)).lower()}')
+            say(f'{path}: not in {folder}: {(error.strerror or str(error)).lower()}')
     console().print(f'{len(winners) - failed} images in {folder}', soft_wrap=True)
     return failed
 

@@ -4,6 +4,7 @@ import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -14,9 +15,11 @@ from ..archs.semantic import cut_words, unknown_note
 from ..options import first_line
 from .ahead import Notes, read_batches
 from .output import Key, ScoreFile
+from .protocol import Metric
 from .result import Result, content_of, known_result, row_of
 from .scale import numbers_of, scales_of
-from .score_formats import NO_NUMBERS, Row
+from .score_formats import Row
+from .score_stream import ScoreStream
 from .sources import Item
 
 LONGEST_SHOWN = 80  # characters of a prompt's cut part
@@ -24,7 +27,7 @@ READ_AHEAD = 4  # images; on an accelerator twice the number that it scores at o
 
 
 def score_items(
-    metric: Any, items: Iterable[Item], output: ScoreFile | None = None, at_once: int | None = None
+    metric: Metric, items: Iterable[Item], output: ScoreFile | ScoreStream | None = None, at_once: int | None = None
 ) -> Iterator[Result]:
     """Score images; yields a result for each, in order.
 
@@ -50,12 +53,12 @@ def score_items(
                 yield result
 
 
-def takes_prompts(metric: Any) -> bool:
+def takes_prompts(metric: Metric) -> bool:
     """Whether a metric of pyiqa looks at the prompt."""
     return 'caption_list' in inspect.signature(metric.net.forward).parameters
 
 
-def reads_images(metric: Any) -> bool:
+def reads_images(metric: Metric) -> bool:
     """Whether a metric has its own ``read_images``, as this package's metrics do; images are then read ahead."""
     return hasattr(metric.net, 'read_images')
 
@@ -87,7 +90,7 @@ class Scorer:
         with_content: whether files are hashed, which an output needs.
     """
 
-    def __init__(self, metric: Any, done: Mapping[Key, Row], notes: Notes, with_content: bool = False):
+    def __init__(self, metric: Metric, done: Mapping[Key, Row], notes: Notes, with_content: bool = False):
         self.metric, self.done, self.notes, self.with_content = metric, done, notes, with_content
         self.needs_prompt = takes_prompts(metric)
         self.scales = scales_of(metric)
@@ -179,7 +182,7 @@ class _Answer(NamedTuple):
     """A metric's answer for one image: its score, the scores of all targets by name, notes, and its novelty."""
 
     score: float
-    scores: Mapping[str, float] = NO_NUMBERS
+    scores: Mapping[str, float] = MappingProxyType({})
     notes: Sequence[str] = ()
     novelty: float | None = None
 

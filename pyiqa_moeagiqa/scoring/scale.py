@@ -6,6 +6,7 @@ from typing import Any
 
 from ..data.info import description, is_of_set
 from ..options import is_range
+from .protocol import Metric
 
 COLUMNS = ('mos', 'low', 'high', 'percentile')
 NOVELTY = 'novelty'
@@ -45,14 +46,15 @@ class Scale:
         """
         if self.mos_range is None:
             return dict.fromkeys(COLUMNS)
-        mos = self._mos(score)
-        low, high = (None, None) if self.interval is None else (self._mos(score + error) for error in self.interval)
+        lowest, highest = self.mos_range
+
+        def as_mos(score: float) -> float:
+            return lowest + (highest - lowest) * score
+
+        mos = as_mos(score)
+        low, high = (None, None) if self.interval is None else (as_mos(score + error) for error in self.interval)
         percentile = None if self.quantiles is None else _percentile(mos, self.quantiles)
         return {'mos': mos, 'low': low, 'high': high, 'percentile': percentile}
-
-    def _mos(self, score: float) -> float:
-        lowest, highest = self.mos_range
-        return lowest + (highest - lowest) * score
 
 
 def _percentile(mos: float, quantiles: Sequence[float]) -> float:
@@ -90,20 +92,20 @@ def columns_of(target: str, targets: Iterable[str]) -> list[str]:
     return [*COLUMNS, *others, NOVELTY]
 
 
-def number_columns(metric: Any) -> list[str]:
+def number_columns(metric: Metric) -> list[str]:
     """The columns of numbers that follow a metric's score; none for metrics of other packages."""
     return columns_of(metric.net.target, targets_of(metric)) if scale_of(metric) else []
 
 
-def scales_of(metric: Any) -> dict[str, Scale]:
+def scales_of(metric: Metric) -> dict[str, Scale]:
     """The scale of each of a metric's targets, the metric's own target first; empty for metrics of other packages."""
     if scale_of(metric) is None:
         return {}
     targets = dict.fromkeys((metric.net.target, *targets_of(metric)))
-    return {target: scale_of(metric, target) for target in targets}
+    return {target: scale for target in targets if (scale := scale_of(metric, target))}
 
 
-def targets_of(metric: Any) -> list[str]:
+def targets_of(metric: Metric) -> list[str]:
     """The targets that a metric scores at once, such as quality and alignment; empty for metrics without targets."""
     network = getattr(metric.net, 'network', None)
     return list(getattr(getattr(network, 'config', None), 'targets', ()))

@@ -54,7 +54,7 @@ class Csv:
         return _csv_line(columns)
 
     def line(self, row: Row) -> str:
-        cells = row.values()
+        cells: Iterable[Any] = row.values()
         if self.safe_cells:
             cells = [spreadsheet_safe(cell) if name in TEXTS else cell for name, cell in row.items()]
         return _csv_line(cells)

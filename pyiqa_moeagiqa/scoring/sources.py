@@ -48,7 +48,7 @@ class PromptChoice(NamedTuple):
 
     prompt: str | None = None
     table: Path | None = None
-    prompt_from: str = 'auto'
+    prompt_from: str | None = 'auto'
 
     @property
     def is_looked_up(self) -> bool:
