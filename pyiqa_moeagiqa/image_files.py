@@ -110,7 +110,7 @@ class _Strict:
     Pillow has one switch for the whole process, so the first reader sets it and the last one restores it.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock, self._readers, self._fill_up = threading.Lock(), 0, False
 
     def __enter__(self) -> None:
@@ -146,7 +146,7 @@ def _check_regular(path: Path | str, name: str) -> None:
 @contextmanager
 def _identified(file: BinaryIO, name: str) -> Iterator[Image.Image]:
     try:
-        image = Image.open(file, formats=FORMATS)
+        image: Image.Image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         image = _open_other(file, name)
     try:

@@ -7,6 +7,10 @@ module runs at interpreter start, so it imports only ``sys``.
 
 import sys
 
+TYPE_CHECKING = False  # that of typing would have to be imported
+if TYPE_CHECKING:
+    from typing import Any
+
 ARCHS = 'pyiqa_moeagiqa.archs'
 METRICS = {
     'moeagiqa': 'the embedded compact model',
@@ -46,7 +50,7 @@ def register_models() -> None:
         MODEL_REGISTRY.register_lazy(name, f'pyiqa_moeagiqa.models.{module}:{name}', override=True)
 
 
-def _add_metrics(module) -> None:
+def _add_metrics(module: 'Any') -> None:
     for name in METRICS:
         module.DEFAULT_CONFIGS[name] = {
             'metric_opts': {'type': 'MoEAGIQAMetric', 'model_name': name},
@@ -62,10 +66,10 @@ def _add_metrics(module) -> None:
     }
 
 
-def _add_dataset_info(module) -> None:
+def _add_dataset_info(module: 'Any') -> None:
     upstream = module.get_dataset_info
 
-    def get_dataset_info(dataset_name=None):
+    def get_dataset_info(dataset_name: str | None = None) -> 'Any':
         from pyiqa_moeagiqa.data.info import dataset_info
 
         ours = dataset_info()
@@ -75,17 +79,18 @@ def _add_dataset_info(module) -> None:
 
     get_dataset_info.__doc__ = upstream.__doc__
     module.get_dataset_info = get_dataset_info
-    for importer in ('pyiqa', 'pyiqa.data.dataset_api'):
-        if hasattr(sys.modules.get(importer), 'get_dataset_info'):
-            sys.modules[importer].get_dataset_info = get_dataset_info
+    for name in ('pyiqa', 'pyiqa.data.dataset_api'):
+        importer: Any = sys.modules.get(name)
+        if hasattr(importer, 'get_dataset_info'):
+            importer.get_dataset_info = get_dataset_info
 
 
-def _let_network_read_images(module) -> None:
+def _let_network_read_images(module: 'Any') -> None:
     # pyiqa reads one file into one tensor and ignores alpha, 16 bits and EXIF rotation. A network with its own read_images
     # gets the user's input unchanged.
     upstream = module.InferenceModel._prepare_inputs
 
-    def _prepare_inputs(self, target, ref=None):
+    def _prepare_inputs(self: 'Any', target: 'Any', ref: 'Any' = None) -> 'Any':
         if hasattr(self.net, 'read_images'):
             from pyiqa_moeagiqa.archs.images import ROUNDING, STRAY, refuse_reference
 
@@ -100,7 +105,7 @@ def _let_network_read_images(module) -> None:
     module.InferenceModel._prepare_inputs = _prepare_inputs
 
 
-def _register_all(module) -> None:
+def _register_all(module: 'Any') -> None:
     # Register without entry points, too: a package that is only on the path has none, and pyiqa looks for them once, so a
     # package that is installed while a notebook runs would be missed.
     register_archs()
@@ -120,15 +125,15 @@ class _PyiqaFinder:
     """Finds pyiqa's modules with the other finders, and adds our action after the module's code has run."""
 
     @classmethod
-    def find_spec(cls, name, path=None, target=None):
+    def find_spec(cls, name: str, path: 'Any' = None, target: 'Any' = None) -> 'Any':
         if name not in AFTER_IMPORT:
             return None
         finders = [finder for finder in sys.meta_path if finder is not cls]
-        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in finders)), None)
+        spec: Any = next(filter(None, (finder.find_spec(name, path, target) for finder in finders)), None)
         if spec is not None and spec.loader is not None:
             run = spec.loader.exec_module
 
-            def run_and_register(module):
+            def run_and_register(module: 'Any') -> None:
                 run(module)
                 _act(name, module)
 
@@ -136,7 +141,7 @@ class _PyiqaFinder:
         return spec
 
 
-def _act(name, module) -> None:
+def _act(name: str, module: 'Any') -> None:
     if getattr(module, '_moeagiqa_registered', False):
         return
     try:

@@ -24,7 +24,7 @@ class Room:
     needed first never waits for one that is needed later.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.limit = PIXELS
         self._held: dict[int, int] = {}
         self._passed: set[int] = set()  # places after the current turn that have room already or need none

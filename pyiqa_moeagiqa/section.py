@@ -113,7 +113,9 @@ def _option_at(place: tuple, model: type[Section], options: Any) -> tuple[list[A
 
     pydantic's ``place`` can go further, into lists and unions; that part is ignored.
     """
-    names, kind, value = [], model, options
+    names: list[Any] = []
+    kind: Any = model
+    value = options
     for name in place:
         part = _part(_bare(kind), name)
         if part is None or not isinstance(value, Mapping):

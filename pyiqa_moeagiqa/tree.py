@@ -1,6 +1,6 @@
 """Checks nested values from an untrusted file, such as YAML or JSON, before anything uses them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .options import OptionError, shown
@@ -31,7 +31,7 @@ def _count(value: Any, level: int, known: dict[int, int]) -> int:
         _check_plain(value)
         return 1
     if id(value) not in known:
-        parts = value
+        parts: Iterable[Any] = value
         if isinstance(value, Mapping):
             _check_names(value)
             parts = value.values()

@@ -52,10 +52,10 @@ def thumbnail(image: Path | str) -> str:
     Returns '' for a file that cannot be read, such as one that was damaged or moved after it was scored.
     """
     try:
-        image = read_image(image)
+        pixels = read_image(image)
     except ImageError:
         return ''
-    pixels = shrunk(to_dtype(image, torch.uint8, scale=True), LONGEST_SIDE)
+    pixels = shrunk(to_dtype(pixels, torch.uint8, scale=True), LONGEST_SIDE)
     file = io.BytesIO()
     to_pil_image(pixels).save(file, 'JPEG', quality=85)
     return 'data:image/jpeg;base64,' + base64.b64encode(file.getvalue()).decode()

@@ -174,7 +174,8 @@ class _Passes:
         return self._nearest[number]
 
     def _search(self, number: str) -> list[str]:
-        found, met, waiting = [], {number}, deque([number])
+        found: list[str] = []
+        met, waiting = {number}, deque([number])
         while waiting:
             for link in _pictures(self.nodes[waiting.popleft()]['inputs']):
                 if link in met or link not in self.nodes:
@@ -202,7 +203,8 @@ class _Passes:
 
     def _telling(self, number: str) -> list[str]:
         """Return the nearest makers behind one that were given words; skip makers without words."""
-        found, met, waiting = [], {number}, [number]
+        found: list[str] = []
+        met, waiting = {number}, [number]
         while waiting:
             for maker in self._behind(waiting.pop()):
                 if maker not in met:

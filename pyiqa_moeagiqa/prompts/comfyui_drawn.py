@@ -36,9 +36,7 @@ def as_run(workflow: Any) -> Graph:
         return {}
     definitions = workflow.get('definitions')
     subgraphs = definitions.get('subgraphs') if isinstance(definitions, dict) else None
-    known = {
-        one.get('id'): one for one in listed(subgraphs) if isinstance(one, dict) and isinstance(one.get('id'), str)
-    }
+    known = {one['id']: one for one in listed(subgraphs) if isinstance(one, dict) and isinstance(one.get('id'), str)}
     graph: Graph = {}
     _Sheet(workflow, known).write(graph)
     return graph
@@ -47,7 +45,7 @@ def as_run(workflow: Any) -> Graph:
 def shown_texts(workflow: Any) -> dict[str, str]:
     """Map numbers of nodes that show texts to the text each showed; ComfyUI writes it into the drawing after a run."""
     nodes = listed(workflow.get('nodes')) if isinstance(workflow, dict) else []
-    found = {}
+    found: dict[str, str] = {}
     for node in nodes:
         if isinstance(node, dict) and facts.SHOWS.search(str(node.get('type'))):
             texts = [value for value in _flat(node.get('widgets_values')) if isinstance(value, str) and value.strip()]
@@ -66,8 +64,8 @@ class _Sheet:
         self, drawing: dict[str, Any], known: dict[str, Any], above: '_Sheet | None' = None, holder: Any = None
     ):
         self.drawing, self.above, self.holder = drawing, above, holder
-        self.prefix = f'{above.prefix}{holder["id"]}:' if above else ''
-        self.sheets = above.sheets if above else [self]  # all levels that were unfolded
+        self.prefix: str = f'{above.prefix}{holder["id"]}:' if above else ''
+        self.sheets: list[_Sheet] = above.sheets if above else [self]  # all levels that were unfolded
         nodes = [node for node in listed(drawing.get('nodes')) if isinstance(node, dict)]
         self.nodes = {str(node.get('id')): node for node in nodes if isinstance(node.get('id'), str | int)}
         self.links = dict(_links(drawing.get('links')))

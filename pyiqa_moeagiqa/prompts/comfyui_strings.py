@@ -40,8 +40,9 @@ def worked_on(inputs: Inputs, said: Said) -> Words | None:
 
 def in_order(names: list[str]) -> list[str]:
     """Sort names of texts into the order in which they are joined: prefixes, texts by number or letter, suffixes."""
-    stems = [_COUNTED.fullmatch(name)[1] for name in names]
-    counts = [_COUNTED.fullmatch(name)[2] or '' for name in names]
+    matches = [match for name in names if (match := _COUNTED.fullmatch(name))]  # it matches every name
+    stems = [match[1] for match in matches]
+    counts = [match[2] or '' for match in matches]
     ranks = [0 if _BEFORE.match(name) else 2 if _AFTER.match(name) else 1 for name in names]
     keys = [
         (rank, stems.index(stem), len(count), count) for rank, stem, count in zip(ranks, stems, counts, strict=True)
@@ -86,7 +87,8 @@ def _filled(inputs: Inputs, said: Said) -> Words:
     values = {name[7:]: _given(inputs, name, said) for name in inputs if name.startswith('values.')}
     template = inputs['f_string']
     places = template.count('{')
-    if None in values.values() or places * max(map(len, values.values()), default=0) > 5 * LONGEST_PROMPT:
+    texts = [text for text in values.values() if text is not None]
+    if len(texts) < len(values) or places * max(map(len, texts), default=0) > 5 * LONGEST_PROMPT:
         return OPEN
     kept = {'{{': '{', '}}': '}'}
     return (

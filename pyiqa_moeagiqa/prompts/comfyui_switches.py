@@ -65,7 +65,9 @@ def _selector(inputs: Inputs) -> str | None:
 
 
 def _number(name: str) -> int:
-    return int(facts.NUMBERED.fullmatch(name)[2][:9])
+    match = facts.NUMBERED.fullmatch(name)
+    assert match is not None  # callers ask for such names only
+    return int(match[2][:9])
 
 
 def _scalar(value: Any, nodes: Graph) -> int | None:

@@ -1,7 +1,7 @@
 """The values in the inputs of ComfyUI's nodes: links, numbers, and texts, some of which describe a picture."""
 
 import re
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from .clean import LONGEST_PROMPT
 
@@ -32,7 +32,7 @@ class Words(NamedTuple):
 NOTHING, OPEN = Words(), Words(is_open=True)
 
 
-def is_link(value: Any) -> bool:
+def is_link(value: Any) -> TypeGuard[list[Any]]:
     """Whether an input's value is a link [node, output]."""
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str | int)
 

@@ -29,7 +29,8 @@ class Reader:
     """Finds words in one graph. ``doubtful`` collects texts that could be the prompt, if nothing tells which is."""
 
     def __init__(self, nodes: Graph):
-        self.nodes, self.doubtful = nodes, {}
+        self.nodes = nodes
+        self.doubtful: dict[str, None] = {}
         self._shown_beside = dict(_shown_links(nodes))
         self._answers: dict[tuple, Words] = {}
         self._depth = self._characters = 0
@@ -121,7 +122,7 @@ class Reader:
         first, second = self.of_input(number, 'cond1'), NOTHING
         link = inputs.get('cond2')
         origin = self.nodes.get(str(link[0])) if is_link(link) else None
-        if origin and _side_of_output(origin, link[1], 'positive') == 'positive':
+        if is_link(link) and origin and _side_of_output(origin, link[1], 'positive') == 'positive':
             negative = self.of_input(number, 'negative', 'negative').texts
             second = Words(tuple(text for text in self.of_input(number, 'cond2').texts if text not in negative))
         return together(first, second)

@@ -25,9 +25,9 @@ def _of_graph(graph: Any) -> Graph:
         if isinstance(node, dict)
     }  # fmt: skip
     for edge in _dicts(graph.get('edges')) if found else ():
-        ends = edge.get('source'), edge.get('destination')
-        if all(isinstance(end, dict) for end in ends):
-            _link(found, ends[0].get('node_id'), ends[1].get('node_id'), ends[1].get('field'))
+        source, target = edge.get('source'), edge.get('destination')
+        if isinstance(source, dict) and isinstance(target, dict):
+            _link(found, source.get('node_id'), target.get('node_id'), target.get('field'))
     return found
 
 
@@ -36,7 +36,7 @@ def _of_workflow(workflow: Any) -> Graph:
     for node in _dicts(workflow.get('nodes')) if isinstance(workflow, dict) else ():
         data = node.get('data')
         inputs = data.get('inputs') if isinstance(data, dict) else None
-        if isinstance(inputs, dict) and isinstance(node.get('id'), str):
+        if isinstance(data, dict) and isinstance(inputs, dict) and isinstance(node.get('id'), str):
             typed = {
                 name: one['value']
                 for name, one in inputs.items()

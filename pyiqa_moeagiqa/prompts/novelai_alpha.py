@@ -35,18 +35,20 @@ def alpha_fields(image: Image.Image) -> dict[str, str]:
 
 def _is_signed(image: Image.Image) -> bool:
     """Whether alpha's lowest bits in a PNG's first column begin a signature."""
-    if image.fp is None:
+    file = getattr(image, 'fp', None)
+    if file is None:
         return True
-    here, bits, above = image.fp.tell(), [], 0
+    bits: list[int] = []
+    here, above = file.tell(), 0
     try:
-        for kind, *_, value in _first_pixels(image.fp, 1 + 4 * image.width):
+        for kind, *_, value in _first_pixels(file, 1 + 4 * image.width):
             above = (value + (0, 0, above, above // 2, above)[kind if kind < 5 else 0]) & 255  # PNG specification, 9.2
             bits.append(above & 1)
             if len(bits) % 8 == 0 and (len(bits) >= BITS or not _begins_signature(bits)):
                 break
         return _begins_signature(bits)
     finally:
-        image.fp.seek(here)
+        file.seek(here)
 
 
 def _begins_signature(bits: list[int]) -> bool:

@@ -1,11 +1,11 @@
 """Read the texts in an image file, by name: PNG's text chunks, EXIF's UserComment and others, XMP's descriptions, comments."""
 
 import os
-from typing import Any, BinaryIO
+from typing import IO, Any
 from xml.etree import ElementTree
 
 from PIL import ExifTags, Image
-from PIL.PngImagePlugin import iTXt
+from PIL.PngImagePlugin import PngImageFile, iTXt
 
 from .charsets import comment_text
 
@@ -24,7 +24,7 @@ def text_fields(image: Image.Image) -> dict[str, str]:
     Raises:
         Exception: any error that Pillow or the XML parser raises for damaged metadata.
     """
-    fields = {name: _right_text(value) for name, value in image.info.items() if isinstance(value, str)}
+    fields = {str(name): _right_text(value) for name, value in image.info.items() if isinstance(value, str)}
     if isinstance(comment := image.info.get('comment'), bytes):  # JPEG and GIF
         fields['comment'] = comment_text(comment)
     if (caption := _caption(image.info.get('photoshop'))) is not None:
@@ -39,12 +39,12 @@ def text_fields(image: Image.Image) -> dict[str, str]:
 
 def late_fields(image: Image.Image) -> dict[str, str]:
     """Return the texts of a PNG that has some after its pixels; all its pixels are decoded for them."""
-    if image.format != 'PNG' or (image.fp and not _has_late_text(image.fp)):
+    if not isinstance(image, PngImageFile) or (image.fp and not _has_late_text(image.fp)):
         return {}
     return {name: _right_text(text) for name, text in image.text.items() if len(text) <= LONGEST}
 
 
-def _has_late_text(file: BinaryIO) -> bool:
+def _has_late_text(file: IO[bytes]) -> bool:
     """Whether a PNG file has a text chunk after its pixels; only the heads of chunks are read."""
     here, behind = file.tell(), False
     try:
@@ -89,8 +89,7 @@ def _exif_texts(exif: Image.Exif) -> dict[str, str]:
 def _caption(resources: Any) -> str | None:
     """Return IPTC's caption (record 2, data set 120) from a JPEG's Photoshop resources; None if there is none."""
     data = resources.get(0x0404) if isinstance(resources, dict) else None
-    start = data.find(b'\x1c\x02\x78') if isinstance(data, bytes) else -1
-    if start < 0:
+    if not isinstance(data, bytes) or (start := data.find(b'\x1c\x02\x78')) < 0:
         return None
     length = int.from_bytes(data[start + 3 : start + 5], 'big')
     return data[start + 5 : start + 5 + length].decode('utf-8', 'replace')
