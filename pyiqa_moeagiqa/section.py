@@ -18,6 +18,7 @@ LARGEST = 2**31 - 1  # integer that torch, numpy and tensor sizes surely accept
 SECTION = 'a section of its own, "key: value" lines further in'
 UNKNOWN = ('extra_forbidden', 'invalid_key')
 ENDS = ('ge', 'le', 'lt')
+LEFT_OUT: Any = None  # default of an option that can be left out; a user's own null is refused
 PLAIN = {str: 'text', Path: 'a file', NoneType: 'left empty'}
 Model = TypeVar('Model', bound='Section')
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,8 +31,9 @@ class _ExactProducts:
     torch's switches hold for the whole process, so the first thread to score sets them and the last one restores them.
     """
 
-    def __init__(self):
-        self._lock, self._scoring, self._before = threading.Lock(), 0, []
+    def __init__(self) -> None:
+        self._lock, self._scoring = threading.Lock(), 0
+        self._before: list[tuple[Callable[[str | None], None], str]] = []
 
     def __enter__(self) -> None:
         with self._lock:
@@ -49,19 +51,20 @@ class _ExactProducts:
                     put(value)
 
 
+def _set_precision(matmul: Any, value: str | None) -> None:
+    matmul.fp32_precision = value or 'ieee'
+
+
 def _coarse_products() -> Iterator[tuple[Callable[[str | None], None], str]]:
     """Yield (setter, current value) of each switch that is not at float32; a setter takes None for float32."""
-    matmuls = (
+    matmuls: tuple[Any, ...] = (
         torch.backends.cuda.matmul,
         torch.backends.mkldnn.matmul if hasattr(torch.backends.mkldnn, 'matmul') else None,
     )
     if all(hasattr(matmul, 'fp32_precision') for matmul in matmuls):
         for matmul in matmuls:
             if matmul.fp32_precision not in ('none', 'ieee'):
-                yield (
-                    lambda value, matmul=matmul: setattr(matmul, 'fp32_precision', value or 'ieee'),
-                    matmul.fp32_precision,
-                )
+                yield partial(_set_precision, matmul), matmul.fp32_precision
     elif torch.get_float32_matmul_precision() != 'highest':  # torch before 2.9
         yield lambda value: torch.set_float32_matmul_precision(value or 'highest'), torch.get_float32_matmul_precision()
 

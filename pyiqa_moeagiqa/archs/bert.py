@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .encoder_options import BertOptions
 
-ACTIVATIONS = {'gelu': F.gelu, 'relu': F.relu, 'silu': F.silu}
+ACTIVATIONS: dict[str, Any] = {'gelu': F.gelu, 'relu': F.relu, 'silu': F.silu}
 
 
 class Bert(nn.Module):
@@ -32,16 +32,16 @@ class Bert(nn.Module):
 
     def __init__(self, options: Mapping[str, Any]):
         super().__init__()
-        self.options = options = BertOptions.check(options, 'semantic_options')
-        self.width = options.hidden_size
-        self.embeddings = Embeddings(options)
-        self.encoder = nn.Module()
-        self.encoder.layer = nn.ModuleList(Layer(options) for _ in range(options.num_hidden_layers))
+        self.options = checked = BertOptions.check(options, 'semantic_options')
+        self.width = checked.hidden_size
+        self.embeddings = Embeddings(checked)
+        self.encoder: Any = nn.Module()  # only for its name, as BertModel has it
+        self.encoder.layer = nn.ModuleList(Layer(checked) for _ in range(checked.num_hidden_layers))
         if not self.embeddings.LayerNorm.weight.is_meta:  # on the meta device a checkpoint brings the weights later
             self.apply(self._fill)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        seen = mask[:, None, None, :].bool()  # broadcasts to (N, heads, queries, keys)
+        seen: Any = mask[:, None, None, :].bool()  # broadcasts to (N, heads, queries, keys)
         if not torch.compiler.is_compiling() and seen.all():
             seen = None  # attention without a mask is faster
         tokens = self.embeddings(ids)
@@ -87,10 +87,10 @@ class Layer(nn.Module):
         super().__init__()
         width, hidden = options.hidden_size, options.intermediate_size
         self.activation = ACTIVATIONS[options.hidden_act]
-        self.attention = nn.Module()
+        self.attention: Any = nn.Module()
         self.attention.self = SelfAttention(options)
         self.attention.output = AddAndNorm(width, options)
-        self.intermediate = nn.Module()
+        self.intermediate: Any = nn.Module()
         self.intermediate.dense = nn.Linear(width, hidden)
         self.output = AddAndNorm(hidden, options)
 

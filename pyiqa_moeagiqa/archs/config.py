@@ -42,7 +42,8 @@ Scales = Annotated[
     Said(f'a list of at most {MOST_SCALES} sides from 0 to {SIDE}, as in [512, 378, 0]'),
 ]  # fmt: skip
 ScaleWeights = Annotated[tuple[Annotated[float, Field(ge=1e-3, le=1000)], ...], LISTED, Said(WEIGHTS)]
-_Mean, _Deviation = Annotated[float, Field(ge=-1000, le=1000)], Annotated[float, Field(ge=1e-4, le=1000)]
+_Mean = Annotated[float, Field(ge=-1000, le=1000)]
+_Deviation = Annotated[float, Field(ge=1e-4, le=1000)]
 PixelMean = Annotated[
     tuple[_Mean, _Mean, _Mean], LISTED, Said('a list of three numbers, for red, green and blue'),
 ]  # fmt: skip

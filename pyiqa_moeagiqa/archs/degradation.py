@@ -1,6 +1,7 @@
 """Visual side: degradation features of a ViT's middle layers, and the natural degradation prior (eq. 1-3, 5)."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import timm
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from ..options import OptionError
 
 
-def build_vit(name: str, crop_size: int, **options) -> nn.Module:
+def build_vit(name: str, crop_size: int, **options: Any) -> VisionTransformer:
     """Build a timm ViT without classifier and without weights: they come from a checkpoint, never from a download.
 
     Raises:
@@ -20,7 +21,7 @@ def build_vit(name: str, crop_size: int, **options) -> nn.Module:
     """
     if not timm.is_model(name.split('.')[0]):
         raise OptionError(f'MoE-AGIQA option visual is {name!r}: timm has no such model.')
-    vit = timm.create_model(name, pretrained=False, num_classes=0, img_size=crop_size, **options)
+    vit: Any = timm.create_model(name, pretrained=False, num_classes=0, img_size=crop_size, **options)
     patch = vit.patch_embed.patch_size[0]
     if crop_size % patch:
         raise OptionError(
@@ -29,7 +30,9 @@ def build_vit(name: str, crop_size: int, **options) -> nn.Module:
     return vit
 
 
-def fit_position_embedding(weights: dict[str, Tensor], vit: nn.Module, name: str = 'pos_embed') -> dict[str, Tensor]:
+def fit_position_embedding(
+    weights: dict[str, Tensor], vit: VisionTransformer, name: str = 'pos_embed'
+) -> dict[str, Tensor]:
     """Return the weights with their position embedding resized to the ViT's own grid, if the shapes differ."""
     target, stored = vit.get_parameter('pos_embed'), weights[name]
     if stored.shape == target.shape:
@@ -39,7 +42,7 @@ def fit_position_embedding(weights: dict[str, Tensor], vit: nn.Module, name: str
 
 
 def layer_features(
-    vit: nn.Module,
+    vit: VisionTransformer,
     pixels: Tensor,
     layers: Sequence[int],
     norm: bool = False,
@@ -66,7 +69,7 @@ def layer_features(
     return torch.cat([patches, classes.expand(-1, -1, *grid)], dim=1), after
 
 
-def tokens_after(vit: nn.Module, pixels: Tensor, layers: Collection[int]) -> dict[int, Tensor]:
+def tokens_after(vit: VisionTransformer, pixels: Tensor, layers: Collection[int]) -> dict[int, Tensor]:
     """Return all tokens (N, 1 + h * w, D) after each of ``layers`` (the first is 1); later layers are not computed."""
     wanted = sorted(layers)
     taken = vit.forward_intermediates(
@@ -80,7 +83,7 @@ def tokens_after(vit: nn.Module, pixels: Tensor, layers: Collection[int]) -> dic
     return {layer: torch.cat([prefix, patches], 1) for layer, (patches, prefix) in zip(wanted, taken, strict=True)}
 
 
-def last_tokens(vit: nn.Module, pixels: Tensor, tokens: Tensor, layers: int) -> Tensor:
+def last_tokens(vit: VisionTransformer, pixels: Tensor, tokens: Tensor, layers: int) -> Tensor:
     """Return all tokens after the ViT's last norm, (N, 1 + h * w, D), given those after the first ``layers`` layers."""
     if type(vit) is not VisionTransformer:
         # Start over from the pixels: other ViTs' blocks need more than tokens, such as rotary embeddings.
@@ -88,7 +91,7 @@ def last_tokens(vit: nn.Module, pixels: Tensor, tokens: Tensor, layers: int) -> 
     return vit.norm(vit.blocks[layers:](tokens))
 
 
-def class_token(vit: nn.Module, pixels: Tensor, tokens: Tensor | None = None, layers: int = 0) -> Tensor:
+def class_token(vit: VisionTransformer, pixels: Tensor, tokens: Tensor | None = None, layers: int = 0) -> Tensor:
     """Return the class token after the ViT's last norm: (N, D) (eq. 1).
 
     If ``tokens`` are given, they are those after the first ``layers`` layers, and only later layers are computed. The last
@@ -102,14 +105,14 @@ def class_token(vit: nn.Module, pixels: Tensor, tokens: Tensor | None = None, la
     return vit.norm(_first_token_after(vit.blocks[last], vit.blocks[layers:last](tokens)))
 
 
-def _is_plain(block: nn.Module) -> bool:
+def _is_plain(block: Any) -> bool:
     if type(block) is not Block or type(block.attn) is not Attention:
         return False
     quantized = type(block.attn.qkv.weight) is not nn.Parameter  # quantized weights cannot be split
     return not quantized and getattr(block.attn, 'gate', None) is None
 
 
-def _first_token_after(block: Block, tokens: Tensor) -> Tensor:
+def _first_token_after(block: Any, tokens: Tensor) -> Tensor:
     """Compute a block's output for the first token only: (N, L, D) -> (N, D)."""
     attention, first, normed = block.attn, tokens[:, 0], block.norm1(tokens)
     width, bias = attention.proj.in_features, attention.qkv.bias

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ..section import Section, Share, Wrong
+from ..section import LEFT_OUT, Section, Share, Wrong
 
 DEEPEST = 128  # layers; the deepest published ViTs have 48
 WIDEST = 65_536  # channels, token positions and the like
@@ -34,27 +34,27 @@ def _require_multiple(options: Section, width: str, heads: str) -> None:
 class VisualOptions(Section):
     """Options that can differ from the named ViT, under timm's names; the others keep the named ViT's values."""
 
-    embed_dim: Width = None
+    embed_dim: Width = LEFT_OUT
     """Channels."""
-    depth: Layers = None
+    depth: Layers = LEFT_OUT
     """Layers."""
-    num_heads: Width = None
+    num_heads: Width = LEFT_OUT
     """Heads of each layer's attention."""
-    patch_size: Side = None
+    patch_size: Side = LEFT_OUT
     """Side of a patch in pixels."""
-    mlp_ratio: float = Field(None, ge=0.01, le=64)
+    mlp_ratio: float = Field(LEFT_OUT, ge=0.01, le=64)
     """Width of the MLPs, in channels."""
-    init_values: Share = None
+    init_values: Share = LEFT_OUT
     """Start of the scale of each layer's answers."""
-    qkv_bias: bool = None
+    qkv_bias: bool = LEFT_OUT
     """Whether queries, keys and values have a bias."""
-    qk_norm: bool = None
+    qk_norm: bool = LEFT_OUT
     """Whether queries and keys are normed."""
-    proj_drop_rate: Share = None
+    proj_drop_rate: Share = LEFT_OUT
     """Dropout behind attention and MLP."""
-    attn_drop_rate: Share = None
+    attn_drop_rate: Share = LEFT_OUT
     """Dropout within the attention."""
-    drop_path_rate: Share = None
+    drop_path_rate: Share = LEFT_OUT
     """Stochastic depth."""
 
     @model_validator(mode='after')
@@ -74,7 +74,7 @@ class _Transformer(Section):
     """Heads of each layer's attention."""
     intermediate_size: Width = 3072
     """Width of the MLPs."""
-    hidden_act: Literal['gelu', 'relu', 'silu'] = 'gelu'
+    hidden_act: Activation = 'gelu'
     """Activation of the MLPs."""
     layer_norm_eps: Share = 1e-12
     """What the norms add to the variance."""
@@ -90,6 +90,8 @@ class _Transformer(Section):
 class BertOptions(_Transformer):
     """Options of a BERT."""
 
+    hidden_act: Literal['gelu', 'relu', 'silu'] = 'gelu'
+    """Activation of the MLPs."""
     vocab_size: Words = 30522
     """Words."""
     max_position_embeddings: Width = 512
@@ -109,7 +111,7 @@ class BlipText(BertOptions):
 
     vocab_size: Words = 30524
     """Words: those of BERT, and [DEC] and [ENC]."""
-    hidden_act: Activation = 'gelu'
+    hidden_act: Activation = 'gelu'  # type: ignore[assignment]  # BLIP knows more activations than this package's BERT
     """Activation of the MLPs."""
     attention_dropout: Share = 0.0
     """Taken and not used: transformers' BLIP has it in its image encoder alone."""
@@ -126,8 +128,6 @@ class BlipVision(_Transformer):
     """Heads of each layer's attention."""
     intermediate_size: Width = 4096
     """Width of the MLPs."""
-    hidden_act: Activation = 'gelu'
-    """Activation of the MLPs."""
     layer_norm_eps: Share = 1e-6
     """What the norms add to the variance."""
     initializer_range: Share = 1e-10

@@ -167,7 +167,7 @@ class ImageRewardMetric(SteadyModule):
         return self.network(self._pixels(images), ids.to(self.device), mask.to(self.device))
 
     def _pixels(self, images: Iterable[Tensor]) -> Tensor:
-        semantic = self.network.semantic
+        semantic: Any = self.network.semantic
         views = torch.stack([_view(image, semantic.view_size).to(self.device) for image in images])
         return normalize(views, semantic.mean, semantic.std)
 

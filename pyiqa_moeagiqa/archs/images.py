@@ -5,7 +5,7 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ ROUNDING = 1e-4
 STRAY = 0.5  # allowed in a loss; images scaled to [-1, 1] or [0, 255] are still refused
 
 
-class ImageBatch(list):
+class ImageBatch(list[Tensor]):
     """Images (3, H, W) of any sizes: uint8 in [0, 255] as read from files, or float in [0, 1] as given.
 
     Attributes:
@@ -33,15 +33,20 @@ class ImageBatch(list):
     prompts: list[str] | None = None
     sources: Sequence[Any] = ()
 
-    def to(self, *args, **kwargs) -> 'ImageBatch':
+    def to(self, *args: Any, **kwargs: Any) -> 'ImageBatch':
         """Move all images as ``Tensor.to`` does; pyiqa calls this with the metric's device."""
         moved = ImageBatch(image.to(*args, **kwargs) for image in self)
         moved.prompts, moved.sources = self.prompts, self.sources
         return moved
 
-    def __getitem__(self, rows: int | slice) -> 'Tensor | ImageBatch':
-        chosen = super().__getitem__(rows)
-        return ImageBatch(chosen) if isinstance(rows, slice) else chosen
+    @overload
+    def __getitem__(self, rows: SupportsIndex) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, rows: slice) -> 'ImageBatch': ...
+
+    def __getitem__(self, rows: SupportsIndex | slice) -> 'Tensor | ImageBatch':
+        return ImageBatch(super().__getitem__(rows)) if isinstance(rows, slice) else super().__getitem__(rows)
 
 
 def read_images(source: Any, stray: float = ROUNDING) -> ImageBatch:
@@ -202,6 +207,7 @@ def find_prompts(images: ImageBatch) -> list[str] | None:
 
 def _prompt_of(source: Any, name: str) -> str:
     is_path = isinstance(source, str | Path)
+    found: tuple[str, str] | None
     try:
         if is_path:
             found = find_prompt(source)

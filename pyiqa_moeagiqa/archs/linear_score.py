@@ -26,7 +26,7 @@ class LinearScore(nn.Module):
         super().__init__()
         self.crops = nn.Linear(channels, targets)
         self.view = nn.Linear(channels, targets) if view else None
-        for part in (self.crops, self.view) if view else (self.crops,):
+        for part in (self.crops,) if self.view is None else (self.crops, self.view):
             nn.init.zeros_(part.weight)  # the mixture scores alone until this part is fitted or trained
             nn.init.zeros_(part.bias)
 

@@ -68,6 +68,8 @@ class MoEAGIQAMetric(SteadyModule):
         torch.Size([1, 1])
     """
 
+    network: Any  # a MoEAGIQA, or an OnnxNetwork with the same methods
+
     @torch.inference_mode(False)  # autograd cannot use tensors made in inference mode
     def __init__(
         self,
@@ -222,11 +224,12 @@ class MoEAGIQAMetric(SteadyModule):
             rows = ((windows.prompt >= start) & (windows.prompt < start + at_once)).nonzero()[:, 0]
             answers += [self._judge(features, windows, part, start) for part in rows.split(at_once)]
         targets = together([answer.targets for answer in answers])
-        if answers[0].novelty is None:
+        novelty = [answer.novelty for answer in answers if answer.novelty is not None]
+        if not novelty:
             return targets, None
         # One window per image is enough: all windows of a prompt have its image's novelty.
         first = [windows.prompt.tolist().index(image) for image in range(len(images))]
-        return targets, torch.cat([answer.novelty for answer in answers])[first]
+        return targets, torch.cat(novelty)[first]
 
     def _judge(self, features: Features, windows: Windows, rows: Tensor, start: int) -> Assessment:
         """Compute answers for the windows in ``rows``; ``features`` begin with those of image number ``start``."""
@@ -256,7 +259,7 @@ class MoEAGIQAMetric(SteadyModule):
             )
         return given.long()
 
-    def encode(self, images: ImageBatch, positions: list[Tensor]) -> Features:
+    def encode(self, images: Sequence[Tensor], positions: list[Tensor]) -> Features:
         """Cut crops and views out of images and encode them."""
         network, config = self.network, self.network.config
         images = [image.to(self.device) for image in images]

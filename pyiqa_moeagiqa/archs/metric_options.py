@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from ..options import OptionError, shown, unknown_option
-from ..section import Count, Section
+from ..section import LEFT_OUT, Count, Section
 
 OF_PYIQA = ('as_loss', 'loss_weight', 'loss_reduction', 'device', 'seed', 'check_input_range')
 
@@ -13,12 +13,12 @@ OF_PYIQA = ('as_loss', 'loss_weight', 'loss_reduction', 'device', 'seed', 'check
 class MetricOptions(Section):
     """Options of ``MoEAGIQAMetric`` except the names of model, checkpoint and target."""
 
-    crops: Count = None
-    crop_size: Count = None
-    dtype: Literal['auto', 'float32', 'bfloat16', 'float16'] = None
-    fast: bool = None
-    compile: bool = None
-    long_prompts: Literal['cut', 'window'] = None
+    crops: Count = LEFT_OUT
+    crop_size: Count = LEFT_OUT
+    dtype: Literal['auto', 'float32', 'bfloat16', 'float16'] = LEFT_OUT
+    fast: bool = LEFT_OUT
+    compile: bool = LEFT_OUT
+    long_prompts: Literal['cut', 'window'] = LEFT_OUT
 
 
 class ImageRewardOptions(Section):

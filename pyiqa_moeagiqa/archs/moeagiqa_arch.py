@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from timm.layers import Attention
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ..options import OptionError
@@ -82,6 +83,8 @@ class MoEAGIQA(nn.Module):
         torch.Size([1, 2])
     """
 
+    semantic: Any  # a BertSemantic or a BlipSemantic, as ``config.semantic`` says
+
     def __init__(self, config: MoEAGIQAConfig | None = None, **options: Any):
         super().__init__()
         self.config = config = config or MoEAGIQAConfig.from_options(options)
@@ -107,7 +110,7 @@ class MoEAGIQA(nn.Module):
             {target: MixtureOfExperts(config.channels, config.experts, config.top_k) for target in config.targets}
         )
 
-    def _build_vit(self) -> nn.Module:
+    def _build_vit(self) -> VisionTransformer:
         config = self.config
         vit = build_vit(config.visual, config.crop_size, **config.visual_options)
         if max(config.layers) > len(vit.blocks):
@@ -135,8 +138,8 @@ class MoEAGIQA(nn.Module):
             self.prior = self._build_vit().requires_grad_(False)
             self.frozen.append(self.prior)
             self.trunk = 0
-            grid = tuple(side // config.token_pool for side in self.prior.patch_embed.grid_size)
-            self.inject = PriorInjection(self.prior.num_features, config.channels, grid)
+            height, width = (side // config.token_pool for side in self.prior.patch_embed.grid_size)
+            self.inject = PriorInjection(self.prior.num_features, config.channels, (height, width))
 
     @property
     def _degradation_width(self) -> int:
@@ -175,7 +178,7 @@ class MoEAGIQA(nn.Module):
         return self.assess(features or self.encode(crops, view, ids, mask), ids, mask)
 
     def encode(
-        self, crops: Tensor, view: Tensor | None, ids: Tensor | None = None, mask: Tensor | None = None
+        self, crops: Tensor | None, view: Tensor | None, ids: Tensor | None = None, mask: Tensor | None = None
     ) -> Features:
         """Compute eq. 1 and 3, and the frozen part of eq. 4: training does not change them.
 
@@ -183,8 +186,9 @@ class MoEAGIQA(nn.Module):
         """
         config, degradation, prior, image, words = self.config, None, None, None, None
         if config.view_is_crop:
-            crops = torch.cat([view[:, None], crops], dim=1)
+            crops = torch.cat([there(view)[:, None], there(crops)], dim=1)
         if config.branches != 'semantic':
+            crops = there(crops)
             tokens = 1 + self.visual.patch_embed.num_patches
             at_once = crops_at_once(tokens, crops.device)
             looks, of = crops.flatten(0, 1), None
@@ -196,10 +200,12 @@ class MoEAGIQA(nn.Module):
                 None if part is None else part.unflatten(0, crops.shape[:2]) for part in (degradation, prior)
             )
         if config.view_is_crop:
-            views = self._normalize(view)
-            image = self._pool(last_tokens(self.visual, views, deepest[:: crops.shape[1]], max(config.layers)))
+            views = self._normalize(there(view))
+            image = self._pool(
+                last_tokens(self.visual, views, there(deepest)[:: there(crops).shape[1]], max(config.layers))
+            )
         elif config.branches != 'visual':
-            image = self._image_tokens(normalize(view, self.view_mean, self.view_std))
+            image = self._image_tokens(normalize(there(view), self.view_mean, self.view_std))
         if ids is not None and config.reads_image_with_visual and self.semantic.words_are_frozen:
             words = self.semantic.words(ids, mask)
         return Features(degradation, prior, image, words)
@@ -256,14 +262,14 @@ class MoEAGIQA(nn.Module):
             features = features._replace(words=words)
         visual, semantic, matching = self.visual_tokens(features), None, None
         if self.config.branches != 'visual':
-            tokens, words = self._read_prompt(features, ids, mask)
+            tokens, words = self._read_prompt(features, there(ids), there(mask))
             semantic = self.project_semantic(tokens)  # (N, L2, C)
             if self.config.matching:
                 matching = self.matching(self.summary(features), words, mask)
         crops = 1 if features.degradation is None else features.degradation.shape[1]
         # All crops' tokens form one sequence of queries: each attends by itself, and the prompt is projected only once.
         fused = self._fuse(visual, semantic).unflatten(1, (crops, -1))  # (N, n, L1, C)
-        means = features.degradation.mean(dim=(3, 4)) if self.config.linear else None
+        means = there(features.degradation).mean(dim=(3, 4)) if self.config.linear else None
         return self.judge(fused.mean(dim=2), means, matching)
 
     def judge(self, pooled: Tensor, means: Tensor | None, matching: tuple[Tensor, Tensor] | None) -> Assessment:
@@ -275,8 +281,8 @@ class MoEAGIQA(nn.Module):
         pooled = self.dropout(pooled)
         targets, novelty = {name: experts(pooled) for name, experts in self.experts.items()}, None
         if self.config.linear:
-            novelty = self.novelty(image_means(means, self.config))
-            targets = self.linear.add_to(targets, means)
+            novelty = self.novelty(image_means(there(means), self.config))
+            targets = self.linear.add_to(targets, there(means))
         if matching is not None:
             image, prompt = matching
             targets = self.matching.add_to(targets, (image * prompt).sum(dim=-1))
@@ -288,10 +294,11 @@ class MoEAGIQA(nn.Module):
         With ``view_is_crop`` the means over places of eq. 3's features precede them, first the view's, then the crops':
         several layers hold more of the picture's content than the last one alone.
         """
-        image = torch.cat([features.image[:, 0], features.image[:, 1:].mean(dim=1)], dim=-1)
+        tokens = there(features.image)
+        image = torch.cat([tokens[:, 0], tokens[:, 1:].mean(dim=1)], dim=-1)
         if not self.config.view_is_crop:
             return image
-        means = features.degradation.mean(dim=(3, 4))
+        means = there(features.degradation).mean(dim=(3, 4))
         return torch.cat([means[:, 0], means[:, 1:].mean(dim=1), image], dim=-1)
 
     def _read_prompt(self, features: Features, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -305,7 +312,7 @@ class MoEAGIQA(nn.Module):
         """Compute eq. 2 and 5: all crops' tokens as one sequence, (N, n * L1, C); None without the visual branch."""
         if self.config.branches == 'semantic':
             return None
-        crops = features.degradation
+        crops = looks = there(features.degradation)
         if self.config.view_is_crop:
             view, crops = self.view_ffn(crops[:, 0]), crops[:, 1:]
         visual = self.local_ffn(crops.flatten(0, 1))
@@ -313,9 +320,9 @@ class MoEAGIQA(nn.Module):
             visual = visual.unflatten(0, crops.shape[:2])
             visual = torch.cat([view[:, None], visual], dim=1).flatten(0, 1)
         if self.config.prior:
-            visual = self.inject(visual, features.prior.flatten(0, 1))
+            visual = self.inject(visual, there(features.prior).flatten(0, 1))
         visual = visual.flatten(2).transpose(1, 2)  # (N * n, L1, C)
-        return visual.unflatten(0, features.degradation.shape[:2]).flatten(1, 2)  # (N, n * L1, C)
+        return visual.unflatten(0, looks.shape[:2]).flatten(1, 2)  # (N, n * L1, C)
 
     def _fuse(self, visual: Tensor | None, semantic: Tensor | None) -> Tensor:
         if self.config.branches == 'both':
@@ -370,7 +377,7 @@ class MoEAGIQA(nn.Module):
             fused = fused_attention_pays(next(part.parameters()).device, dtype)
             for module in part.modules():
                 if isinstance(module, Attention):
-                    module.fused_attn = fused
+                    module.fused_attn = fused  # type: ignore[misc]  # timm marks it as final for TorchScript alone
         return self
 
     def compile_encoders(self) -> 'MoEAGIQA':
@@ -382,13 +389,20 @@ class MoEAGIQA(nn.Module):
             # Clone: a CUDA graph reuses its output memory, and the next chunk must not overwrite this one's result.
             return tuple(None if part is None else part.clone() for part in compiled(crops))
 
-        self._encode_crops, self.fixed_shapes = encode, True
+        self._encode_crops = encode  # type: ignore[method-assign,assignment]  # the compiled one, for this network
+        self.fixed_shapes = True
         return self
 
     @property
     def trained(self) -> dict[str, Tensor]:
         """The parameters that training changes."""
         return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+
+def there(part: Tensor | None) -> Tensor:
+    """Return an input or a part of ``Features`` that the configuration needs, so that it is not None."""
+    assert part is not None
+    return part
 
 
 def mean_over_crops(scores: Tensor, config: MoEAGIQAConfig) -> Tensor:

@@ -42,7 +42,9 @@ def _upright(
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     width, height = image.size
     lies_on_its_side = orientation in (5, 6, 7, 8)
-    upright = np.empty((width, height, *channels) if lies_on_its_side else (height, width, *channels), dtype)
+    upright: np.ndarray = np.empty(
+        (width, height, *channels) if lies_on_its_side else (height, width, *channels), dtype
+    )
     stored = STORED[orientation](upright) if orientation in STORED else upright
     for top, strip in _strips(image):
         stored[top : top + strip.height] = convert(strip)

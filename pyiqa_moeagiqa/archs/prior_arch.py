@@ -76,9 +76,9 @@ class MoEAGIQAPrior(nn.Module):
         self.pixel_mean, self.pixel_std, self.kinds = given.pixel_mean, given.pixel_std, given.kinds
         self.vit = build_vit(given.visual, given.crop_size, **given.visual_options)
         self.regressor = PriorRegressor(self.vit.num_features, self.kinds)
-        next_norm = self.vit.blocks[FROZEN_BLOCKS].norm1.weight
+        half_frozen: Any = self.vit.blocks[FROZEN_BLOCKS]
         embeddings = (self.vit.cls_token, self.vit.pos_embed, self.vit.patch_embed)
-        for frozen in (*embeddings, *self.vit.blocks[:FROZEN_BLOCKS], next_norm):
+        for frozen in (*embeddings, *self.vit.blocks[:FROZEN_BLOCKS], half_frozen.norm1.weight):
             frozen.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:

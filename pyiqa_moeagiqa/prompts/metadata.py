@@ -28,7 +28,7 @@ threads share.
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image
 
@@ -40,7 +40,7 @@ from .text_fields import late_fields, text_fields
 Fields = dict[str, str]
 
 
-def metadata_prompt(path: Path | str) -> tuple[str, str] | None:
+def metadata_prompt(path: Path | str | BinaryIO) -> tuple[str, str] | None:
     """Return the prompt in a file's metadata, as plain words, and its source; None if there is no prompt."""
     try:
         with opened(path, str(path)) as image:
