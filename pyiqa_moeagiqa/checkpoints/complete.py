@@ -52,7 +52,7 @@ def _first_that_fits(checkpoint: Checkpoint, frozen: Mapping[str, Any], within: 
     """Return the frozen tensors from the first place whose tensors have the fingerprint that training noted."""
     failed: list[str] = []
     try:
-        places = places_of(frozen, checkpoint.path)
+        places = places_of(frozen, checkpoint.file)
     except CheckpointError as error:
         raise CheckpointError(f'cannot be had ({quoted(error)})') from None
     for sources in places:
@@ -70,7 +70,7 @@ def _first_that_fits(checkpoint: Checkpoint, frozen: Mapping[str, Any], within: 
 
 def _frozen_weights(checkpoint: Checkpoint, sources: Mapping[str, str], within: Within) -> Weights:
     """Return all weights that ``sources``, those of the frozen tensors, hold for the checkpoint's network."""
-    here = checkpoint.path.resolve()
+    here = checkpoint.file.resolve()
     if here in within or len(within) == LONGEST_CHAIN:
         raise CheckpointError(f'{here} starts from itself, or from too many others in a row')
     require_layers(checkpoint.config.experts, checkpoint.weights)

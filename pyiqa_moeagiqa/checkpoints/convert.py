@@ -131,7 +131,7 @@ class _Skipped:
 
 # numpy 2 has moved ``scalar``. torch matches these stand-ins by module and name, and calls no function of numpy.
 _NUMPY_NAMES = (('numpy', 'dtype'), ('numpy.core.multiarray', 'scalar'), ('numpy._core.multiarray', 'scalar'))
-_NUMPY = [type(name, (_Skipped,), {'__module__': module}) for module, name in _NUMPY_NAMES]
+_NUMPY: list[Any] = [type(name, (_Skipped,), {'__module__': module}) for module, name in _NUMPY_NAMES]
 
 
 def read_torch(path: str | Path, keys: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..file_hash import file_hash
 from ..options import quoted
 from ..whole_file import whole_file
 from .file import CheckpointError
@@ -24,7 +25,7 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
 
     promised = ''
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if not newurl.startswith('https://'):
             raise urllib.error.URLError(f'it redirects to {newurl}, which is not https')
         self.promised = self.promised or stated_hash(headers)
@@ -106,9 +107,7 @@ def require_promised(path: Path, source: str) -> None:
     stored = path.resolve()
     if not re.fullmatch('[0-9a-f]{64}', stored.name):
         return
-    with stored.open('rb') as file:
-        digest = hashlib.file_digest(file, 'sha256').hexdigest()
-    if digest != stored.name:
+    if file_hash(stored) != stored.name:
         stored.unlink()
         raise CheckpointError(
             f'{source}: damaged on its way, its SHA-256 is not the one that the hub states; try again.'

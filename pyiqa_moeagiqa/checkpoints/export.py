@@ -87,6 +87,7 @@ def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = No
             dynamic_shapes=[{0: torch.export.Dim.DYNAMIC}] * len(NAMES),
             verbose=False,
         )
+        assert program is not None  # torch returns one where it is given no file
         program.model.metadata_props.update(header(config, info))
         program.save(part, external_data=False)
     return output

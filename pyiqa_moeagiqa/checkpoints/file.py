@@ -54,6 +54,12 @@ class Checkpoint:
     info: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
 
+    @property
+    def file(self) -> Path:
+        """The file that it was read from."""
+        assert self.path is not None
+        return self.path
+
     def subset(self, prefix: str) -> dict[str, Tensor]:
         """Return the weights of one part, under names without the part's own."""
         start = prefix + '.'
@@ -173,7 +179,7 @@ def parse_header(metadata: Mapping[str, str], path: Path) -> tuple[MoEAGIQAConfi
         options, info = json.loads(metadata['config']), json.loads(metadata.get('info', '{}'))
         check_tree([options, info])
         newer = _newer_than_this_version(metadata['format'], options)
-        config = None if newer else MoEAGIQAConfig.from_options(options)
+        config = MoEAGIQAConfig.from_options({} if newer else options)
         _check_interval(info)
     except RecursionError:
         raise CheckpointError(f'{path}: its header is nested without end; get the file again.') from None

@@ -74,7 +74,7 @@ def _size(path: Path) -> str:
 
 def _data_set(info: Mapping[str, Any]) -> str:
     mos = info.get('mos_range')
-    scale = f', MOS from {mos[0]:g} to {mos[1]:g}' if is_range(mos) else ''
+    scale = f', MOS from {mos[0]:g} to {mos[1]:g}' if mos and is_range(mos) else ''
     return f'{info.get("dataset", "not stated")}{scale}'
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ..archs.config import MoEAGIQAConfig
@@ -163,7 +164,7 @@ def fit_crop_size(network: MoEAGIQA, weights: dict[str, Tensor]) -> dict[str, Te
     return weights
 
 
-def _require_few_patches(vit: nn.Module) -> None:
+def _require_few_patches(vit: VisionTransformer) -> None:
     """Raise an OptionError for a ViT with more than ``MOST_PATCHES`` patches, too many to interpolate to."""
     patches = vit.patch_embed.num_patches
     if patches > MOST_PATCHES:
@@ -172,7 +173,7 @@ def _require_few_patches(vit: nn.Module) -> None:
         )
 
 
-def fit_vit(vit: nn.Module, weights: dict[str, Tensor], name: str = 'pos_embed') -> dict[str, Tensor]:
+def fit_vit(vit: VisionTransformer, weights: dict[str, Tensor], name: str = 'pos_embed') -> dict[str, Tensor]:
     """Return the weights with the position embedding resized to the ViT's grid; one that is not square stays as it is."""
     if name not in weights or 'pos_embed' not in dict(vit.named_parameters()):
         return weights

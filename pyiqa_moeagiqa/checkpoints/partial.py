@@ -30,7 +30,7 @@ def fingerprint(weights: Mapping[str, Tensor], beside: str = '') -> str:
     for name in sorted(weights):
         tensor = weights[name].detach().cpu().contiguous()
         digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
-        digest.update(tensor.view(-1).view(torch.uint8).numpy())
+        digest.update(tensor.view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -66,8 +66,12 @@ def places_of(frozen: Any, path: Path) -> list[dict[str, str]]:
         CheckpointError: for a header without sources or fingerprint, and if neither notes nor header give a usable source.
     """
     stated = frozen.get('weights') if isinstance(frozen, Mapping) else None
-    known = isinstance(stated, Mapping) and stated and all(isinstance(source, str) for source in stated.values())
-    if not known or not re.fullmatch('[0-9a-f]{64}', str(frozen.get('fingerprint'))):
+    if (
+        not isinstance(stated, Mapping)
+        or not stated
+        or not all(isinstance(source, str) for source in stated.values())
+        or not re.fullmatch('[0-9a-f]{64}', str(frozen.get('fingerprint')))
+    ):
         raise CheckpointError('its header lacks their names or their fingerprint')
     there = [noted for noted in _noted(frozen['fingerprint']) if not any(map(_is_gone, noted.values()))]
     try:

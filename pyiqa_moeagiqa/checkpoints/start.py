@@ -10,7 +10,7 @@ from ..archs.config import MoEAGIQAConfig
 from ..archs.moeagiqa_arch import MoEAGIQA
 from ..archs.prior_arch import MoEAGIQAPrior
 from ..options import OptionError, unknown_option
-from ..section import Said, Section
+from ..section import LEFT_OUT, Said, Section
 from .complete import complete, encoder, encoders, vit_weights
 from .file import read
 from .find import find
@@ -26,13 +26,13 @@ Source = Annotated[str | Path, Said("a name or a file, as in 'weights: {visual: 
 class StartOptions(Section):
     """Where training starts: ``checkpoint``, or one entry for each encoder of the network."""
 
-    checkpoint: Source = None
+    checkpoint: Source = LEFT_OUT
     """A whole checkpoint: what ``create_metric`` takes. The section's other options then change its configuration."""
-    visual: Source = None
+    visual: Source = LEFT_OUT
     """The ViT: 'timm', or a file of timm's or this package's."""
-    prior: Source = None
+    prior: Source = LEFT_OUT
     """The prior's ViT: 'timm', or a file of timm's, the released prior's or this package's."""
-    semantic: Source = None
+    semantic: Source = LEFT_OUT
     """``ImageReward.pt``, or a checkpoint of this package."""
 
 

@@ -1,7 +1,7 @@
 """Prompt-aware data sets for pyiqa's own ``benchmark_results.py``, which passes only ``data['img']`` to a metric."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.data import Dataset
@@ -13,6 +13,9 @@ from .options import BenchmarkOptions
 from .pictures import Picture, for_each, look_at
 from .prompted_image import prompted
 from .table import Check, TableError, read_mos_table, require
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class PromptBenchmarkDataset(Dataset):
@@ -34,13 +37,13 @@ class PromptBenchmarkDataset(Dataset):
         options = BenchmarkOptions.check(opt, 'PromptBenchmarkDataset')
         self.file, self.target = options.meta_info_file, options.target
         table = read_mos_table(self.file, options.dataroot_target, [self.target], options.mos_range)
-        looks = for_each(table['path'], look_at)
+        looks = for_each(table['path'].tolist(), look_at)
         require(
             self.file,
             table,
             Check([isinstance(look, Picture) for look in looks], 'the image cannot be decoded', 'path'),
         )
-        self._check_sizes(looks, options.batch_size_per_gpu)
+        self._check_sizes([look for look in looks if isinstance(look, Picture)], options.batch_size_per_gpu)
         self.table = self._select(table, options.split_column, options.split)
 
     def _check_sizes(self, looks: list[Picture], batch: int) -> None:
@@ -51,7 +54,7 @@ class PromptBenchmarkDataset(Dataset):
                 'make it 1.'
             )
 
-    def _select(self, table, column: str | None, split: str):
+    def _select(self, table: 'pd.DataFrame', column: str | None, split: str) -> 'pd.DataFrame':
         if column is None:
             return table
         if column not in table.columns:

@@ -89,7 +89,7 @@ def check_table(
         images=_image_facts([look for look in looks.values() if isinstance(look, Picture)]),
         prompts=_prompt_facts(table['prompt']),
         mos={target: _mos_facts(as_numbers(table[target]), mos_range) for target in targets},
-        splits={column: _split_facts(splits[column], table['prompt']) for column in splits},
+        splits={str(column): _split_facts(splits[column], table['prompt']) for column in splits},
         problems=list(_problems(checks, table, row_numbers(Path(path), len(table)))),
     )
 
@@ -99,7 +99,7 @@ def _problems(checks: Iterable[Check], table: pd.DataFrame, numbers: Sequence[in
         places = np.flatnonzero(~np.asarray(list(check.good), dtype=bool))
         if len(places):
             cells = table[check.column].tolist()
-            rows, at_fault = [numbers[place] for place in places], [cells[place] for place in places]
+            rows, at_fault = [numbers[place] for place in places.tolist()], [cells[place] for place in places]
             yield Problem(check.problem, check.column, rows, at_fault)
 
 
@@ -157,7 +157,7 @@ def _as_word(cell: Any) -> str:
 
 def _split_checks(splits: pd.DataFrame) -> list[Check]:
     return [
-        Check(splits[column].isin(PARTS | {''}), f'column {column!r} is none of train, val, test', column)
+        Check(splits[column].isin(PARTS | {''}), f'column {column!r} is none of train, val, test', str(column))
         for column in splits
     ]
 

@@ -6,7 +6,7 @@ from pydantic import model_validator
 
 from ..archs.config import Crops, MoEAGIQAConfig, PromptTokens, Scales
 from ..archs.encoder_options import BlipVision, Side
-from ..section import Count, FromZero, Range, Said, Section, Text, Texts, Wrong
+from ..section import LEFT_OUT, Count, FromZero, Range, Said, Section, Text, Texts, Wrong
 
 NETWORK = MoEAGIQAConfig()
 TRAINING_CROPS = 3
@@ -16,19 +16,19 @@ NO_THREAD = "'cuda' or left out: an unreadable image would hang pyiqa's thread o
 class TableOptions(Section):
     """Which rows of which table, and what pyiqa's loader reads of the same section."""
 
-    name: Text = None
+    name: Text = LEFT_OUT
     """The data set's name, in tables and logs."""
-    type: Text = None
+    type: Text = LEFT_OUT
     """The data set's class."""
     phase: Text = 'train'
     """Set by the trainer: 'train' or 'val'."""
     meta_info_file: Text
     """CSV, JSON lines or Parquet with columns path, prompt, one per target, and split."""
-    dataroot_target: Text = None
+    dataroot_target: Text = LEFT_OUT
     """Folder that the paths are relative to; by default the table's."""
     mos_range: Range
     """Lowest and highest possible MOS; labels are scaled to [0, 1]."""
-    split_column: Text = None
+    split_column: Text = LEFT_OUT
     """Column that says which split a row is in; by default 'split', where the table has it."""
     num_worker_per_gpu: FromZero = 0
     """Processes that read images."""
@@ -47,13 +47,13 @@ class TableOptions(Section):
 class PromptNROptions(TableOptions):
     """Options of ``PromptNRDataset``; looks of crops, view and prompts are as the network has them."""
 
-    split: Text | Texts = None
+    split: Text | Texts = LEFT_OUT
     """Which rows: a split, a list such as [train, val], or 'all'; by default that of the section."""
     targets: Texts = NETWORK.targets
     """MOS columns."""
     crop_size: Side = NETWORK.crop_size
     """Side of a crop in pixels."""
-    crops: Crops = None
+    crops: Crops = LEFT_OUT
     """Crops per image; by default 3 in training, and the network's in validation."""
     view_size: Side = BlipVision().image_size
     """Side of the view in pixels."""
@@ -63,7 +63,7 @@ class PromptNROptions(TableOptions):
     """As the network's."""
     prompt_tokens: PromptTokens = NETWORK.prompt_tokens
     """Prompts are padded or cut to it."""
-    random_crops: bool = None
+    random_crops: bool = LEFT_OUT
     """Whether crops lie anywhere, or where the metric puts them; by default true in training."""
     hflip: bool = False
     """Whether training images are mirrored half of the time."""

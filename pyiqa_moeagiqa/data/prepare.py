@@ -74,7 +74,7 @@ def _require(official: pd.DataFrame, *checks: Check) -> None:
     goods = [pd.Series(list(check.good), index=official.index) for check in checks]
     for file, rows in official.groupby('file', sort=False):
         of_file = [check._replace(good=good[rows.index]) for check, good in zip(checks, goods, strict=True)]
-        require(file, rows, *of_file, numbers=rows['row'])
+        require(str(file), rows, *of_file, numbers=rows['row'].tolist())
 
 
 def _check_counts(official: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:

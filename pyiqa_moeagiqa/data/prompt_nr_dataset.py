@@ -125,13 +125,14 @@ class PromptNRDataset(Dataset):
         image, draw = read_image(self.table['path'][row]), self._generator(index)
         if self.hflip and torch.rand((), generator=draw) < 0.5:
             image = image.flip(-1)
+        crops = take_crops(image, self._positions(image, draw), self.crop_size, self.crop_scales)
         picture = {
-            'crops': take_crops(image, self._positions(image, draw), self.crop_size, self.crop_scales),
+            'crops': crops,
             'view': view_of(image, self.view_size, self.whole_view),
             'key': self.key(row) if self.stays_the_same else '',
         }
         if self.degrade:
-            crops, kind, level = degrade(picture['crops'], draw)
+            crops, kind, level = degrade(crops, draw)
             picture |= {'crops': crops, 'kind': kind, 'mos_label': torch.tensor([1 - level])}
         return picture
 

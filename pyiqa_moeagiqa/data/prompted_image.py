@@ -1,7 +1,7 @@
 """Images that carry their prompts, for code that passes on only ``data['img']``, such as pyiqa's benchmark."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -49,7 +49,7 @@ class PromptedImage(Tensor):
     def __deepcopy__(self, memo: dict) -> 'PromptedImage':
         return prompted(self.as_subclass(Tensor).clone(), self.prompts)
 
-    def __reduce_ex__(self, protocol: int) -> tuple:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple:
         return prompted, (self.as_subclass(Tensor), self.prompts)
 
 

@@ -163,7 +163,8 @@ def read_mos_table(
         Check(is_text(table['prompt']), 'the prompt is no text', 'prompt'),
         *mos_checks(table, targets, mos_range),
     )
-    return table.assign(path=images, **{target: as_numbers(table[target]) for target in targets})
+    found: Any = images  # each is there
+    return table.assign(path=found, **{target: as_numbers(table[target]) for target in targets})
 
 
 def locate(paths: Iterable[Any], folders: Sequence[Path]) -> tuple[list[str | None], str]:

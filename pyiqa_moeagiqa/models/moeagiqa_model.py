@@ -68,7 +68,7 @@ class MoEAGIQAModel(TrainingModel):
         self.cache: FeatureCache | None = None
         return network
 
-    def validation(self, dataloader, current_iter: int, tb_logger, save_img: bool = False) -> None:
+    def validation(self, dataloader: Any, current_iter: int, tb_logger: Any, save_img: bool = False) -> None:
         split = self.opt['datasets']['val'].get('split', 'val')
         if OPTIMISTIC not in self.warned and {'test', 'all'} & set([split] if isinstance(split, str) else split):
             self.warned.add(OPTIMISTIC)
@@ -98,7 +98,7 @@ class MoEAGIQAModel(TrainingModel):
 
     def features(self) -> Features | None:
         """Return the batch's cached features of the frozen parts; None without a cache: the network computes them."""
-        batch = self.batch
+        batch: dict[str, Any] = self.batch
         if 'features' in batch:
             return as_features({name: value.to(self.device) for name, value in batch['features'].items()})
         if self.cache is None:
@@ -130,7 +130,7 @@ class MoEAGIQAModel(TrainingModel):
                 losses[f'l_metric_{target}'] = self.metric_loss(score, mos)
             if self.ranking_weight:
                 losses[f'l_ranking_{target}'] = self.ranking_weight * ranking_loss(score, mos)
-        if self.matching_weight:
+        if self.matching_weight and answer.matching is not None:
             image, prompt = map(gather, answer.matching)
             losses['l_matching'] = self.matching_weight * matching_loss(image, prompt, gather(self.batch['ids']))
         return losses

@@ -11,7 +11,7 @@ from pyiqa.losses import LOSS_REGISTRY
 from ..archs.config import MoEAGIQAConfig
 from ..data.options import NETWORK, PromptNROptions
 from ..options import OptionError, quoted, shown
-from ..section import Count, FromZero, NotNegative, Said, Section, Share, Text, Wrong, require
+from ..section import LEFT_OUT, Count, FromZero, NotNegative, Said, Section, Share, Text, Wrong, require
 from ..tree import check_tree
 from .schedule import build_schedule
 
@@ -42,11 +42,11 @@ class OptimOptions(Section, extra='allow'):
 
     type: Annotated[str, _class_of(torch.optim), Said('a class of torch.optim')]
     """Its class."""
-    lr: NotNegative = None
+    lr: NotNegative = LEFT_OUT
     """Learning rate."""
-    lr_decay: NotNegative = None
+    lr_decay: NotNegative = LEFT_OUT
     """How fast the rate falls, for classes that take it."""
-    weight_decay: NotNegative = None
+    weight_decay: NotNegative = LEFT_OUT
     """Weight decay."""
 
 
@@ -55,17 +55,17 @@ class SchedulerOptions(Section, extra='allow'):
 
     type: Annotated[str, _class_of(torch.optim.lr_scheduler), Said('a class of torch.optim.lr_scheduler')]
     """Its class."""
-    T_max: NotNegative = None
+    T_max: NotNegative = LEFT_OUT
     """CosineAnnealingLR's half period; by default the whole run."""
-    T_0: NotNegative = None
+    T_0: NotNegative = LEFT_OUT
     """Steps until the first restart, for classes that take it."""
-    T_mult: NotNegative = None
+    T_mult: NotNegative = LEFT_OUT
     """How much longer each restart takes, for classes that take it."""
-    step_size: NotNegative = None
+    step_size: NotNegative = LEFT_OUT
     """Steps between two falls, for classes that take it."""
-    eta_min: NotNegative = None
+    eta_min: NotNegative = LEFT_OUT
     """The lowest rate, for classes that take it."""
-    gamma: NotNegative = None
+    gamma: NotNegative = LEFT_OUT
     """What each fall multiplies the rate by, for classes that take it."""
 
 
@@ -102,9 +102,9 @@ class TrainOptions(Section):
     """Steps over which the rate rises from a hundredth to its full height."""
     schedule_per: Literal['iteration', 'epoch'] = 'iteration'
     """What a step of the schedule is: an optimizer's update, or an epoch."""
-    total_epoch: Count = None
+    total_epoch: Count = LEFT_OUT
     """Length of the run in epochs."""
-    total_iter: Count = None
+    total_iter: Count = LEFT_OUT
     """Length of the run in batches, instead of ``total_epoch``."""
     accumulate: Count = 1
     """Batches per update."""
@@ -116,7 +116,7 @@ class TrainOptions(Section):
     """Longest norm of the gradient; 0 for any."""
     mos_loss_opt: LossOptions
     """The loss on MOS."""
-    metric_loss_opt: MetricLossOptions = None
+    metric_loss_opt: MetricLossOptions = LEFT_OUT
     """A loss on a batch's scores together."""
     ranking_weight: NotNegative = 0.0
     """Weight of the loss on the order of a batch's scores."""
@@ -185,13 +185,13 @@ class LoggerOptions(Section):
 
     print_freq: Count = 20
     """Batches from one line to the next."""
-    save_latest_freq: Count = None
+    save_latest_freq: Count = LEFT_OUT
     """Batches from one state to go on from to the next; by default with each validation."""
-    save_checkpoint_freq: Count = None
+    save_checkpoint_freq: Count = LEFT_OUT
     """Batches from one network that is kept to the next; by default the best and the last are."""
     use_tb_logger: bool = False
     """Whether TensorBoard's files are written."""
-    log_imgs_freq: Count = None
+    log_imgs_freq: Count = LEFT_OUT
     """Taken for pyiqa's sake."""
     wandb: Any = None
     """pyiqa's own trainer alone, see there."""
@@ -202,15 +202,15 @@ class PathOptions(Section):
 
     resume_state: Text | None = None
     """The state that pyiqa's own trainer goes on from."""
-    experiments_root: Text = None
+    experiments_root: Text = LEFT_OUT
     """Set by the trainer, as the others below."""
-    models: Text = None
+    models: Text = LEFT_OUT
     """Networks."""
-    training_states: Text = None
+    training_states: Text = LEFT_OUT
     """States to go on from."""
-    log: Text = None
+    log: Text = LEFT_OUT
     """Logs."""
-    visualization: Text = None
+    visualization: Text = LEFT_OUT
     """Images."""
 
 
@@ -219,7 +219,7 @@ class DistOptions(Section):
 
     backend: Literal['nccl', 'gloo'] = 'nccl'
     """How they talk."""
-    port: Count = None
+    port: Count = LEFT_OUT
     """Where they meet."""
 
 

@@ -87,14 +87,15 @@ class TrainingModel(BaseModel, ABC):
         """Write the network as it is now; ``path`` lacks the suffix."""
 
     @property
-    def network(self) -> nn.Module:
+    def network(self) -> Any:
+        """The network that ``start`` built."""
         return self.get_bare_model(self.net)
 
     def frozen(self) -> dict[str, Tensor]:
         """The tensors that training leaves as they are."""
         return {name: tensor for name, tensor in self.network.state_dict().items() if name not in self.trained}
 
-    def _to_device(self, network: nn.Module) -> nn.Module:
+    def _to_device(self, network: nn.Module) -> Any:
         network = network.to(self.device)
         if not self.opt['dist']:
             return network
@@ -133,7 +134,7 @@ class TrainingModel(BaseModel, ABC):
 
     def feed_data(self, data: Mapping[str, Any]) -> None:
         """Take a batch of PromptNRDataset; tensors go to the device."""
-        self.batch = {
+        self.batch: dict[str, Any] = {
             name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in data.items()
         }
 
@@ -150,7 +151,7 @@ class TrainingModel(BaseModel, ABC):
         with alone:
             with self.precision.autocast():
                 losses = self.losses()
-            total = sum(losses.values())
+            total: Any = sum(losses.values())
             self._require_finite('loss', total, current_iter)
             self.precision.scaler.scale(total / self._group(current_iter)).backward()
         if updates:
@@ -216,7 +217,7 @@ class TrainingModel(BaseModel, ABC):
         """An image's score from its crops' scores: (N, n) -> (N, 1)."""
         return scores.mean(dim=1, keepdim=True)
 
-    def validation(self, dataloader, current_iter: int, tb_logger, save_img: bool = False) -> None:
+    def validation(self, dataloader: Any, current_iter: int, tb_logger: Any, save_img: bool = False) -> None:
         """Score a data set, log the metrics of ``val:``, and keep the best network.
 
         The first target's metrics have the names of ``val.metrics``. For other targets the name begins with the target,
@@ -233,7 +234,7 @@ class TrainingModel(BaseModel, ABC):
             self.save_network(self.network, 'net_best', current_iter=None)
         self._log_results(result, current_iter, tb_logger)
 
-    def _decides(self, dataloader) -> bool:
+    def _decides(self, dataloader: Any) -> bool:
         return self.validated == self.opt['datasets']['val']['name']
 
     def _is_best(self, current_iter: int) -> bool:
@@ -256,7 +257,7 @@ class TrainingModel(BaseModel, ABC):
             self._update_metric_result(self.validated, name, results[name], current_iter)
         return is_best
 
-    def _log_results(self, result: Validation, current_iter: int, tb_logger) -> None:
+    def _log_results(self, result: Validation, current_iter: int, tb_logger: Any) -> None:
         best, lines = self.best_metric_results[self.validated], []
         for name, value in result.figures.items():
             known = f'\tBest: {best[name]["val"]:.4f} @ {best[name]["iter"]} iter' if name in best else ''
@@ -274,7 +275,9 @@ class TrainingModel(BaseModel, ABC):
         self.save_training_state(epoch, current_iter)
 
     @master_only
-    def save_network(self, net: nn.Module, net_label: str, current_iter: int | None = None, param_key=None) -> None:
+    def save_network(
+        self, net: nn.Module, net_label: str, current_iter: int | None = None, param_key: Any = None
+    ) -> None:
         """Write a checkpoint that can be used as it is; with ``ema_decay`` it holds the moving average."""
         suffix = {None: '', -1: '_latest'}.get(current_iter, f'_{current_iter}')
         with self.averaged():

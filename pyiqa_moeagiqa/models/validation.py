@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from pyiqa.metrics import calculate_metric
+from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from torchvision.utils import make_grid
 from tqdm import tqdm
@@ -17,6 +18,9 @@ from ..data.batches import batches
 from ..data.prompt_nr_dataset import PromptNRDataset
 from ..distributed import gather_objects, in_order, share
 from ..options import OptionError
+
+if TYPE_CHECKING:
+    from .training_model import TrainingModel
 
 FEWEST = 3  # images that a correlation needs
 DEAD_BELOW = 0.01
@@ -86,7 +90,7 @@ class Validation:
         """The rows whose first target is furthest from its MOS, the worst first."""
         return np.argsort(-np.abs(self.scores[:, 0] - self.mos[:, 0]))[:WORST]
 
-    def write_to(self, tb_logger, data_set: str, iteration: int) -> None:
+    def write_to(self, tb_logger: Any, data_set: str, iteration: int) -> None:
         """Write the figures, the use of the experts and the worst images to TensorBoard."""
         for name, value in self.figures.items():
             tb_logger.add_scalar(f'val_metrics/{data_set}/{name}', value, iteration)
@@ -102,25 +106,29 @@ class Validation:
         tb_logger.add_text(f'worst/{data_set}', '  \n'.join(lines), iteration)
 
 
-def validate(model, dataloader: DataLoader) -> Validation:
+def validate(model: 'TrainingModel', dataloader: DataLoader) -> Validation:
     """Score each image of a data set once, split over the processes; every process gets the results of all images."""
-    data = dataloader.dataset
+    data: Any = dataloader.dataset
     mine = DataLoader(
         Subset(data, share(len(data))), batch_size=dataloader.batch_size, num_workers=dataloader.num_workers
     )
-    rows, gates, hits = [], [], []
+    rows: list[tuple[Tensor, Tensor, str]] = []
+    gates: list[dict] = []
+    hits: list[float] = []
     hidden = not model.opt['val'].get('pbar', False)
     for batch in tqdm(batches(mine), total=len(mine), desc=model.validated, disable=hidden):
         model.feed_data(batch)
         model.test()
         rows += list(zip(model.output_score.cpu(), batch['mos_label'], batch['img_path'], strict=True))
         gates.append({name: _use(part) for name, part in model.answer.items()})
-        hits += [] if model.hits() is None else model.hits().tolist()
-    scores, mos, paths = zip(*in_order(gather_objects(rows)), strict=True)
-    scores, mos = torch.stack(scores).float().numpy(), torch.stack(mos).numpy()
+        found = model.hits()
+        hits += [] if found is None else found.tolist()
+    all_scores, all_mos, paths = zip(*in_order(gather_objects(rows)), strict=True)
+    scores, mos = torch.stack(all_scores).float().numpy(), torch.stack(all_mos).numpy()
     gates = [gate for part in gather_objects(gates) for gate in part]
-    gate = {name: _mean(gates, name, 'gate') for name in model.answer if _mean(gates, name, 'gate') is not None}
-    chosen = {name: _mean(gates, name, 'chosen') for name in gate}
+    used = [name for name in model.answer if any(part[name] for part in gates)]
+    gate = {name: _mean(gates, name, 'gate') for name in used}
+    chosen = {name: _mean(gates, name, 'chosen') for name in used}
     figures = metrics(scores, mos, list(model.answer), model.opt['val']['metrics'])
     hits = [hit for part in gather_objects(hits) for hit in part]
     if hits:
@@ -138,9 +146,9 @@ def _use(part: Any) -> dict[str, tuple[np.ndarray, int]]:
     return {name: (value.sum(dim=0).cpu().numpy(), len(value)) for name, value in (('gate', gate), ('chosen', chosen))}
 
 
-def _mean(gates: list[dict], target: str, what: str) -> np.ndarray | None:
+def _mean(gates: list[dict], target: str, what: str) -> np.ndarray:
     sums = [gate[target][what] for gate in gates if gate[target]]
-    return sum(total for total, _ in sums) / sum(count for _, count in sums) if sums else None
+    return sum(total for total, _ in sums) / sum(count for _, count in sums)
 
 
 def metrics(

@@ -41,13 +41,13 @@ def variants(options: Mapping[str, Any], seeds: Sequence[str], splits: Sequence[
         if len(set(values)) < len(values):
             raise OptionError(f'{option} has {",".join(values)!r}: name each once.')
     runs = {}
-    for seed in seeds or [None]:
-        for split in splits or [None]:
+    for seed in seeds or ['']:
+        for split in splits or ['']:
             one, name = copy.deepcopy(dict(options)), []
-            if seed is not None:
+            if seeds:
                 one['manual_seed'] = _seed(seed)
                 name.append(f'seed{seed}')
-            if split is not None:
+            if splits:
                 _split_by(one, split)
                 name.append(split)
             runs['-'.join(name) or '.'] = one

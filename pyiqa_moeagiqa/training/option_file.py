@@ -64,7 +64,7 @@ def _text(path: Path) -> str:
 class _Loader(yaml.SafeLoader):
     """Loads plain YAML values only; refuses a name that a section has twice: YAML would silently keep the last one."""
 
-    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict:
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
         if isinstance(node, yaml.MappingNode):
             names = [name.value for name, _ in node.value if isinstance(name, yaml.ScalarNode)]
             twice = next((name for name in names if names.count(name) > 1), None)

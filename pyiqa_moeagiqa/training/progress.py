@@ -3,12 +3,18 @@
 import logging
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from pyiqa.utils import get_root_logger
 from tqdm import tqdm
 
 from .text_file import write_text
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+    from ..models.training_model import TrainingModel
 
 LOGGER = logging.getLogger('pyiqa')
 
@@ -30,13 +36,13 @@ class Progress:
         self.bar = tqdm(total=total, initial=start, desc=opt['name'], unit='it', disable=not first, dynamic_ncols=True)
         self.tb_logger = self._tensorboard(start) if first and opt['logger'].get('use_tb_logger') else None
 
-    def _tensorboard(self, start: int):
+    def _tensorboard(self, start: int) -> 'SummaryWriter':
         from torch.utils.tensorboard import SummaryWriter
 
         folder = Path(self.opt['path']['experiments_root']) / 'tensorboard'
         return SummaryWriter(str(folder), purge_step=start + 1)
 
-    def step(self, model, epoch: int, iteration: int) -> None:
+    def step(self, model: 'TrainingModel', epoch: int, iteration: int) -> None:
         """Count one more iteration; log losses and rate every ``print_freq`` iterations."""
         if not self.first:
             return
@@ -53,7 +59,7 @@ class Progress:
                 self.tb_logger.add_scalar(f'losses/{name}', value, iteration)
             self.tb_logger.add_scalar('rate', rate, iteration)
 
-    def validated(self, model) -> None:
+    def validated(self, model: 'TrainingModel') -> None:
         """Show the best figure so far in the progress bar."""
         if self.first:
             results = model.best_metric_results[self.opt['datasets']['val']['name']]
@@ -78,7 +84,7 @@ def log_to(folder: Path) -> None:
     file.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
     screen.setLevel(logging.WARNING)
     # on a full disk, drop log lines: writing a needed file raises an error anyway
-    file.handleError = lambda record: None
+    file.handleError = lambda record: None  # type: ignore[method-assign]  # of this handler alone
     for handler in (file, screen):
         LOGGER.addHandler(handler)
     LOGGER.setLevel(logging.INFO)

@@ -37,6 +37,6 @@ def as_table(summary: pd.DataFrame) -> Table:
         table.add_column(column, justify='left' if column in ('run', 'data') else 'right', overflow='fold')
     for row in summary.itertuples(index=False):
         cells = [value if isinstance(value, str) else '' if pd.isna(value) else f'{value:.4f}' for value in row]
-        style = {MEAN: 'bold', PUBLISHED: 'italic'}.get(row.run)
+        style = {MEAN: 'bold', PUBLISHED: 'italic'}.get(str(row.run))
         table.add_row(*cells, style=style)
     return table

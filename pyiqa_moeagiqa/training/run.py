@@ -73,7 +73,7 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
         log_to(folder)
     if processes() > 1:
         dist.barrier()
-    _keep_features(model, [training, *(loader.dataset for loader in [*validation, *tests])])
+    _keep_features(model, [training, *map(_data_of, [*validation, *tests])])
     if (folder / STATE).is_file():
         _resume(model, folder)
     _train(model, training, validation, opt)
@@ -155,7 +155,7 @@ def _identity(model: TrainingModel, training: PromptNRDataset, validation: list[
     It covers the rows, the frozen weights and the batch size of all processes together.
     """
     columns = ['path', 'prompt', *training.targets]
-    tables = [training.table, *(loader.dataset.table for loader in validation)]
+    tables = [training.table, *(_data_of(loader).table for loader in validation)]
     rows = [table[columns].to_csv(index=False) for table in tables]
     return fingerprint(model.frozen(), json.dumps([training.batch, rows]))
 
@@ -181,7 +181,7 @@ def _build_data(opt: dict[str, Any]) -> tuple[PromptNRDataset, list[DataLoader],
         opt['train']['total_iter'] = opt['train']['total_epoch'] * steps
     validation = [_loader(data) for phase, data in opt['datasets'].items() if phase != 'train']
     tests = [_loader(data) for data in test_sets(opt).values()]
-    _require_apart(training, [loader.dataset for loader in [*validation, *tests]])
+    _require_apart(training, map(_data_of, [*validation, *tests]))
     return training, validation, tests
 
 
@@ -195,6 +195,11 @@ def _require_apart(training: PromptNRDataset, others: Iterable[PromptNRDataset])
                 f'{both} of the {len(other.table)} images of {other.opt["name"]} are in the training set, too: give '
                 'both the same split_column, and other splits.'
             )
+
+
+def _data_of(loader: Any) -> PromptNRDataset:
+    """Return the data set of one of a run's loaders."""
+    return loader.dataset
 
 
 def _loader(data: Mapping[str, Any]) -> DataLoader:

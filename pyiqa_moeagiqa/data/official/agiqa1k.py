@@ -5,6 +5,7 @@ splits. ``AIGC_all.csv`` holds other, raw scores (rank correlation with the MOS:
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ def _read_mat(file: Path) -> tuple[list[str], list[str], np.ndarray, np.ndarray]
         raise TableError(f'{file}: it is not the official AGIQA-1K.mat ({error}).') from None
 
 
-def _text(cell) -> str:
+def _text(cell: Any) -> str:
     return ''.join(map(chr, cell[()].ravel()))
 
 

@@ -42,7 +42,7 @@ def read_pictures(source: Path) -> pd.DataFrame:
     number, copy = place // IMAGES_PER_PROMPT % PROMPTS, place % IMAGES_PER_PROMPT
     expected = [f'{n:03}-{c + 1}.png' for n, c in zip(number, copy, strict=True)]
     agrees = Check(pictures['picture'] == expected, 'the picture is not the one whose MOS is at this place', 'picture')
-    require(file, pictures, agrees, numbers=place + 1)  # the sheet has no header
+    require(file, pictures, agrees, numbers=(place + 1).tolist())  # the sheet has no header
     return pd.DataFrame(
         {
             'file': str(file),
