@@ -13,6 +13,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 	$(VENV)/bin/pytest $(EACH_CORE)
 
 # The suite once more as it is on another machine: a long path with a space for its files, another home folder, colours, another
