@@ -41,7 +41,7 @@ SECTIONS: dict[str, type[Section]] = {
 }
 HEAD = """# Options
 
-Every option of an option file, by section. What is not of these, or not within its range, stops a run before it begins. Whole
+Every option of an option file, by section. An option that is not listed, or a value out of its range, stops a run before it begins. Whole
 numbers are below 2^31. A network's section also has `type: MoEAGIQA` or `type: MoEAGIQAPrior`, and a MoEAGIQA's has `weights`.
 """
 

@@ -80,7 +80,7 @@ class MoEAGIQAConfig(Section):
     view_is_crop: bool = False
     """Whether the whole view is scored as one more crop, before the others, with an FFN_v of its own. For a 'bert' only."""
     whole_view: bool = False
-    """Whether the view shows all of the picture, in its own proportions; else the square in its middle. For a 'bert' only."""
+    """Whether the view shows all of the picture, in its own proportions, instead of the square in its middle. For a 'bert' only."""
     crop_scales: Scales = ()
     """Crops take turns: one of scale s is cut once the picture has as many pixels as a square of s x s, one of scale 0 at the
     picture's own pixels. Without scales all are, and small pictures are padded, as in the released implementation."""
@@ -97,7 +97,7 @@ class MoEAGIQAConfig(Section):
     semantic_options: dict[str, Any] = Field(default_factory=dict)
     """What differs from ImageReward's BLIP (keys 'vision' and 'text'), or from BERT-base (``archs/bert.py``)."""
     branches: Literal['both', 'visual', 'semantic'] = 'both'
-    """'both', 'visual' or 'semantic' (Table 5)."""
+    """The branches that the network has (Table 5)."""
     prior: bool = True
     """Natural degradation prior of eq. 1-2: v2 has it, v1 does not."""
     channels: int = Field(512, ge=4, le=WIDEST)

@@ -43,13 +43,13 @@ class VisualOptions(Section):
     patch_size: Side = LEFT_OUT
     """Side of a patch in pixels."""
     mlp_ratio: float = Field(LEFT_OUT, ge=0.01, le=64)
-    """Width of the MLPs, in channels."""
+    """Width of the MLPs, as a multiple of the channels."""
     init_values: Share = LEFT_OUT
-    """Start of the scale of each layer's answers."""
+    """Initial scale of each layer's output."""
     qkv_bias: bool = LEFT_OUT
     """Whether queries, keys and values have a bias."""
     qk_norm: bool = LEFT_OUT
-    """Whether queries and keys are normed."""
+    """Whether queries and keys are normalised."""
     proj_drop_rate: Share = LEFT_OUT
     """Dropout behind attention and MLP."""
     attn_drop_rate: Share = LEFT_OUT
@@ -95,7 +95,7 @@ class BertOptions(_Transformer):
     vocab_size: Words = 30522
     """Words."""
     max_position_embeddings: Width = 512
-    """Tokens that a prompt may have."""
+    """Tokens that a prompt can have."""
     type_vocab_size: Width = 2
     """Kinds of tokens."""
     hidden_dropout_prob: Share = 0.1

@@ -30,11 +30,11 @@ class PriorOptions(Section):
     crop_size: Side = NETWORK.crop_size
     """Side of the images in pixels."""
     pixel_mean: PixelMean = NETWORK.pixel_mean
-    """As the network's that the prior is for; the released implementation subtracts nothing."""
+    """As in the network that the prior is for; the released implementation subtracts nothing."""
     pixel_std: PixelStd = NETWORK.pixel_std
-    """As the network's that the prior is for."""
+    """As in the network that the prior is for."""
     kinds: FromZero = 0
-    """Of degradations to be told apart, see ``data.degradations``; 0 to learn from MOS alone."""
+    """Number of kinds of degradation to tell apart, see ``data.degradations``; 0 to learn from MOS alone."""
 
     @model_validator(mode='after')
     def _fits_a_vit(self) -> 'PriorOptions':

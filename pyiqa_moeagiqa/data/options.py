@@ -29,7 +29,7 @@ class TableOptions(Section):
     mos_range: Range
     """Lowest and highest possible MOS; labels are scaled to [0, 1]."""
     split_column: Text = LEFT_OUT
-    """Column that says which split a row is in; by default 'split', where the table has it."""
+    """Column with each row's split; by default 'split', if the table has it."""
     num_worker_per_gpu: FromZero = 0
     """Processes that read images."""
     batch_size_per_gpu: Count = 1
@@ -91,4 +91,4 @@ class BenchmarkOptions(TableOptions):
     target: Text = 'quality'
     """The MOS column."""
     split: Text = 'test'
-    """Which rows, where there is ``split_column``."""
+    """The split to take, if there is a ``split_column``."""

@@ -181,7 +181,7 @@ class ValOptions(Section):
 
 
 class LoggerOptions(Section):
-    """What is noted on the way."""
+    """What the run logs."""
 
     print_freq: Count = 20
     """Batches from one line to the next."""
@@ -240,13 +240,13 @@ class RunOptions(Section):
     model_type: Literal['MoEAGIQAModel', 'MoEAGIQAPriorModel']
     """What is trained: the network, or its natural degradation prior."""
     num_gpu: Literal['auto'] | FromZero = 'auto'
-    """How many; 0 trains on the processor. More than one wants torchrun."""
+    """Number of GPUs; 0 trains on the processor. Start a run on more than one with torchrun."""
     manual_seed: int = Field(123, ge=0, le=2**32 - 1)
-    """What everything random follows from."""
+    """Seed of all random numbers."""
     datasets: dict[str, DataSetOptions]
-    """``train``, ``val``, and perhaps more of the name ``val_ANYTHING``."""
+    """``train``, ``val``, and any number of others named ``val_ANYTHING``."""
     test: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Data sets by name that the best network is measured on: what differs from ``datasets.val``; the split is 'test'."""
+    """Data sets by name, on which the best network is measured. Give what differs from ``datasets.val``; the split is 'test'."""
     network: dict[str, Any]
     """The network, and where its weights start."""
     path: PathOptions = PathOptions()
@@ -256,7 +256,7 @@ class RunOptions(Section):
     val: ValOptions
     """How the network is validated, and the best one chosen."""
     logger: LoggerOptions = LoggerOptions()
-    """What is noted on the way."""
+    """What the run logs."""
     dist_params: DistOptions = DistOptions()
     """Several processes, for pyiqa's own trainer."""
     published: dict[str, Any] = Field(default_factory=dict)
