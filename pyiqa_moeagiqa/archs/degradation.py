@@ -72,7 +72,7 @@ def layer_features(
 def tokens_after(vit: VisionTransformer, pixels: Tensor, layers: Collection[int]) -> dict[int, Tensor]:
     """Return all tokens (N, 1 + h * w, D) after each of ``layers`` (the first is 1); later layers are not computed."""
     wanted = sorted(layers)
-    taken = vit.forward_intermediates(
+    taken: Any = vit.forward_intermediates(  # timm's type also has the shapes that other arguments give
         pixels,
         indices=[layer - 1 for layer in wanted],
         stop_early=True,
