@@ -120,7 +120,10 @@ def _keys(rated: Rated) -> list[Key]:
 def _scores(
     metric: Metric, rated: Rated, files: Mapping[str, Path], facts: Mapping[str, dict[str, Any]], title: str
 ) -> tuple[dict[str, dict[Key, float]], list[str]]:
-    """Score what is missing; returns the scores of each target by content and prompt, and why some images have none."""
+    """Score the images that have no stored score yet.
+
+    Returns the scores of each target by content and prompt, and the reasons why some images have none.
+    """
     with ExitStack() as stack:
         outputs = {
             target: stack.enter_context(closing(ScoreFile(file, facts[target]))) for target, file in files.items()

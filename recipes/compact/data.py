@@ -23,7 +23,7 @@ from .features import extract
 
 MOS_MAX = 5
 DAMAGED_EVERY, COPIES = 4, 3  # of so many images one has so many damaged copies
-SAMPLE, ROUNDING = 48, 0.02  # so many pictures are seen again to check stored features; they may differ by so much
+SAMPLE, ROUNDING = 48, 0.02  # pictures that check stored features, and the largest relative difference
 SIDES = (512, 768, 1024, 1536)  # a clean photograph is seen with as many pixels as squares of these
 
 
@@ -151,7 +151,7 @@ def photograph(one) -> Tensor:
 
 
 def _kept(file: Path, network: MoEAGIQA, pictures: list[Callable[[], Tensor]]) -> dict[str, Tensor]:
-    """Features from the file, or computed and kept there: again where a sample of pictures is seen in another way today."""
+    """Load features from the file. Compute and store them if there is no file, or if a sample of them no longer holds."""
     seen = load_file(file) if file.exists() else None
     if seen is None or not _still_true(seen, network, pictures):
         seen = extract(network, pictures, file.stem)
@@ -161,7 +161,7 @@ def _kept(file: Path, network: MoEAGIQA, pictures: list[Callable[[], Tensor]]) -
 
 
 def _still_true(stored: dict[str, Tensor], network: MoEAGIQA, pictures: list[Callable[[], Tensor]]) -> bool:
-    """Whether as many features are stored as there are pictures, and those of a sample are what they are today, but for rounding."""
+    """Whether every picture has stored features, and those of a sample equal newly computed ones but for rounding."""
     if len(stored['image']) != len(pictures):
         return False
     sample = np.linspace(0, len(pictures) - 1, SAMPLE).round().astype(int)

@@ -54,11 +54,11 @@ def reported(data: Data) -> np.ndarray:
 
 
 def fresh(network: MoEAGIQA, words: Words, seed: int) -> MoEAGIQA:
-    """The network with everything after the encoders new; of the encoders only prompts are looked up."""
+    """Build a network with new parts after the encoders. It has no encoders: features and prompts' words are looked up."""
     torch.manual_seed(seed)
     new = MoEAGIQA(network.config)
     new.visual, new.semantic.text = nn.Identity(), words
-    new.frozen.clear()  # it still holds the encoders
+    new.frozen.clear()  # this list still holds the encoders
     return new
 
 
@@ -66,8 +66,8 @@ _job: list = []
 
 
 def in_parallel(network: MoEAGIQA, data: Data, words: Words, settings: Settings, parts: list) -> list:
-    """For each (training rows, held rows): the trained network and its ``answers``, one process per processor."""
-    torch.multiprocessing.set_sharing_strategy('file_system')  # the other one keeps a file open for each tensor
+    """Train a network on each pair's training rows and ask it about the held rows, one process per processor."""
+    torch.multiprocessing.set_sharing_strategy('file_system')  # the default strategy keeps a file open for each tensor
     _job[:] = [network, data, words, settings, parts]  # forked processes share it, where an argument would be copied
     with torch.multiprocessing.get_context('fork').Pool(min(MOST_AT_ONCE, os.cpu_count())) as pool:
         return pool.map(_train_and_ask, range(len(parts)), chunksize=1)
