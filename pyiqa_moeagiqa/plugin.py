@@ -1,7 +1,7 @@
-"""The only file that changes pyiqa: its registries, its dictionary of metrics, its data-set info and its image reading.
+"""The only file that changes pyiqa: its registries, its dictionary of metrics, its data-set info, its image reading and its option files.
 
 Entry points (setup.py) call the ``register_*`` functions when pyiqa lacks a name in a registry. No entry point reaches the
-other three places, so a finder on ``sys.meta_path`` waits for their modules and acts right after pyiqa has loaded them. This
+other places, so a finder on ``sys.meta_path`` waits for their modules and acts right after pyiqa has loaded them. This
 module runs at interpreter start, so it imports only ``sys``.
 """
 
@@ -17,6 +17,7 @@ METRICS = {
     'moeagiqa-v1': "the paper's network without the natural degradation prior",
     'moeagiqa-v2': "the paper's network with the natural degradation prior",
 }
+MODELS = {'MoEAGIQAModel': 'moeagiqa_model', 'MoEAGIQAPriorModel': 'prior_model'}
 IMAGE_REWARD = 'imagereward'
 OURS = (*METRICS, IMAGE_REWARD)
 
@@ -46,7 +47,7 @@ def register_models() -> None:
     """Teach ``build_model`` the training models of the network and of its prior."""
     from pyiqa.utils.registry import MODEL_REGISTRY
 
-    for name, module in (('MoEAGIQAModel', 'moeagiqa_model'), ('MoEAGIQAPriorModel', 'prior_model')):
+    for name, module in MODELS.items():
         MODEL_REGISTRY.register_lazy(name, f'pyiqa_moeagiqa.models.{module}:{name}', override=True)
 
 
@@ -85,6 +86,26 @@ def _add_dataset_info(module: 'Any') -> None:
             importer.get_dataset_info = get_dataset_info
 
 
+def _check_options(module: 'Any') -> None:
+    # pyiqa's trainer builds data sets before the model and without its options: both are made to fit right after parsing.
+    upstream = module.parse_options
+
+    def parse_options(root_path: str, is_train: bool = True) -> 'Any':
+        opt, args = upstream(root_path, is_train)
+        if is_train and opt.get('model_type') in MODELS:
+            from pyiqa_moeagiqa.training.pyiqa_trainer import options_for_pyiqa
+
+            opt = options_for_pyiqa(opt)
+        return opt, args
+
+    parse_options.__doc__ = upstream.__doc__
+    module.parse_options = parse_options
+    for name in ('pyiqa.train', 'pyiqa.train_nsplits'):
+        importer: Any = sys.modules.get(name)
+        if hasattr(importer, 'parse_options'):
+            importer.parse_options = parse_options
+
+
 def _let_network_read_images(module: 'Any') -> None:
     # pyiqa reads one file into one tensor and ignores alpha, 16 bits and EXIF rotation. A network with its own read_images
     # gets the user's input unchanged.
@@ -117,6 +138,7 @@ AFTER_IMPORT = {
     'pyiqa.utils.registry': _register_all,
     'pyiqa.default_model_configs': _add_metrics,
     'pyiqa.models.inference_model': _let_network_read_images,
+    'pyiqa.utils.options': _check_options,
     'pyiqa.api_helpers': _add_dataset_info,
 }
 

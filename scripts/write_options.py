@@ -198,7 +198,7 @@ def compact_prior() -> dict[str, Any]:
     options = full_size('compact_prior', 'agiqa3k')
     train, val = options['datasets']['train'], options['datasets']['val']
     for data in (train, val):
-        data |= {'split_column': 'prompt_0', 'crop_size': 252, 'crops': 1, 'degrade': True}
+        data |= {'split_column': 'prompt_0', 'crops': 1, 'degrade': True}
         data |= {'num_worker_per_gpu': 0, 'batch_size_per_gpu': 16}
     train['hflip'] = True
     options |= {
@@ -225,11 +225,9 @@ def compact_prior() -> dict[str, Any]:
 def compact() -> dict[str, Any]:
     """The embedded default's structure, its encoders as published and all else trained afresh, on a processor."""
     options = full_size('compact_agiqa3k', 'agiqa3k', 'v1')
-    sizes = {'targets': ['quality', 'alignment'], 'split_column': 'prompt_0', 'crop_size': 252, 'view_size': 252}
-    sizes |= {'crop_scales': [512, 378, 0], 'whole_view': True}
     train, val = options['datasets']['train'], options['datasets']['val']
-    train |= sizes | {'crops': 3, 'random_crops': False, 'num_worker_per_gpu': 0, 'batch_size_per_gpu': 32}
-    val |= sizes | {'crops': 3, 'num_worker_per_gpu': 0, 'batch_size_per_gpu': 8}
+    train |= {'split_column': 'prompt_0', 'random_crops': False, 'num_worker_per_gpu': 0, 'batch_size_per_gpu': 32}
+    val |= {'split_column': 'prompt_0', 'num_worker_per_gpu': 0, 'batch_size_per_gpu': 8}
     options['network'] = {
         'type': 'MoEAGIQA',
         'weights': {'visual': 'moeagiqa', 'semantic': 'moeagiqa'},
@@ -293,8 +291,6 @@ def files() -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield from main_results(data)
     large = full_size('v2_agiqa3k_384', 'agiqa3k')
     large['network']['crop_size'] = 384
-    for part in large['datasets'].values():
-        part['crop_size'] = 384
     about = f'MoE-AGIQA v2 on AGIQA-3K with crops of 384 pixels.\n{PAPER}\n{BY_IMAGE}'
     yield (
         'v2_agiqa3k_384.yml',

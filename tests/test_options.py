@@ -16,7 +16,8 @@ from pyiqa_moeagiqa.checkpoints import load_network
 from pyiqa_moeagiqa.checkpoints.complete import encoders
 from pyiqa_moeagiqa.data.info import shared_folder
 from pyiqa_moeagiqa.data.shared_files import write
-from pyiqa_moeagiqa.models.run_options import check_datasets_fit, check_run
+from pyiqa_moeagiqa.models.looks import with_looks
+from pyiqa_moeagiqa.models.run_options import check_run
 from pyiqa_moeagiqa.options import OptionError
 from pyiqa_moeagiqa.training.option_file import read_options as read_checked
 from pyiqa_moeagiqa.training.run import run
@@ -60,14 +61,14 @@ def test_a_file_passes_the_schema_and_builds_its_full_size_network(name):
     with torch.device('meta'):
         if options['model_type'] == 'MoEAGIQAModel':
             network = MoEAGIQA(config(options))
-            check_datasets_fit(options['datasets'], network.config, network.view_size)
+            assert network.view_size == with_looks(options)['datasets']['val']['view_size']
             assert set(options['network']['weights']) == set(encoders(network.config))
         else:
             prior = options['network']
             size, kinds = prior.get('crop_size', 224), prior.get('kinds', 0)
             vit = build_vit(prior.get('visual', MoEAGIQAConfig().visual), size)
             assert PriorRegressor(vit.num_features, kinds).score.out_features == 1 + kinds
-            assert {data.get('crop_size', 224) for data in options['datasets'].values()} == {size}
+            assert {data['crop_size'] for data in with_looks(options)['datasets'].values()} == {size}
 
 
 @pytest.fixture(scope='module')

@@ -165,6 +165,13 @@ class MoEAGIQAConfig(Section):
         return 'moeagiqa-v2' if self.prior else 'moeagiqa-v1'
 
     @property
+    def view_size(self) -> int:
+        """V, the side of the semantic view in pixels: BLIP has a size of its own, else the view is as large as a crop."""
+        if self.semantic == 'blip' and self.branches != 'visual':
+            return BlipOptions.check(self.semantic_options).vision.image_size
+        return self.crop_size
+
+    @property
     def reads_image_with_visual(self) -> bool:
         """Whether the prompt's tokens attend to the visual ViT's last tokens; the ViT then needs all its layers."""
         return self.semantic == 'bert' and self.branches != 'visual'

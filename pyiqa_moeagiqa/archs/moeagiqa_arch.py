@@ -88,7 +88,7 @@ class MoEAGIQA(nn.Module):
     def __init__(self, config: MoEAGIQAConfig | None = None, **options: Any):
         super().__init__()
         self.config = config = config or MoEAGIQAConfig.from_options(options)
-        self.view_size, self.view_mean, self.view_std = config.crop_size, config.pixel_mean, config.pixel_std
+        self.view_size, self.view_mean, self.view_std = config.view_size, config.pixel_mean, config.pixel_std
         self.frozen: list[nn.Module] = []
         self.frozen_dropout = False
         self.fixed_shapes = False  # True once compiled: another number of crops would compile again
@@ -152,7 +152,6 @@ class MoEAGIQA(nn.Module):
             from .blip import BlipSemantic
 
             self.semantic = BlipSemantic(**config.semantic_options)
-            self.view_size = self.semantic.view_size
             self.view_mean, self.view_std = self.semantic.mean, self.semantic.std
             image_width = self.semantic.vision.config.hidden_size
         else:

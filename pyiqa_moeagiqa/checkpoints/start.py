@@ -12,7 +12,7 @@ from ..archs.prior_arch import MoEAGIQAPrior
 from ..options import OptionError, unknown_option
 from ..section import LEFT_OUT, Said, Section
 from .complete import complete, encoder, encoders, vit_weights
-from .file import read
+from .file import read, read_header
 from .find import find
 from .load import check_finite, check_names, fit_vit, network_with, outline
 
@@ -52,17 +52,10 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
         OptionError: for an unknown option, or if weights are not named.
         CheckpointError: for weights that cannot be obtained or do not fit.
     """
-    options = {name: value for name, value in options.items() if name != 'type'}
-    weights = options.pop('weights', None)
-    for name in options:
-        if name not in MoEAGIQAConfig.model_fields:
-            raise unknown_option(name, ['type', 'weights', *MoEAGIQAConfig.model_fields], 'network')
-    if not isinstance(weights, Mapping) or not weights:
-        raise OptionError(f'The network has no weights to start from: {HOW}.')
-    StartOptions.check(weights, 'network weights')
+    config, weights = network_config(options), options['weights']
     if 'checkpoint' in weights:
-        return _from_checkpoint(weights, options)
-    config = MoEAGIQAConfig.from_options(options)
+        checkpoint = complete(read(find(weights['checkpoint'])))
+        return network_with(config, checkpoint.weights, weights['checkpoint']), checkpoint.info
     outline(config)  # refuse impossible options before the network takes memory
     network = MoEAGIQA(config)
     for part in encoders(network.config):
@@ -74,12 +67,21 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
     return network, {}
 
 
-def _from_checkpoint(weights: Mapping[str, str], changes: dict[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]:
+def network_config(options: Mapping[str, Any]) -> MoEAGIQAConfig:
+    """The configuration of the network that ``start_network`` builds; raises as it does."""
+    given = {name: value for name, value in options.items() if name not in ('type', 'weights')}
+    weights = options.get('weights')
+    for name in given:
+        if name not in MoEAGIQAConfig.model_fields:
+            raise unknown_option(name, ['type', 'weights', *MoEAGIQAConfig.model_fields], 'network')
+    if not isinstance(weights, Mapping) or not weights:
+        raise OptionError(f'The network has no weights to start from: {HOW}.')
+    StartOptions.check(weights, 'network weights')
+    if 'checkpoint' not in weights:
+        return MoEAGIQAConfig.from_options(given)
     if len(weights) > 1:
         raise OptionError('network option weights names a checkpoint and parts: give the one or the others.')
-    checkpoint = complete(read(find(weights['checkpoint'])))
-    config = checkpoint.config.changed(**changes)
-    return network_with(config, checkpoint.weights, weights['checkpoint']), checkpoint.info
+    return read_header(find(weights['checkpoint']))[0].changed(**given)
 
 
 def start_prior(options: Mapping[str, Any]) -> MoEAGIQAPrior:

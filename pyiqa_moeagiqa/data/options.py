@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import model_validator
 
 from ..archs.config import Crops, MoEAGIQAConfig, PromptTokens, Scales
-from ..archs.encoder_options import BlipVision, Side
+from ..archs.encoder_options import Side
 from ..section import LEFT_OUT, Count, FromZero, Range, Said, Section, Text, Texts, Wrong
 
 NETWORK = MoEAGIQAConfig()
@@ -45,22 +45,22 @@ class TableOptions(Section):
 
 
 class PromptNROptions(TableOptions):
-    """Options of ``PromptNRDataset``; looks of crops, view and prompts are as the network has them."""
+    """Options of ``PromptNRDataset``. In a run, targets, sizes and crops that are left out are the network's."""
 
     split: Text | Texts = LEFT_OUT
     """Which rows: a split, a list such as [train, val], or 'all'; by default that of the section."""
     targets: Texts = NETWORK.targets
-    """MOS columns."""
+    """MOS columns, in the network's order."""
     crop_size: Side = NETWORK.crop_size
     """Side of a crop in pixels."""
     crops: Crops = LEFT_OUT
     """Crops per image; by default 3 in training, and the network's in validation."""
-    view_size: Side = BlipVision().image_size
+    view_size: Side = NETWORK.view_size
     """Side of the view in pixels."""
     crop_scales: Scales = NETWORK.crop_scales
-    """As the network's."""
+    """Scales at which crops are cut, see ``network.crop_scales``."""
     whole_view: bool = NETWORK.whole_view
-    """As the network's."""
+    """Whether the view shows all of the picture, see ``network.whole_view``."""
     prompt_tokens: PromptTokens = NETWORK.prompt_tokens
     """Prompts are padded or cut to it."""
     random_crops: bool = LEFT_OUT

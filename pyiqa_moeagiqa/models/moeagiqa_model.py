@@ -20,7 +20,6 @@ from ..data.feature_cache import FeatureCache, as_features
 from ..distributed import gather
 from ..options import OptionError
 from .losses import matching_loss, ranking_loss
-from .run_options import check_datasets_fit, test_sets
 from .training_model import TrainingModel
 
 OPTIMISTIC = (
@@ -63,8 +62,6 @@ class MoEAGIQAModel(TrainingModel):
             if not hasattr(network, 'inject'):
                 raise OptionError('train option inject_from_zero is true: it needs a network with a prior.')
             nn.init.zeros_(network.inject.w1)
-        tests = {f'test.{name}': data for name, data in test_sets(opt).items()}
-        check_datasets_fit({**opt['datasets'], **tests}, network.config, network.view_size)
         self.cache: FeatureCache | None = None
         return network
 

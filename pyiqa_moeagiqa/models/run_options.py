@@ -8,8 +8,7 @@ import torch
 from pydantic import AfterValidator, Field, model_validator
 from pyiqa.losses import LOSS_REGISTRY
 
-from ..archs.config import MoEAGIQAConfig
-from ..data.options import NETWORK, PromptNROptions
+from ..data.options import PromptNROptions
 from ..options import OptionError, quoted, shown
 from ..section import LEFT_OUT, Count, FromZero, NotNegative, Said, Section, Share, Text, Wrong, require
 from ..tree import check_tree
@@ -336,20 +335,3 @@ def _try_optimizer(train: Mapping[str, Any]) -> None:
         raise OptionError(
             f'train.scheduler is {shown(train["scheduler"])}: {kind} does not take it ({quoted(error)}).'
         ) from None
-
-
-def check_datasets_fit(datasets: Mapping[str, Mapping[str, Any]], config: MoEAGIQAConfig, view_size: int) -> None:
-    """Raise an OptionError if a data set prepares inputs that the network does not take."""
-    names = ('crop_size', 'crop_scales', 'whole_view', 'prompt_tokens', 'targets', 'crops')
-    wanted = {'view_size': view_size} | {name: getattr(config, name) for name in names}
-    defaults = {name: option.default for name, option in PromptNROptions.model_fields.items()}
-    defaults['crops'] = NETWORK.crops
-    for phase, options in datasets.items():
-        for name, value in wanted.items():
-            given = options.get(name, defaults[name])
-            given, value = (list(one) if isinstance(one, list | tuple) else one for one in (given, value))
-            if given != value and (name, phase) != ('crops', 'train'):
-                where = phase if phase.startswith('test.') else f'datasets.{phase}'
-                raise OptionError(
-                    f'{where} option {name} is {shown(given)}, but the network has {value!r}: make them the same.'
-                )

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pyiqa.data import build_dataset
 from pyiqa.models.base_model import BaseModel
 from pyiqa.utils import get_root_logger
 from pyiqa.utils.dist_util import master_only
@@ -22,10 +21,9 @@ from ..distributed import average_over_processes
 from ..options import OptionError, quoted
 from .average import MovingAverage
 from .precision import Precision
-from .run_options import check_run
 from .schedule import build_schedule
 from .state_file import write_state
-from .validation import Validation, require_decidable, validate
+from .validation import Validation, validate
 
 FUSED = ('Adam', 'AdamW')  # one pass over memory instead of a dozen
 
@@ -41,8 +39,6 @@ class TrainingModel(BaseModel, ABC):
 
     def __init__(self, opt: dict[str, Any]):
         super().__init__(opt)
-        if self.is_train:
-            self.check(opt)
         network = self.start(opt)
         self.net = self._to_device(network)
         self.iteration, self.identity = 0, ''
@@ -56,19 +52,9 @@ class TrainingModel(BaseModel, ABC):
         if self.is_train:
             self._start_training(opt['train'])
 
-    def check(self, opt: dict[str, Any]) -> None:
-        """Check a run's options before weights are loaded.
-
-        Raises:
-            OptionError: for options that are wrong, or a validation that could not decide which network is best.
-        """
-        if not opt.get('checked'):  # "moeagiqa train" has checked them, before it read any data
-            check_run(opt)
-        require_decidable(build_dataset({**opt['datasets']['val'], 'phase': 'val'}), opt['val'])
-
     @abstractmethod
     def start(self, opt: Mapping[str, Any]) -> nn.Module:
-        """Build the network with the weights it starts from; in training, ``check`` runs before this."""
+        """Build the network with the weights it starts from."""
 
     @abstractmethod
     def losses(self) -> dict[str, Tensor]:

@@ -153,7 +153,7 @@ def as_the_trainer_parses(options: Mapping[str, Any], folder: Path) -> dict[str,
     opt['num_gpu'] = torch.cuda.device_count() if opt.get('num_gpu', 'auto') == 'auto' else opt['num_gpu']
     if not launched:
         opt['num_gpu'] = min(opt['num_gpu'], 1)
-    opt |= {'is_train': True, 'auto_resume': False, 'checked': True}
+    opt |= {'is_train': True, 'auto_resume': False}
     opt.setdefault('manual_seed', 123)
     opt.setdefault('logger', {})
     for phase, data in opt['datasets'].items():

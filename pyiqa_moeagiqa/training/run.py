@@ -21,9 +21,11 @@ from ..data.batches import batches
 from ..data.feature_cache import FeatureCache
 from ..data.prompt_nr_dataset import PromptNRDataset
 from ..distributed import processes, rank, share
+from ..models.looks import with_looks
 from ..models.run_options import test_sets
 from ..models.state_file import read_state
 from ..models.training_model import TrainingModel
+from ..models.validation import require_decidable
 from ..options import OptionError
 from .option_file import as_the_trainer_parses
 from .order import EpochOrder
@@ -56,7 +58,7 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
             stays whole.
     """
     folder = Path(folder)
-    opt = as_the_trainer_parses(options, folder)
+    opt = with_looks(as_the_trainer_parses(options, folder))
     _require_ordinary(folder)
     _start_processes(opt)
     if not fresh:
@@ -182,6 +184,7 @@ def _build_data(opt: dict[str, Any]) -> tuple[PromptNRDataset, list[DataLoader],
     validation = [_loader(data) for phase, data in opt['datasets'].items() if phase != 'train']
     tests = [_loader(data) for data in test_sets(opt).values()]
     _require_apart(training, map(_data_of, [*validation, *tests]))
+    require_decidable(_data_of(validation[0]), opt['val'])
     return training, validation, tests
 
 

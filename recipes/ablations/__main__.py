@@ -49,7 +49,7 @@ def main(
 
 def measure_crops(table: Path, work: Path) -> pd.DataFrame:
     """The base row's networks with more or fewer crops in testing."""
-    changes = {'datasets.val.crops': COUNTS[-1], 'network.crops': COUNTS[-1]}
+    changes = {'network.crops': COUNTS[-1]}
     many = options_of(Row('', 'many crops', changes, None), table, work)
     measured, parts = ManyCrops(many, SPLITS), []
     for name in variants(many, SEEDS, SPLITS):

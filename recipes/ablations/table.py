@@ -34,10 +34,6 @@ AS_MEASURED = {
     'network.crop_weights': [],
     'network.linear': 'false',
     'network.matching_gates': 'false',
-    'datasets.train.whole_view': 'false',
-    'datasets.train.crop_scales': [],
-    'datasets.val.whole_view': 'false',
-    'datasets.val.crop_scales': [],
 }
 
 

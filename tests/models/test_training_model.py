@@ -88,12 +88,10 @@ def trained(request, opt, blip, compact_like, tmp_path):
     """A model after three steps with weight decay and a validation, and its tensors before."""
     opt = plain(opt, optim={'type': 'AdamW', 'lr': 1e-2, 'weight_decay': 0.5})
     if request.param == 'as the compact network':
-        same = {'crop_scales': [80, 60, 0], 'whole_view': True, 'crops': 3}
-        data = {name: one | same for name, one in opt['datasets'].items()}
+        data = {name: one | {'crops': 3} for name, one in opt['datasets'].items()}
         opt |= {'network': {'type': 'MoEAGIQA', 'weights': {'checkpoint': str(compact_like)}}, 'datasets': data}
     elif request.param != 'bert':
-        data = {name: one | {'view_size': 32} for name, one in opt['datasets'].items()}
-        opt |= {'network': {'type': 'MoEAGIQA', 'weights': {'checkpoint': str(blip)}}, 'datasets': data}
+        opt |= {'network': {'type': 'MoEAGIQA', 'weights': {'checkpoint': str(blip)}}}
     model, data = build(opt, tmp_path)
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     for iteration in (1, 2, 3):
@@ -137,9 +135,8 @@ def test_the_gradient_reaches_exactly_what_is_trained(trained):
 
 
 def test_of_blip_the_layers_above_the_frozen_share_are_trained(opt, blip, tmp_path):
-    data = {name: one | {'view_size': 32} for name, one in opt['datasets'].items()}
     network = {'type': 'MoEAGIQA', 'weights': {'checkpoint': str(blip)}}
-    model, _ = build(plain(opt | {'network': network, 'datasets': data}), tmp_path)
+    model, _ = build(plain(opt | {'network': network}), tmp_path)
     encoders = {name for name in model.trained if name.startswith(('visual.', 'prior.', 'semantic.'))}
     starts = ('semantic.vision.encoder.layers.1.', 'semantic.vision.post_layernorm.', 'semantic.text.encoder.layer.1.')
     expected = {name for name in model.network.state_dict() if name.startswith(starts)}
@@ -149,8 +146,7 @@ def test_of_blip_the_layers_above_the_frozen_share_are_trained(opt, blip, tmp_pa
 
 
 def test_a_trained_network_does_not_say_what_was_usual_before(opt, compact_like, tmp_path):
-    same = {'crop_scales': [80, 60, 0], 'whole_view': True, 'crops': 3}
-    data = {name: one | same for name, one in opt['datasets'].items()}
+    data = {name: one | {'crops': 3} for name, one in opt['datasets'].items()}
     changed = plain(opt) | {
         'network': {'type': 'MoEAGIQA', 'weights': {'checkpoint': str(compact_like)}},
         'datasets': data,

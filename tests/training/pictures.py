@@ -29,7 +29,7 @@ def options(table: Path, checkpoint: Path) -> dict:
     """All that a run can have: mirrored random crops, dropout, accumulation, EMA, warm-up, several losses."""
     data = {
         'type': 'PromptNRDataset', 'meta_info_file': str(table), 'mos_range': [0, 5],
-        'targets': ['quality', 'alignment'], 'crop_size': 64, 'view_size': 64, 'crops': 2, 'num_worker_per_gpu': 0,
+        'crops': 2, 'num_worker_per_gpu': 0,
     }  # fmt: skip
     return {
         'name': 'bright',
@@ -86,9 +86,10 @@ def build(options: dict, folder: Path):
     from pyiqa.data import build_dataset
     from pyiqa.models import build_model
 
+    from pyiqa_moeagiqa.models.looks import with_looks
     from pyiqa_moeagiqa.training.option_file import as_the_trainer_parses
 
-    opt = as_the_trainer_parses(options, folder)
+    opt = with_looks(as_the_trainer_parses(options, folder))
     opt['train'].setdefault('total_iter', 100)
     torch.manual_seed(0)
     data = build_dataset(opt['datasets']['train'])
