@@ -19,6 +19,12 @@ def rank() -> int:
     return dist.get_rank() if processes() > 1 else 0
 
 
+def barrier() -> None:
+    """Wait until all processes are here."""
+    if processes() > 1:
+        dist.barrier()
+
+
 def gather(tensor: Tensor) -> Tensor:
     """The batch of all processes, (processes * N, ...); gradients flow back to the process that each row came from.
 

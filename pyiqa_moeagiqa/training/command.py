@@ -11,7 +11,7 @@ from ..whole_file import require_place
 from .option_file import read_options
 from .report import as_table, summarise
 from .run import run
-from .text_file import write_text
+from .run_folder import write_text
 
 
 def train(

@@ -9,7 +9,7 @@ import pandas as pd
 from pyiqa.utils import get_root_logger
 from tqdm import tqdm
 
-from .text_file import write_text
+from .run_folder import FIGURES, LOG, write_text
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -80,7 +80,7 @@ def log_to(folder: Path) -> None:
         LOGGER.removeHandler(handler)
         handler.close()
     folder.mkdir(parents=True, exist_ok=True)
-    file, screen = logging.FileHandler(folder / 'train.log'), logging.StreamHandler()
+    file, screen = logging.FileHandler(folder / LOG), logging.StreamHandler()
     file.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
     screen.setLevel(logging.WARNING)
     # on a full disk, drop log lines: writing a needed file raises an error anyway
@@ -93,7 +93,7 @@ def log_to(folder: Path) -> None:
 
 def note_figures(folder: Path, data_set: str, iteration: int, figures: dict[str, float]) -> None:
     """Add a validation's figures to ``folder/validation.csv``; replace older ones of the same iteration and data set."""
-    path = folder / 'validation.csv'
+    path = folder / FIGURES
     row = pd.DataFrame([{'iteration': iteration, 'data': data_set, **figures}])
     if path.is_file():
         row = pd.concat([pd.read_csv(path), row]).drop_duplicates(['iteration', 'data'], keep='last')

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import yaml
 from pyiqa.data import build_dataset
 from pyiqa.models import build_model
 from pyiqa.utils import set_random_seed
@@ -20,25 +19,18 @@ from ..checkpoints.partial import fingerprint
 from ..data.batches import batches
 from ..data.feature_cache import FeatureCache
 from ..data.prompt_nr_dataset import PromptNRDataset
-from ..distributed import processes, rank, share
+from ..distributed import barrier, processes, rank, share
 from ..models.looks import with_looks
 from ..models.run_options import test_sets
-from ..models.state_file import read_state
 from ..models.training_model import TrainingModel
 from ..models.validation import require_decidable
 from ..options import OptionError
 from .option_file import as_the_trainer_parses
 from .order import EpochOrder
 from .progress import Progress, log_to, note_figures
-from .text_file import write_text
+from .run_folder import BEST, RunFolder
 
 NEVER = 1 << 60
-STATE = Path('training_states') / 'latest.pt'
-OPTIONS, RESULT = 'run_options.yml', 'result.json'
-OURS = (
-    'models/net_*.safetensors', 'training_states/*.state', 'training_states/latest.pt', 'tensorboard/events.*',
-    OPTIONS, RESULT, 'train.log', 'validation.csv', 'models/*.part*', 'training_states/*.part*',
-)  # fmt: skip
 
 
 def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> dict[str, Any]:
@@ -57,31 +49,32 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
         OptionError, CheckpointError, TableError, FloatingPointError: with a message of one sentence; the last state
             stays whole.
     """
-    folder = Path(folder)
-    opt = with_looks(as_the_trainer_parses(options, folder))
-    _require_ordinary(folder)
+    here = RunFolder(folder)
+    opt = with_looks(as_the_trainer_parses(options, here.path))
     _start_processes(opt)
     if not fresh:
-        _require_same_options(folder, options)
-        if (folder / RESULT).is_file():
-            return _result(folder / RESULT)
+        here.require_same(options)
+        if result := here.result():
+            return result
+    barrier()  # all processes have looked into the folder before the first one changes it
     set_random_seed(opt['manual_seed'])  # the same seed on every process: random weights start equal
     training, validation, tests = _build_data(opt)
-    _require_no_weights_in(folder, options)
+    here.require_no_weights(options['network'])
     model = build_model(opt)
     model.identity = _identity(model, training, validation)
     if rank() == 0:
-        _open_folder(folder, options, fresh)
-        log_to(folder)
-    if processes() > 1:
-        dist.barrier()
+        here.open(options, fresh)
+        log_to(here.path)
+    barrier()
     _keep_features(model, [training, *map(_data_of, [*validation, *tests])])
-    if (folder / STATE).is_file():
-        _resume(model, folder)
+    if here.goes_on:
+        _resume(model, here)
+    barrier()  # all processes have read the state before the first one writes the next
     _train(model, training, validation, opt)
+    barrier()  # the first process has written the best network before the others read it
     figures = _measure_best(model, [*validation, *tests], opt)
     if rank() == 0:
-        write_text(folder / RESULT, json.dumps(figures, indent=1))
+        here.save_result(figures)
     return figures
 
 
@@ -95,62 +88,6 @@ def _start_processes(opt: Mapping[str, Any]) -> None:
     dist.init_process_group('nccl' if on_gpu else 'gloo')
 
 
-def _require_ordinary(folder: Path) -> None:
-    """Raise an OptionError if a file that the run writes is a pipe, a device or a folder: a pipe would block for ever."""
-    if folder.exists() and not folder.is_dir():
-        raise OptionError(f'{folder}: a file, not a folder; name another --output.')
-    for path in (folder / name for name in (OPTIONS, RESULT, STATE, 'train.log', 'validation.csv')):
-        if path.exists() and not path.is_file():
-            raise OptionError(f'{path}: a folder, a pipe or a device in the place of a file; remove it.')
-
-
-def _result(path: Path) -> dict[str, Any]:
-    """Read the figures of a finished run."""
-    try:
-        return dict(json.loads(path.read_text(encoding='utf-8')))
-    except (ValueError, TypeError):
-        raise OptionError(
-            f'{path}: damaged; remove it, then the same command measures the best network again.'
-        ) from None
-
-
-def _require_same_options(folder: Path, options: Mapping[str, Any]) -> None:
-    """Raise an OptionError if the folder holds a run with other options; ignore a run that has not saved a state yet."""
-    begun = (folder / STATE).is_file() or (folder / RESULT).is_file()
-    if begun and _options_of(folder) != options:
-        raise OptionError(
-            f'{folder}: it holds a run with other options (see {OPTIONS} there): name another --output, or --fresh to '
-            'start over.'
-        )
-
-
-def _options_of(folder: Path) -> Any:
-    """The options that an earlier run left; None where they cannot be read."""
-    try:
-        return yaml.safe_load((folder / OPTIONS).read_text(encoding='utf-8'))
-    except (OSError, ValueError, yaml.YAMLError):
-        return None
-
-
-def _require_no_weights_in(folder: Path, options: Mapping[str, Any]) -> None:
-    """Raise an OptionError if the run starts from weights in its own folder, which it could overwrite."""
-    weights = options['network'].get('weights', {})
-    for source in weights.values() if isinstance(weights, Mapping) else [weights]:
-        if folder.resolve() in Path(str(source)).expanduser().resolve().parents:
-            raise OptionError(f'{source}: the run starts from a file in its own folder; name another --output.')
-
-
-def _open_folder(folder: Path, options: Mapping[str, Any], fresh: bool) -> None:
-    """Prepare the run's folder: remove an earlier run's files, or only its unfinished files if that run is continued."""
-    goes_on = (folder / STATE).is_file() and not fresh
-    for pattern in OURS if not goes_on else [pattern for pattern in OURS if '.part' in pattern]:
-        for path in folder.glob(pattern):
-            path.unlink()
-    for name in ('models', 'training_states'):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    write_text(folder / OPTIONS, yaml.safe_dump(dict(options), sort_keys=False))
-
-
 def _identity(model: TrainingModel, training: PromptNRDataset, validation: list[DataLoader]) -> str:
     """Return a fingerprint of what must not change in a resumed run.
 
@@ -162,11 +99,11 @@ def _identity(model: TrainingModel, training: PromptNRDataset, validation: list[
     return fingerprint(model.frozen(), json.dumps([training.batch, rows]))
 
 
-def _resume(model: TrainingModel, folder: Path) -> None:
-    state = read_state(folder / STATE)
+def _resume(model: TrainingModel, folder: RunFolder) -> None:
+    state = folder.state()
     if state.get('identity') != model.identity:
         raise OptionError(
-            f'{folder}: the data, the frozen weights or the number of processes are not those that this run began '
+            f'{folder.path}: the data, the frozen weights or the number of processes are not those that this run began '
             'with: bring them back, or --fresh to start over.'
         )
     model.resume_training(state)
@@ -220,8 +157,7 @@ def _keep_features(model: TrainingModel, datasets: Iterable[PromptNRDataset]) ->
         return
     for dataset in datasets:
         compute_missing(model, dataset, cache)
-        if processes() > 1:
-            dist.barrier()
+        barrier()
         dataset.cache = cache
 
 
@@ -286,7 +222,7 @@ def _validate_and_save(
 
 def _measure_best(model: TrainingModel, loaders: list[DataLoader], opt: dict[str, Any]) -> dict[str, Any]:
     """Measure the best network on the validation and test sets."""
-    path, names = Path(opt['path']['models']) / 'net_best.safetensors', ', '.join(opt['val']['metrics'])
+    path, names = Path(opt['path']['experiments_root']) / BEST, ', '.join(opt['val']['metrics'])
     if not path.is_file():
         raise OptionError(
             f'No network is the best: no validation of {opt["datasets"]["val"]["name"]} had a number for {names}; its MOS, or '

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -85,6 +86,26 @@ def two_runs(opt: dict, folder: Path) -> dict:
     return {'written': whole, 'figures': result['figures']}
 
 
+def slow_run(opt: dict, folder: Path) -> dict:
+    """A run whose only validation is the last one, by a first process that is slow wherever it writes."""
+    from pyiqa_moeagiqa.models import moeagiqa_model, training_model
+    from pyiqa_moeagiqa.training import run_folder
+    from pyiqa_moeagiqa.training.run import run
+
+    def slow(write):
+        def written(*args):
+            time.sleep(1)
+            return write(*args)
+
+        return written
+
+    moeagiqa_model.save, training_model.write_state = slow(moeagiqa_model.save), slow(training_model.write_state)
+    run_folder.RunFolder.open = slow(run_folder.RunFolder.open)
+    opt = short(opt, total_epoch=1)
+    opt['val'] = opt['val'] | {'val_freq': 100}
+    return run(opt, folder / 'slow')['figures']
+
+
 @contextmanager
 def joined(rank: int, processes: int, port: int):
     """One of several processes."""
@@ -110,4 +131,5 @@ def work(rank: int, processes: int, port: int, options: dict, folder: str) -> No
         found = {accumulate: gradients(options, folder, 2, accumulate) for accumulate in (1, 2)}
         torch.save(found, folder / f'gradients{rank}.pt')
         runs = two_runs(whole_run(options), folder)
+        runs['slow'] = slow_run(whole_run(options), folder)
         (folder / f'runs{rank}.json').write_text(json.dumps(runs))

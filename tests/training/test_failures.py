@@ -19,7 +19,7 @@ from pyiqa_moeagiqa.models.moeagiqa_model import MoEAGIQAModel
 from pyiqa_moeagiqa.models.state_file import read_state
 from pyiqa_moeagiqa.models.training_model import TrainingModel
 from pyiqa_moeagiqa.options import OptionError
-from pyiqa_moeagiqa.training import text_file
+from pyiqa_moeagiqa.training import run_folder
 from pyiqa_moeagiqa.training.run import run
 
 STATE, BEST, LATEST = 'training_states/latest.pt', 'models/net_best.safetensors', 'models/net_latest.safetensors'
@@ -84,7 +84,7 @@ class FullDisk:
         monkeypatch.setattr(TrainingModel, 'optimize_parameters', noting_step)
         monkeypatch.setattr(state_file.torch, 'save', state)
         monkeypatch.setattr(file, 'save_file', network)
-        monkeypatch.setattr(text_file.Path, 'write_text', text)
+        monkeypatch.setattr(run_folder.Path, 'write_text', text)
 
     def may_fail(self, path: Path, write_half) -> None:
         key = (path.name.partition('.part')[0], self.iteration)

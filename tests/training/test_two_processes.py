@@ -5,6 +5,7 @@ import multiprocessing
 import socket
 
 import launched
+import pandas as pd
 import pytest
 import torch
 from pictures import make_table, options, same_weights
@@ -92,6 +93,13 @@ def test_only_the_first_process_writes(two):
     assert first.count('latest.pt') == 4  # iterations 3, 6, 9 and 12
     assert first.count('net_latest.safetensors') == 1
     assert second == []
+
+
+def test_a_slow_writer_is_waited_for(two):
+    first, second = (json.loads((two / f'runs{rank}.json').read_text())['slow'] for rank in range(PROCESSES))
+    assert first == second
+    validated = pd.read_csv(two / 'slow' / 'validation.csv')
+    assert first['bright_val']['srcc'] == pytest.approx(validated['srcc'].iloc[-1], abs=1e-6)
 
 
 def test_a_run_stopped_within_an_update_goes_on_to_the_same_bits(two):

@@ -1,0 +1,114 @@
+"""The folder of one run: its files, and when a run in it goes on, is finished, or is in the way of another."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..checkpoints.file import CheckpointError
+from ..models.state_file import read_state
+from ..options import OptionError
+from ..whole_file import whole_file
+
+OPTIONS, RESULT, STATE = 'run_options.yml', 'result.json', 'training_states/latest.pt'
+LOG, FIGURES, BEST = 'train.log', 'validation.csv', 'models/net_best.safetensors'
+UNFINISHED = ('models/*.part*', 'training_states/*.part*')
+OURS = (
+    'models/net_*.safetensors', 'training_states/*.state', STATE, 'tensorboard/events.*', OPTIONS, RESULT, LOG, FIGURES, *UNFINISHED,
+)  # fmt: skip
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Args:
+        path: the folder; it need not exist yet.
+
+    Raises:
+        OptionError: if the folder or a file that the run writes is something else, such as a pipe, which would block for ever.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        if self.path.exists() and not self.path.is_dir():
+            raise OptionError(f'{self.path}: a file, not a folder; name another --output.')
+        for file in (self.path / name for name in (OPTIONS, RESULT, STATE, LOG, FIGURES)):
+            if file.exists() and not file.is_file():
+                raise OptionError(f'{file}: a folder, a pipe or a device in the place of a file; remove it.')
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether an earlier run has left a state to go on from."""
+        return (self.path / STATE).is_file()
+
+    def require_same(self, options: Mapping[str, Any]) -> None:
+        """Raise an OptionError if the folder holds a run with other options; ignore a run that has not saved a state yet."""
+        if (self.goes_on or (self.path / RESULT).is_file()) and self._options() != options:
+            raise OptionError(
+                f'{self.path}: it holds a run with other options (see {OPTIONS} there): name another --output, or --fresh to '
+                'start over.'
+            )
+
+    def _options(self) -> Any:
+        """The options that an earlier run left; None where they cannot be read."""
+        try:
+            return yaml.safe_load((self.path / OPTIONS).read_text(encoding='utf-8'))
+        except (OSError, ValueError, yaml.YAMLError):
+            return None
+
+    def require_no_weights(self, network: Mapping[str, Any]) -> None:
+        """Raise an OptionError if the run starts from weights in its own folder, which it could overwrite."""
+        weights = network.get('weights', {})
+        for source in weights.values() if isinstance(weights, Mapping) else [weights]:
+            if self.path.resolve() in Path(str(source)).expanduser().resolve().parents:
+                raise OptionError(f'{source}: the run starts from a file in its own folder; name another --output.')
+
+    def open(self, options: Mapping[str, Any], fresh: bool) -> None:
+        """Prepare the folder: remove an earlier run's files, or only its unfinished files if that run goes on."""
+        for pattern in UNFINISHED if self.goes_on and not fresh else OURS:
+            for file in self.path.glob(pattern):
+                file.unlink()
+        for name in ('models', 'training_states'):
+            (self.path / name).mkdir(parents=True, exist_ok=True)
+        write_text(self.path / OPTIONS, yaml.safe_dump(dict(options), sort_keys=False))
+
+    def state(self) -> dict[str, Any]:
+        """The state to go on from; raises a CheckpointError if it cannot be read."""
+        return read_state(self.path / STATE)
+
+    def result(self) -> dict[str, Any] | None:
+        """The figures of a finished run; None if the run is not finished.
+
+        Raises:
+            OptionError: for a damaged file.
+        """
+        file = self.path / RESULT
+        if not file.is_file():
+            return None
+        try:
+            return dict(json.loads(file.read_text(encoding='utf-8')))
+        except (ValueError, TypeError):
+            raise OptionError(
+                f'{file}: damaged; remove it, then the same command measures the best network again.'
+            ) from None
+
+    def save_result(self, figures: Mapping[str, Any]) -> None:
+        """Write the figures that ``result`` reads."""
+        write_text(self.path / RESULT, json.dumps(figures, indent=1))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file of a run; an older file of that name stays whole until the new one is complete.
+
+    Raises:
+        CheckpointError: where there is no room or no permission.
+    """
+    try:
+        with whole_file(path) as part:
+            part.write_text(text, encoding='utf-8')
+    except OSError as error:
+        raise CheckpointError(
+            f'{path}: not written ({error.strerror}); make room there, then the same command goes on from the last state.'
+        ) from None
