@@ -5,7 +5,6 @@ the files with what this script makes.
 """
 
 import copy
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,26 +12,24 @@ from typing import Any, NamedTuple
 import yaml
 
 FOLDER = Path(__file__).parent.parent / 'options'
-EPOCH = 'one epoch'  # stands for its number of iterations
 
 
 class DataSet(NamedTuple):
-    """``images`` in the training split (70 %), the MOS range, and the name that the paper has."""
+    """The MOS range, and the name that the paper has."""
 
-    images: int
     mos_range: tuple[int, int]
     title: str
 
 
 DATA = {
-    'agiqa1k': DataSet(754, (0, 5), 'AGIQA-1K'),
-    'agiqa3k': DataSet(2088, (0, 5), 'AGIQA-3K'),
-    'aigciqa2023': DataSet(1680, (0, 100), 'AIGCIQA2023'),
-    'aigiqa20k': DataSet(9800, (0, 5), 'AIGIQA-20K'),
-    'koniq10k': DataSet(7058, (0, 100), 'KonIQ-10k'),
+    'agiqa1k': DataSet((0, 5), 'AGIQA-1K'),
+    'agiqa3k': DataSet((0, 5), 'AGIQA-3K'),
+    'aigciqa2023': DataSet((0, 100), 'AIGCIQA2023'),
+    'aigiqa20k': DataSet((0, 5), 'AIGIQA-20K'),
+    'koniq10k': DataSet((0, 100), 'KonIQ-10k'),
 }
 
-METRICS = {'srcc': {'type': 'calculate_srcc'}, 'plcc': {'type': 'calculate_plcc'}}
+METRICS = {name: {'type': f'calculate_{name}'} for name in ('srcc', 'plcc', 'main_score')}
 ENCODERS = {'visual': 'timm', 'semantic': 'weights/ImageReward.pt'}
 PRIOR = 'experiments/prior_koniq10k/models/net_best.safetensors'
 
@@ -102,13 +99,10 @@ SAME_RUN = {  # rows whose network is the paper's own: a main run by another nam
 
 def data_set(name: str, **changes: Any) -> dict[str, Any]:
     """The part of a data set's section that training, validation and test share."""
-    shared = {
-        'name': name,
-        'type': 'PromptNRDataset',
-        'meta_info_file': f'./datasets/{name}.csv',
-        'mos_range': list(DATA[name].mos_range),
-        'split_column': 'image_0',
-    }
+    shared: dict[str, Any] = {'type': 'PromptNRDataset', 'meta_info_file': f'./datasets/{name}.csv'}
+    if name == 'koniq10k':  # pyiqa describes it, and gives another range
+        shared['mos_range'] = list(DATA[name].mos_range)
+    shared['split_column'] = 'image_0'
     return shared | changes
 
 
@@ -120,8 +114,8 @@ def full_size(name: str, data: str, version: str = 'v2') -> dict[str, Any]:
         'num_gpu': 'auto',
         'manual_seed': 123,
         'datasets': {
-            'train': data_set(data, use_shuffle=True, num_worker_per_gpu=4, batch_size_per_gpu=16),
-            'val': data_set(data) | {'name': f'{data}_val', 'num_worker_per_gpu': 4, 'batch_size_per_gpu': 4},
+            'train': data_set(data, use_shuffle=True, num_worker_per_gpu=4, global_batch_size=16),
+            'val': data_set(data, num_worker_per_gpu=4, batch_size_per_gpu=4),
         },
         'test': {f'{data}_test': {'split': 'test'}},
         'network': {
@@ -136,8 +130,8 @@ def full_size(name: str, data: str, version: str = 'v2') -> dict[str, Any]:
             'total_epoch': 100,
             'mos_loss_opt': {'type': 'L1Loss'},
         },
-        'val': {'val_freq': EPOCH, 'save_img': False, 'key_metric': 'srcc', 'metrics': METRICS},
-        'logger': {'print_freq': 20, 'save_latest_freq': EPOCH, 'use_tb_logger': True},
+        'val': {'val_freq': 'epoch', 'save_img': False, 'key_metric': 'srcc', 'metrics': METRICS},
+        'logger': {'print_freq': 20, 'save_latest_freq': 'epoch', 'use_tb_logger': True},
     }
 
 
@@ -156,6 +150,8 @@ def released(options: dict[str, Any]) -> dict[str, Any]:
     options['name'] = 'released_' + options['name']
     options['datasets']['train']['split'] = ['train', 'val']
     options['datasets']['val']['split'] = 'test'
+    options['manual_seed'] = 20
+    options['val'] = options['val'] | {'key_metric': 'main_score'}  # in the release SRCC + PLCC
     train = options['train']
     train['optim']['type'] = 'Adam'
     train['scheduler']['T_max'] = 50
@@ -199,7 +195,8 @@ def compact_prior() -> dict[str, Any]:
     train, val = options['datasets']['train'], options['datasets']['val']
     for data in (train, val):
         data |= {'split_column': 'prompt_0', 'crops': 1, 'degrade': True}
-        data |= {'num_worker_per_gpu': 0, 'batch_size_per_gpu': 16}
+        data['num_worker_per_gpu'] = 0
+    val['batch_size_per_gpu'] = 16
     train['hflip'] = True
     options |= {
         'model_type': 'MoEAGIQAPriorModel',
@@ -226,7 +223,7 @@ def compact() -> dict[str, Any]:
     """The embedded default's structure, its encoders as published and all else trained afresh, on a processor."""
     options = full_size('compact_agiqa3k', 'agiqa3k', 'v1')
     train, val = options['datasets']['train'], options['datasets']['val']
-    train |= {'split_column': 'prompt_0', 'random_crops': False, 'num_worker_per_gpu': 0, 'batch_size_per_gpu': 32}
+    train |= {'split_column': 'prompt_0', 'random_crops': False, 'num_worker_per_gpu': 0, 'global_batch_size': 32}
     val |= {'split_column': 'prompt_0', 'num_worker_per_gpu': 0, 'batch_size_per_gpu': 8}
     options['network'] = {
         'type': 'MoEAGIQA',
@@ -332,7 +329,7 @@ def cross_data_set() -> Iterator[tuple[str, str, dict[str, Any]]]:
             if trained == data:
                 test = data_set(other, split='all')
                 del test['split_column']
-                options['test'][other] = {key: value for key, value in test.items() if key not in ('name', 'type')}
+                options['test'][other] = {key: value for key, value in test.items() if key != 'type'}
                 options = published(options, figures, other)
         about = f'Table 4: v2 trained on {DATA[data].title}, tested on the whole of other data sets.\n{PAPER}'
         yield f'table4/{data}.yml', about, options
@@ -348,25 +345,20 @@ def row(table: int, name: str, changes: dict[str, Any], figures: tuple[float, fl
     return file, about, ablation(f'table{table}_{name}', changes, figures)
 
 
-def with_iterations(options: Any, epoch: int) -> Any:
-    """The options with the number of an epoch's iterations where ``EPOCH`` stands."""
-    if isinstance(options, dict):
-        return {key: with_iterations(value, epoch) for key, value in options.items()}
-    return epoch if options is EPOCH else options
-
-
 def text(name: str, about: str, options: dict[str, Any]) -> str:
     """A file's content."""
-    train = options['datasets']['train']
-    images = DATA[train['name']].images * (8 / 7 if 'split' in train else 1)
-    options = with_iterations(options, math.ceil(images / train['batch_size_per_gpu']))
     lines = [
         *about.splitlines(),
-        f'  moeagiqa prepare {train["name"]} --source DIR',
+        f'  moeagiqa prepare {Path(options["datasets"]["train"]["meta_info_file"]).stem} --source DIR',
         f'  moeagiqa train options/{name}',
     ]
+    options = options | {'datasets': {phase: Lines(data) for phase, data in options['datasets'].items()}}
     comment = '\n'.join(f'# {line}'.rstrip() for line in lines)
     return f'{comment}\n' + yaml.dump(options, Dumper=_Plain, sort_keys=False, default_flow_style=None, width=110)
+
+
+class Lines(dict[str, Any]):
+    """A section with a line for each option, however short."""
 
 
 class _Plain(yaml.SafeDumper):
@@ -374,6 +366,11 @@ class _Plain(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+_Plain.add_representer(
+    Lines, lambda dumper, data: dumper.represent_mapping('tag:yaml.org,2002:map', data, flow_style=False)
+)
 
 
 def main() -> None:

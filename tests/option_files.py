@@ -74,7 +74,8 @@ def as_tiny(options: dict, tables: Path, weights: dict[str, str], folder: Path) 
         if 'meta_info_file' in data:
             data['meta_info_file'] = str(tables / Path(data['meta_info_file']).name)
     for data in options['datasets'].values():
-        data |= {'num_worker_per_gpu': 0, 'batch_size_per_gpu': 2}
+        whole = 'global_batch_size' in data
+        data |= {'num_worker_per_gpu': 0, 'global_batch_size' if whole else 'batch_size_per_gpu': 2}
     options['network'] = tiny_network(options['network'], options['model_type'], weights, size)
     train = {name: value for name, value in options['train'].items() if name != 'total_epoch'}
     options['train'] = train | {'total_iter': 2, 'cache_folder': str(folder / 'cache')}

@@ -16,7 +16,7 @@ from pyiqa_moeagiqa.checkpoints import load_network
 from pyiqa_moeagiqa.checkpoints.complete import encoders
 from pyiqa_moeagiqa.data.info import shared_folder
 from pyiqa_moeagiqa.data.shared_files import write
-from pyiqa_moeagiqa.models.looks import with_looks
+from pyiqa_moeagiqa.models.fill_in import fill_in
 from pyiqa_moeagiqa.models.run_options import check_run
 from pyiqa_moeagiqa.options import OptionError
 from pyiqa_moeagiqa.training.option_file import read_options as read_checked
@@ -61,14 +61,14 @@ def test_a_file_passes_the_schema_and_builds_its_full_size_network(name):
     with torch.device('meta'):
         if options['model_type'] == 'MoEAGIQAModel':
             network = MoEAGIQA(config(options))
-            assert network.view_size == with_looks(options)['datasets']['val']['view_size']
+            assert network.view_size == fill_in(options)['datasets']['val']['view_size']
             assert set(options['network']['weights']) == set(encoders(network.config))
         else:
             prior = options['network']
             size, kinds = prior.get('crop_size', 224), prior.get('kinds', 0)
             vit = build_vit(prior.get('visual', MoEAGIQAConfig().visual), size)
             assert PriorRegressor(vit.num_features, kinds).score.out_features == 1 + kinds
-            assert {data['crop_size'] for data in with_looks(options)['datasets'].values()} == {size}
+            assert {data['crop_size'] for data in fill_in(options)['datasets'].values()} == {size}
 
 
 @pytest.fixture(scope='module')
@@ -92,7 +92,7 @@ def test_a_file_trains_two_steps_on_a_tiny_network(name, tables, weights, tmp_pa
     ):  # what was trained, and from elsewhere what was not, is a network again
         network, _ = load_network(tmp_path / 'run' / 'models' / 'net_best.safetensors')
         assert network.config == config(options)
-    tested = {options['datasets']['val']['name'], *options['test']}
+    tested = {fill_in(options)['datasets']['val']['name'], *options['test']}
     assert set(result['figures']) == tested
     assert set(options.get('published', {})) <= tested
 
@@ -133,6 +133,7 @@ WRONG = {
     'name with a folder': ('name=../elsewhere', "name is '../elsewhere': it must be text without slashes"),
     'removed in vain': ('train.warmpu=null', "'train.warmpu=null': there is no such option to remove; there are optim"),
     'state to resume': ('path.resume_state=a.state', 'resume_state is .a.state.: leave it empty'),
+    'prefetching': ('datasets.train.prefetch_mode=cuda', "prefetch_mode is 'cuda': it is for pyiqa's own trainer"),
     'enlarged': ('datasets.train.dataset_enlarge_ratio=2', 'dataset_enlarge_ratio is 2: .* raise total_epoch'),
     'no change': ('train.optim', 'write key=value'),
 }

@@ -12,7 +12,7 @@ from ..options import OptionError
 from .options import BenchmarkOptions
 from .pictures import Picture, for_each, look_at
 from .prompted_image import prompted
-from .table import Check, TableError, read_mos_table, require
+from .table import Check, TableError, read_with_range, require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ class PromptBenchmarkDataset(Dataset):
     def __init__(self, opt: dict[str, Any]):
         options = BenchmarkOptions.check(opt, 'PromptBenchmarkDataset')
         self.file, self.target = options.meta_info_file, options.target
-        table = read_mos_table(self.file, options.dataroot_target, [self.target], options.mos_range)
+        table = read_with_range(self.file, options.dataroot_target, [self.target], options.mos_range)[0]
         looks = for_each(table['path'].tolist(), look_at)
         require(
             self.file,

@@ -26,22 +26,22 @@ class TableOptions(Section):
     """CSV, JSON lines or Parquet with columns path, prompt, one per target, and split."""
     dataroot_target: Text = LEFT_OUT
     """Folder that the paths are relative to; by default the table's."""
-    mos_range: Range
-    """Lowest and highest possible MOS; labels are scaled to [0, 1]."""
+    mos_range: Range = LEFT_OUT
+    """Lowest and highest possible MOS; labels are scaled to [0, 1]. By default that of the data set that the table is named
+    after, or else the lowest and highest in the table."""
     split_column: Text = LEFT_OUT
     """Column with each row's split; by default 'split', if the table has it."""
+    split_index: Count = LEFT_OUT
+    """Number of the split, from 1, as pyiqa's ``train_nsplits.py`` gives it: it replaces the number at the end of
+    ``split_column``, which is counted from 0."""
     num_worker_per_gpu: FromZero = 0
     """Processes that read images."""
     batch_size_per_gpu: Count = 1
     """Images per batch of each process."""
-    prefetch_mode: Literal['cuda', 'cpu'] | None = None
-    """How pyiqa's own trainer prefetches."""
-    num_prefetch_queue: Count = 1
-    """How many batches pyiqa's own trainer prefetches."""
     pin_memory: bool = False
     """Whether batches lie in pinned memory."""
     persistent_workers: bool = False
-    """Whether pyiqa's own trainer keeps the processes that read images from epoch to epoch."""
+    """Whether the processes that read images stay from epoch to epoch."""
 
 
 class PromptNROptions(TableOptions):
@@ -72,7 +72,7 @@ class PromptNROptions(TableOptions):
     degrade: bool = False
     """Whether each image is degraded synthetically; its label is then 1 - strength. For the prior's pre-training."""
     prefetch_mode: Annotated[Literal['cuda'] | None, Said(NO_THREAD)] = None
-    """How pyiqa's own trainer prefetches."""
+    """How pyiqa's own trainer prefetches; "moeagiqa train" reads ahead without it."""
     use_shuffle: bool = True
     """Whether training images come in another order in each epoch."""
     dataset_enlarge_ratio: Count = 1
@@ -90,5 +90,9 @@ class BenchmarkOptions(TableOptions):
 
     target: Text = 'quality'
     """The MOS column."""
+    prefetch_mode: Literal['cuda', 'cpu'] | None = None
+    """How pyiqa's loader prefetches."""
+    num_prefetch_queue: Count = 1
+    """How many batches pyiqa's loader prefetches."""
     split: Text = 'test'
     """The split to take, if there is a ``split_column``."""

@@ -17,7 +17,7 @@ from ..distributed import processes
 from .degradations import degrade
 from .feature_cache import FeatureCache, picture_key
 from .options import NETWORK, TRAINING_CROPS, PromptNROptions
-from .table import Check, TableError, as_numbers, read_mos_table, require
+from .table import Check, TableError, as_numbers, read_with_range, require
 
 
 class PromptNRDataset(Dataset):
@@ -39,25 +39,27 @@ class PromptNRDataset(Dataset):
     """
 
     cache: FeatureCache | None = None
-    drawn_from: tuple[int, int] | None = None
 
     def __init__(self, opt: dict[str, Any]):
         self.opt = opt  # pyiqa's data sets have this attribute
         self.options = options = PromptNROptions.check(opt, 'PromptNRDataset')
         training = options.phase == 'train'
-        self.phase, self.mos_range, self.targets = options.phase, tuple(options.mos_range), list(options.targets)
+        self.phase, self.targets = options.phase, list(options.targets)
         self.crop_size, self.view_size = options.crop_size, options.view_size
         self.crops = options.crops or (TRAINING_CROPS if training else NETWORK.crops)
         self.crop_scales, self.whole_view = options.crop_scales, options.whole_view
         self.random_crops = training if options.random_crops is None else options.random_crops
         self.hflip, self.degrade = options.hflip and training, options.degrade
-        table = read_mos_table(options.meta_info_file, options.dataroot_target, self.targets, self.mos_range)
+        table, self.mos_range = read_with_range(
+            options.meta_info_file, options.dataroot_target, self.targets, options.mos_range
+        )
         self.table = self._select(table)
         low, high = self.mos_range
         self.mos = torch.tensor((self.table[self.targets].to_numpy(dtype=float) - low) / (high - low)).float()
         self.weight = self._weights() if options.weight_by_std else torch.ones_like(self.mos)
         self.ids, self.mask, _ = tokenize(self.table['prompt'].tolist(), options.prompt_tokens)
         self._keys: dict[int, str] = {}
+        self._drawn_from = torch.full((2,), -1).share_memory_()  # processes that stay from epoch to epoch see it, too
         self.batch = options.batch_size_per_gpu * processes()
         if self.phase == 'train' and self.batch > len(self.table):
             raise ValueError(
@@ -67,7 +69,7 @@ class PromptNRDataset(Dataset):
 
     def _select(self, table: pd.DataFrame) -> pd.DataFrame:
         options = self.options
-        column, split = options.split_column or 'split', options.split or self.phase
+        column, split = self._split_column(), options.split or self.phase
         if column not in table.columns:
             if options.split_column or options.split:
                 raise TableError(f'{options.meta_info_file}: split column {column!r} is missing.')
@@ -79,6 +81,10 @@ class PromptNRDataset(Dataset):
             there = ', '.join(sorted(map(repr, table[column].unique())))
             raise TableError(f'{options.meta_info_file}: no row has {column} {split!r}; there are {there}.')
         return chosen
+
+    def _split_column(self) -> str:
+        column, number = self.options.split_column or 'split', self.options.split_index
+        return column if number is None else f'{column.rstrip("0123456789")}{number - 1}'
 
     def _weights(self) -> Tensor:
         columns = [f'{target}_std' for target in self.targets]
@@ -96,7 +102,7 @@ class PromptNRDataset(Dataset):
 
     def set_epoch(self, seed: int, epoch: int) -> None:
         """Make an item's random draws depend only on these numbers and its index, so that a resumed run draws the same."""
-        self.drawn_from = (seed, epoch)
+        self._drawn_from.copy_(torch.tensor([seed, epoch]))
 
     def __len__(self) -> int:
         # Pad to whole batches: pyiqa's trainer counts ceil(len / batch) iterations per epoch, but its loader drops the last
@@ -151,9 +157,11 @@ class PromptNRDataset(Dataset):
         return self._keys[row]
 
     def _generator(self, index: int) -> torch.Generator | None:
-        drawn_from = self.drawn_from or (None if self.phase == 'train' else (0, 0))
-        if drawn_from is None:
-            return None
+        drawn_from = self._drawn_from.tolist()
+        if drawn_from[0] < 0:
+            if self.phase == 'train':
+                return None
+            drawn_from = [0, 0]
         state = np.random.SeedSequence([*drawn_from, index]).generate_state(1, np.uint64)[0]
         return torch.Generator().manual_seed(int(state >> 1))
 

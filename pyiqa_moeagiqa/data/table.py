@@ -1,5 +1,6 @@
 """Read users' tables and check them row by row."""
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..options import quoted
 from .columns import find_column, there_are, with_our_names
+from .info import dataset_info
 from .table_files import READERS, row_numbers
 
 if TYPE_CHECKING:
@@ -124,8 +126,8 @@ def mos_checks(table: 'pd.DataFrame', columns: Iterable[str], mos_range: Sequenc
     checks = []
     for column in columns:
         numbers = as_numbers(table[column])
-        within = numbers.between(low, high) | numbers.isna()
-        checks.append(Check(numbers.notna(), f'column {column!r} holds no number', column))
+        within = numbers.between(low, high) | ~(numbers.abs() < math.inf)
+        checks.append(Check(numbers.abs() < math.inf, f'column {column!r} holds no number', column))
         checks.append(Check(within, f'column {column!r} is outside {low:g} to {high:g}', column))
     return checks
 
@@ -165,6 +167,30 @@ def read_mos_table(
     )
     found: Any = images  # each is there
     return table.assign(path=found, **{target: as_numbers(table[target]) for target in targets})
+
+
+def read_with_range(
+    path: Path | str, folder: Path | str | None, targets: Sequence[str], mos_range: Sequence[float] | None
+) -> 'tuple[pd.DataFrame, tuple[float, float]]':
+    """Read a table as ``read_mos_table`` does, and the range of its MOS.
+
+    Args:
+        path, folder, targets: as for ``read_mos_table``.
+        mos_range: lowest and highest possible MOS; None for that of the data set that the file is named after, such as
+            ``agiqa3k.csv``, or else the lowest and highest MOS in the table.
+
+    Raises:
+        TableError: as ``read_mos_table``, and for a table whose MOS are all the same.
+    """
+    known = mos_range or dataset_info().get(Path(path).stem, {}).get('mos_range')
+    table = read_mos_table(path, folder, targets, known or (-math.inf, math.inf))
+    if known:
+        return table, (known[0], known[1])
+    mos = table[list(targets)]
+    low, high = float(mos.min().min()), float(mos.max().max())
+    if low == high:
+        raise TableError(f'{path}: all MOS are {low:g}, so they have no range; name their mos_range, as in [0, 5].')
+    return table, (low, high)
 
 
 def locate(paths: Iterable[Any], folders: Sequence[Path]) -> tuple[list[str | None], str]:

@@ -36,6 +36,9 @@ def _loss(name: str) -> str:
     return name
 
 
+Length = Count | Literal['epoch']
+
+
 class OptimOptions(Section, extra='allow'):
     """The optimizer: ``type``, and what that class of ``torch.optim`` takes."""
 
@@ -144,8 +147,8 @@ class TrainOptions(Section):
 class FigureOptions(Section):
     """One figure of a validation."""
 
-    type: Literal['calculate_srcc', 'calculate_plcc', 'calculate_krcc', 'calculate_rmse']
-    """pyiqa's function."""
+    type: Literal['calculate_srcc', 'calculate_plcc', 'calculate_krcc', 'calculate_rmse', 'calculate_main_score']
+    """pyiqa's function; 'calculate_main_score' is the mean of SRCC and PLCC."""
     better: Literal['higher', 'lower'] = 'higher'
     """Which figure is the better one."""
 
@@ -159,8 +162,8 @@ class FigureOptions(Section):
 class ValOptions(Section):
     """How the network is validated, and the best one chosen."""
 
-    val_freq: Count
-    """Batches from one validation to the next."""
+    val_freq: Length
+    """Batches from one validation to the next, or 'epoch'."""
     save_img: bool = False
     """Taken for pyiqa's sake: no images are written."""
     pbar: bool = False
@@ -179,21 +182,34 @@ class ValOptions(Section):
         return self
 
 
+class WandbOptions(Section):
+    """Weights & Biases; it needs the package ``wandb``."""
+
+    project: Text | None = None
+    """The project there; left empty, nothing is sent."""
+    resume_id: Text | None = None
+    """The run there that goes on; left empty, a new one begins."""
+
+
 class LoggerOptions(Section):
     """What the run logs."""
 
     print_freq: Count = 20
     """Batches from one line to the next."""
-    save_latest_freq: Count = LEFT_OUT
-    """Batches from one state to go on from to the next; by default with each validation."""
-    save_checkpoint_freq: Count = LEFT_OUT
-    """Batches from one network that is kept to the next; by default the best and the last are."""
+    save_latest_freq: Length = LEFT_OUT
+    """Batches from one state to go on from to the next, or 'epoch'; by default with each validation."""
+    save_checkpoint_freq: Length = LEFT_OUT
+    """Batches from one network that is kept to the next, or 'epoch'; by default the best and the last are kept."""
     use_tb_logger: bool = False
     """Whether TensorBoard's files are written."""
-    log_imgs_freq: Count = LEFT_OUT
-    """Taken for pyiqa's sake."""
-    wandb: Any = None
-    """pyiqa's own trainer alone, see there."""
+    wandb: WandbOptions = WandbOptions()
+    """Where Weights & Biases shows the run; it copies what TensorBoard gets."""
+
+    @model_validator(mode='after')
+    def _copies_tensorboard(self) -> 'LoggerOptions':
+        if self.wandb.project and not self.use_tb_logger:
+            raise Wrong('use_tb_logger', "true with wandb, which copies TensorBoard's files")
+        return self
 
 
 class PathOptions(Section):
@@ -225,10 +241,18 @@ class DistOptions(Section):
 class DataSetOptions(PromptNROptions):
     """A data set of an option file."""
 
-    name: Text
-    """The data set's name, in tables and logs."""
+    name: Text = LEFT_OUT
+    """The data set's name, in tables and logs; by default its table's, and the section's behind it if that is not train."""
     type: Literal['PromptNRDataset']
     """The data set's class."""
+    global_batch_size: Count = LEFT_OUT
+    """Images per batch of all processes together, instead of ``batch_size_per_gpu``."""
+
+    @model_validator(mode='after')
+    def _one_size(self) -> 'DataSetOptions':
+        if self.global_batch_size and 'batch_size_per_gpu' in self.model_fields_set:
+            raise Wrong('global_batch_size', 'left out with batch_size_per_gpu')
+        return self
 
 
 class RunOptions(Section):
@@ -258,6 +282,10 @@ class RunOptions(Section):
     """What the run logs."""
     dist_params: DistOptions = DistOptions()
     """Several processes, for pyiqa's own trainer."""
+    split_num: Count = LEFT_OUT
+    """Number of splits for pyiqa's ``train_nsplits.py``."""
+    save_final_results_path: Text = LEFT_OUT
+    """File in which pyiqa's ``train_nsplits.py`` writes the figures of all splits."""
     published: dict[str, Any] = Field(default_factory=dict)
     """Published figures, which stand beside the run's."""
 
@@ -283,7 +311,6 @@ def check_run(options: Mapping[str, Any]) -> None:
     for name, data in test_sets(options).items():
         DataSetOptions.check(data, f'test.{name}')
     _check_processes(options)
-    _check_names(options)
     _try_optimizer(options['train'])
 
 
@@ -296,17 +323,6 @@ def _check_processes(options: Mapping[str, Any]) -> None:
             '--no-python moeagiqa train ..." (pyiqa\'s own trainer takes --launcher pytorch, too); DataParallel is not '
             'supported.'
         )
-
-
-def _check_names(options: Mapping[str, Any]) -> None:
-    """Raise an OptionError if two data sets have the same name."""
-    sections = {f'datasets.{phase}': data for phase, data in options['datasets'].items()}
-    sections |= {f'test.{name}': data for name, data in test_sets(options).items()}
-    names: dict[str, str] = {}
-    for where, data in sections.items():
-        if data['name'] in names:
-            raise OptionError(f'{where} option name is {data["name"]!r}, as in {names[data["name"]]}: give it another.')
-        names[data['name']] = where
 
 
 def test_sets(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

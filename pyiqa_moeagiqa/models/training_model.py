@@ -194,7 +194,9 @@ class TrainingModel(BaseModel, ABC):
     def test(self) -> None:
         """Put the batch's scores (N, targets), as the metric gives them, into ``self.output_score``."""
         self.net.eval()
-        with torch.no_grad():
+        # Once training is over, scores are float32, as the metric's are.
+        autocast = self.precision.autocast() if self.is_train else nullcontext()
+        with torch.no_grad(), autocast:
             self.answer = self.assess()
         self.output_score = torch.cat([self.mean_over_crops(part.score) for part in self.answer.values()], dim=1)
         self.net.train(self.is_train)

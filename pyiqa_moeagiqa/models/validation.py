@@ -151,13 +151,19 @@ def _mean(gates: list[dict], target: str, what: str) -> np.ndarray:
     return sum(total for total, _ in sums) / sum(count for _, count in sums)
 
 
+def _figure(kind: str, scores: np.ndarray, mos: np.ndarray) -> float:
+    if kind == 'calculate_main_score':
+        return (_figure('calculate_srcc', scores, mos) + _figure('calculate_plcc', scores, mos)) / 2
+    return calculate_metric([scores, mos], {'type': kind})
+
+
 def metrics(
     scores: np.ndarray, mos: np.ndarray, targets: list[str], options: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, float]:
     """Compute pyiqa's metrics for each target; names for targets after the first begin with the target."""
     return {
         name if place == 0 else f'{target}_{name}': float(
-            calculate_metric([scores[:, place], mos[:, place]], {'type': options[name]['type']})
+            _figure(options[name]['type'], scores[:, place], mos[:, place])
         )
         for place, target in enumerate(targets)
         for name in options

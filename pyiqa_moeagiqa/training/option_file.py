@@ -107,6 +107,11 @@ def _require_ours(options: Mapping[str, Any]) -> None:
             'itself from what is in --output.'
         )
     for phase, data in options['datasets'].items():
+        if data.get('prefetch_mode'):
+            raise OptionError(
+                f"datasets.{phase} option prefetch_mode is {data['prefetch_mode']!r}: it is for pyiqa's own trainer; "
+                '"moeagiqa train" reads ahead with num_worker_per_gpu and pin_memory.'
+            )
         if data.get('dataset_enlarge_ratio', 1) != 1:
             raise OptionError(
                 f'datasets.{phase} option dataset_enlarge_ratio is {data["dataset_enlarge_ratio"]}: "moeagiqa train" reads every '

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from pyiqa.utils import get_root_logger
+from pyiqa.utils import get_root_logger, init_wandb_logger
 from tqdm import tqdm
 
+from ..options import OptionError
 from .run_folder import FIGURES, LOG, write_text
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ class Progress:
     def _tensorboard(self, start: int) -> 'SummaryWriter':
         from torch.utils.tensorboard import SummaryWriter
 
+        if self.opt['logger'].get('wandb', {}).get('project'):
+            try:
+                init_wandb_logger(self.opt)  # before TensorBoard, whose files it copies
+            except ImportError:
+                raise OptionError('logger option wandb needs the package of that name: pip install wandb.') from None
         folder = Path(self.opt['path']['experiments_root']) / 'tensorboard'
         return SummaryWriter(str(folder), purge_step=start + 1)
 

@@ -20,7 +20,7 @@ from ..data.batches import batches
 from ..data.feature_cache import FeatureCache
 from ..data.prompt_nr_dataset import PromptNRDataset
 from ..distributed import barrier, processes, rank, share
-from ..models.looks import with_looks
+from ..models.fill_in import fill_in, fill_in_from
 from ..models.run_options import test_sets
 from ..models.training_model import TrainingModel
 from ..models.validation import require_decidable
@@ -50,8 +50,9 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
             stays whole.
     """
     here = RunFolder(folder)
-    opt = with_looks(as_the_trainer_parses(options, here.path))
+    opt = as_the_trainer_parses(options, here.path)
     _start_processes(opt)
+    opt = fill_in(opt)
     if not fresh:
         here.require_same(options)
         if result := here.result():
@@ -110,14 +111,12 @@ def _resume(model: TrainingModel, folder: RunFolder) -> None:
 
 
 def _build_data(opt: dict[str, Any]) -> tuple[PromptNRDataset, list[DataLoader], list[DataLoader]]:
-    """Build the training data and the validation and test loaders; set ``total_iter`` in ``opt`` from ``total_epoch``.
+    """Build the training data and the validation and test loaders; fill in what follows from the training data.
 
     A test set takes the options of ``datasets.val`` that it does not give itself; its split is 'test' by default.
     """
     training = build_dataset(opt['datasets']['train'])
-    steps = len(training) // training.batch
-    if 'total_epoch' in opt['train']:
-        opt['train']['total_iter'] = opt['train']['total_epoch'] * steps
+    fill_in_from(training, opt)
     validation = [_loader(data) for phase, data in opt['datasets'].items() if phase != 'train']
     tests = [_loader(data) for data in test_sets(opt).values()]
     _require_apart(training, map(_data_of, [*validation, *tests]))
@@ -180,7 +179,7 @@ def _train(model: TrainingModel, training: PromptNRDataset, validation: list[Dat
     )  # fmt: skip
     loader = DataLoader(
         training, batch_sampler=order, num_workers=data.get('num_worker_per_gpu', 0),
-        pin_memory=data.get('pin_memory', False),
+        pin_memory=data.get('pin_memory', False), persistent_workers=data.get('persistent_workers', False) and data.get('num_worker_per_gpu', 0) > 0,
     )  # fmt: skip
     total, iteration = opt['train']['total_iter'], model.iteration
     progress = Progress(opt, iteration, total, rank() == 0)
@@ -216,7 +215,7 @@ def _validate_and_save(
         model.save_network(model.network, 'net', iteration)
     if last:  # before the state: the state of a finished run then implies that all its networks are written
         model.save_network(model.network, 'net', -1)
-    if last or iteration % logger.get('save_latest_freq', opt['val']['val_freq']) == 0:
+    if last or iteration % logger['save_latest_freq'] == 0:
         model.save_training_state(epoch, -1)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA
 from pyiqa_moeagiqa.data.prompt_nr_dataset import PromptNRDataset
-from pyiqa_moeagiqa.models.looks import with_looks
+from pyiqa_moeagiqa.models.fill_in import fill_in
 from pyiqa_moeagiqa.models.moeagiqa_model import MoEAGIQAModel
 from pyiqa_moeagiqa.training.option_file import as_the_trainer_parses
 from pyiqa_moeagiqa.training.run import compute_missing
@@ -23,12 +23,12 @@ WIDE = {'network.layers': list(range(1, DEPTH + 1))}
 def open_model(options: Mapping[str, Any]) -> MoEAGIQAModel:
     """A row's network before its training, with the place where its features are kept."""
     options = {**options, 'train': {**options['train'], 'total_iter': 1, 'total_epoch': 1}}
-    return build_model(with_looks(as_the_trainer_parses(options, Path(options['train']['cache_folder']))))
+    return build_model(fill_in(as_the_trainer_parses(options, Path(options['train']['cache_folder']))))
 
 
 def images(options: Mapping[str, Any], **chosen: Any) -> PromptNRDataset:
     """A row's images as the metric looks at them; ``chosen`` are options that say which."""
-    return build_dataset({**with_looks(options)['datasets']['val'], 'phase': 'val', **chosen})
+    return build_dataset({**fill_in(options)['datasets']['val'], 'phase': 'val', **chosen})
 
 
 class WideFeatures:

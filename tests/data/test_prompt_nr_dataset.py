@@ -45,7 +45,8 @@ def make(table):
             'view_size': 32,
             'prompt_tokens': 8,
         }
-        return PromptNRDataset(default | {'phase': phase} | options)
+        given = default | {'phase': phase} | options
+        return PromptNRDataset({name: value for name, value in given.items() if value is not None})
 
     return make
 
@@ -72,6 +73,28 @@ def test_mos_are_scaled_by_the_range(make, table, mos_range, expected):
     rows['quality'] = 2
     rows.to_csv(table, index=False)
     assert make(mos_range=mos_range)[0]['mos_label'].item() == pytest.approx(expected)
+
+
+def test_a_range_that_is_left_out_is_the_known_data_sets_or_the_tables(make, table):
+    rows = pd.read_csv(table, keep_default_na=False)
+    rows['quality'] = [1.5 + 2 * (place % 2) for place in range(len(rows))]
+    rows.to_csv(table, index=False)
+    assert make(mos_range=None).mos_range == make('val', mos_range=None).mos_range == (1.5, 3.5)
+    known = table.with_name('agiqa3k.csv')
+    rows.to_csv(known, index=False)
+    assert make(mos_range=None, meta_info_file=str(known)).mos_range == (0, 5)
+    rows['quality'] = 2
+    rows.to_csv(table, index=False)
+    with pytest.raises(TableError, match=r'all MOS are 2, .* name their mos_range'):
+        make(mos_range=None)
+
+
+def test_an_index_chooses_the_numbered_split_as_pyiqas_script_counts(make, table):
+    rows = pd.read_csv(table, keep_default_na=False)
+    rows['image_1'] = rows['split'].iloc[::-1].to_numpy()
+    rows.to_csv(table, index=False)
+    chosen = make(split_column='image_0', split_index=2)
+    assert chosen.table['path'].tolist() == make(split_column='image_1').table['path'].tolist()
 
 
 @pytest.mark.parametrize('phase', ROWS)
@@ -149,6 +172,20 @@ def test_training_crops_move_between_epochs(make):
 def test_training_crops_move_between_epochs_in_workers_too(make):
     loader = DataLoader(make(batch_size_per_gpu=7), batch_size=7, num_workers=1)
     assert not torch.equal(next(iter(loader))['crops'], next(iter(loader))['crops'])
+
+
+def test_workers_that_stay_draw_as_those_that_are_started_anew(make):
+    drawn = []
+    for stay in (True, False):
+        data = make(batch_size_per_gpu=7)
+        loader = DataLoader(data, batch_size=7, num_workers=1, persistent_workers=stay)
+        for epoch in (0, 1):
+            data.set_epoch(3, epoch)
+            drawn.append(next(iter(loader))['crops'])
+    stayed, anew = drawn[:2], drawn[2:]
+    assert torch.equal(stayed[0], anew[0])
+    assert torch.equal(stayed[1], anew[1])
+    assert not torch.equal(*stayed)
 
 
 @pytest.mark.parametrize('options', [{'phase': 'val'}, {'phase': 'train', 'random_crops': False}])

@@ -131,7 +131,7 @@ def _short(options: dict) -> dict:
     """One epoch of four pictures a step; two crops a picture in testing."""
     options['train'] = {key: value for key, value in options['train'].items() if key != 'total_iter'}
     options['train']['total_epoch'] = 1
-    options['datasets']['train']['batch_size_per_gpu'] = 4
+    options['datasets']['train']['global_batch_size'] = 4
     if options['model_type'] == 'MoEAGIQAModel':
         for section in (options['network'], options['datasets']['val']):
             section['crops'] = 2

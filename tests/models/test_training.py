@@ -19,7 +19,7 @@ from scipy.stats import spearmanr
 from pyiqa_moeagiqa.checkpoints import read, read_header
 from pyiqa_moeagiqa.checkpoints.complete import complete
 from pyiqa_moeagiqa.checkpoints.file import CheckpointError
-from pyiqa_moeagiqa.models.looks import with_looks
+from pyiqa_moeagiqa.models.fill_in import fill_in
 from pyiqa_moeagiqa.models.moeagiqa_model import MoEAGIQAModel
 from pyiqa_moeagiqa.options import OptionError
 
@@ -101,17 +101,17 @@ def model(opt: dict, folder: Path, total_iter: int = 9) -> MoEAGIQAModel:
         Path(path).mkdir(exist_ok=True)
     for phase, data in opt['datasets'].items():
         data['phase'] = phase
-    opt['datasets'] = with_looks(opt)['datasets']
+    opt['datasets'] = fill_in(opt)['datasets']
     return MoEAGIQAModel(opt | {'dist': False, 'rank': 0, 'world_size': 1, 'is_train': True, 'path': paths})
 
 
 def batch(opt: dict, phase: str = 'train', size: int = 4) -> dict:
-    dataset = pyiqa.data.build_dataset(with_looks(opt)['datasets'][phase] | {'phase': phase})
+    dataset = pyiqa.data.build_dataset(fill_in(opt)['datasets'][phase] | {'phase': phase})
     return torch.utils.data.default_collate([dataset[index] for index in range(size)])
 
 
 def loaders(opt: dict):
-    dataset = pyiqa.data.build_dataset(with_looks(opt)['datasets']['val'] | {'phase': 'val'})
+    dataset = pyiqa.data.build_dataset(fill_in(opt)['datasets']['val'] | {'phase': 'val'})
     return torch.utils.data.DataLoader(dataset, batch_size=1)
 
 

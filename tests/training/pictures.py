@@ -86,10 +86,10 @@ def build(options: dict, folder: Path):
     from pyiqa.data import build_dataset
     from pyiqa.models import build_model
 
-    from pyiqa_moeagiqa.models.looks import with_looks
+    from pyiqa_moeagiqa.models.fill_in import fill_in
     from pyiqa_moeagiqa.training.option_file import as_the_trainer_parses
 
-    opt = with_looks(as_the_trainer_parses(options, folder))
+    opt = fill_in(as_the_trainer_parses(options, folder))
     opt['train'].setdefault('total_iter', 100)
     torch.manual_seed(0)
     data = build_dataset(opt['datasets']['train'])

@@ -6,6 +6,7 @@ from pictures import make_table, options, short
 from safetensors.torch import load_file
 
 from pyiqa_moeagiqa.checkpoints import Checkpoint, read, save
+from pyiqa_moeagiqa.models.fill_in import fill_in
 from pyiqa_moeagiqa.models.run_options import check_run
 from pyiqa_moeagiqa.options import OptionError
 from pyiqa_moeagiqa.training.run import run
@@ -118,7 +119,9 @@ def test_a_run_does_not_go_on_with_other_frozen_weights(opt, tmp_path, monkeypat
 
 WRONG = {
     'same names': (('datasets', 'val', 'name'), 'bright', "name is 'bright', as in datasets.train"),
-    'no name': (('datasets', 'val', 'name'), None, 'datasets.val option name is missing'),
+    'two batch sizes': (('datasets', 'val', 'global_batch_size'), 4, 'left out with batch_size_per_gpu'),
+    'wandb alone': (('logger', 'wandb'), {'project': 'p'}, 'use_tb_logger is False: it must be true with wandb'),
+    'images in the log': (('logger', 'log_imgs_freq'), 5, "Unknown logger option 'log_imgs_freq'"),
     'another data set type': (('datasets', 'train', 'type'), 'PromtDataset', "type is 'PromtDataset': it must be"),
     'test as value': (('test', 'bright_test'), 3, 'test option bright_test is 3: it must be a section'),
     'metric as value': (('val', 'metrics', 'srcc'), 3, r'val\.metrics option srcc is 3: it must be a section'),
@@ -135,6 +138,11 @@ WRONG = {
 }
 
 
+def checked(opt):
+    check_run(opt)
+    return fill_in(opt)
+
+
 @pytest.mark.parametrize('name', WRONG)
 def test_a_wrong_option_is_named(opt, name):
     (*sections, key), value, words = WRONG[name]
@@ -145,7 +153,7 @@ def test_a_wrong_option_is_named(opt, name):
     if value is None:
         del part[key]
     with pytest.raises(OptionError, match=words):
-        check_run(opt)
+        checked(opt)
 
 
 def test_other_targets_of_a_test_set_are_refused(opt, tmp_path):

@@ -1,13 +1,19 @@
 """What a run says about itself: TensorBoard, the log, and the figures of each validation."""
 
+import sys
+import types
+
 import pandas as pd
 import pytest
 from pictures import make_table, options, short
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pyiqa_moeagiqa.checkpoints import read, save
+from pyiqa_moeagiqa.checkpoints import read, read_header, save
+from pyiqa_moeagiqa.options import OptionError
 from pyiqa_moeagiqa.training.progress import note_figures
 from pyiqa_moeagiqa.training.run import run
+
+FIGURES = ('srcc', 'plcc', 'main_score')
 
 
 @pytest.fixture(scope='module')
@@ -27,6 +33,47 @@ def finished(tiny_checkpoint, tmp_path_factory):
 def events(finished):
     found = EventAccumulator(str(finished / 'tensorboard'), size_guidance={'images': 0, 'tensors': 0})
     return found.Reload()
+
+
+def test_weights_and_biases_gets_the_run_before_tensorboard_writes(tiny_checkpoint, tmp_path, monkeypatch):
+    calls = []
+    wandb = types.ModuleType('wandb')
+    wandb.util = types.SimpleNamespace(generate_id=lambda: 'id')
+    wandb.init = lambda **given: calls.append((given, list(tmp_path.rglob('events.*'))))
+    monkeypatch.setitem(sys.modules, 'wandb', wandb)
+    opt = short(options(make_table(tmp_path), tiny_checkpoint), total_epoch=1)
+    opt['logger'] |= {'use_tb_logger': True, 'wandb': {'project': 'mine', 'resume_id': None}}
+    run(opt, tmp_path / 'run')
+    (given, before), *more = calls
+    assert (given['project'], given['name'], given['sync_tensorboard'], before, more) == (
+        'mine',
+        'bright',
+        True,
+        [],
+        [],
+    )
+    monkeypatch.setitem(sys.modules, 'wandb', None)
+    with pytest.raises(OptionError, match='pip install wandb'):
+        run(opt, tmp_path / 'other')
+
+
+def test_lengths_in_epochs_and_the_main_score(tiny_checkpoint, tmp_path):
+    opt = short(options(make_table(tmp_path), tiny_checkpoint), total_epoch=2)
+    opt['val'] = {'val_freq': 'epoch', 'metrics': {name: {'type': f'calculate_{name}'} for name in FIGURES}}
+    opt['val']['key_metric'] = 'main_score'
+    opt['logger']['save_checkpoint_freq'] = 'epoch'
+    for data in opt['datasets'].values():
+        del data['name']
+    figures = run(opt, tmp_path / 'run')['figures']
+    assert set(figures) == {'table_val', 'bright_test'}
+    for one in figures.values():
+        assert one['main_score'] == pytest.approx((one['srcc'] + one['plcc']) / 2)
+    assert pd.read_csv(tmp_path / 'run' / 'validation.csv')['iteration'].tolist() == [3, 6]
+    assert {path.name for path in (tmp_path / 'run' / 'models').glob('net_[36]*')} == {
+        'net_3.safetensors',
+        'net_6.safetensors',
+    }
+    assert read_header(tmp_path / 'run' / 'models' / 'net_best.safetensors')[1]['dataset'] == 'table'
 
 
 def steps(events, name) -> list[int]:
