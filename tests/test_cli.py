@@ -396,17 +396,20 @@ def stop(arguments, output, how) -> tuple[int, str]:
 def test_rows_survive_kill_and_the_next_run_goes_on(score, many, tiny_checkpoint, tmp_path):
     output = tmp_path / 's.csv'
     arguments = (many, '--prompt', 'a cat', '--output', output)
-    code, errors = stop(['--weights', tiny_checkpoint, *arguments], output, signal.SIGKILL)
+    journal = tmp_path / 's.csv.jsonl'
+    code, errors = stop(['--weights', tiny_checkpoint, *arguments], journal, signal.SIGKILL)
     assert code == -signal.SIGKILL, errors
-    kept = output.read_bytes()
-    rows = kept.count(b'\n') - 1
-    assert 5 <= rows < 150
-    with output.open('ab') as file:
-        file.write(f'{many}/149.png,"a c'.encode())  # what a machine that lost its power leaves
+    with journal.open('ab') as file:
+        file.write(f'{{"path": "{many}/149.png", "prompt": "a c'.encode())  # what a machine that lost its power leaves
+    kept = [json.loads(line)['score'] for line in journal.read_text().splitlines()[:-1]]
+    assert 5 <= len(kept) < 150
     result = score(*arguments)
     assert result.exit_code == 0, result.output
-    assert output.read_bytes().startswith(kept[: kept.rfind(b'\n') + 1])
-    assert sorted(read(output)['path']) == [str(path) for path in sorted(many.iterdir())]
+    assert f'({len(kept)} were there already)' in result.stdout
+    table = read(output)
+    assert table['score'].tolist()[: len(kept)] == kept
+    assert sorted(table['path']) == [str(path) for path in sorted(many.iterdir())]
+    assert not journal.exists()
 
 
 def test_ctrl_c_keeps_the_rows_and_says_so(score, many, tiny_checkpoint, tmp_path):

@@ -13,10 +13,10 @@ from ..data.columns import find_column
 from ..options import OptionError
 from .inputs import Prompts, items_of
 from .metric import make_metric
-from .output import RANK
 from .protocol import Metric
 from .run import as_batch, reason_of, score_items, takes_prompts
 from .scale import number_columns
+from .score_formats import RANK
 from .sources import Item, SourceError
 from .tables import as_table, ranked
 

@@ -119,7 +119,7 @@ def _open_output(job: Job, metric: Metric, is_ranked: bool) -> ScoreFile | Score
 
     if job.output is None:
         return None
-    facts = made_by(job.metric, metric) | {'lower_better': metric.lower_better, 'asked': asked(job, is_ranked)}
+    facts = made_by(job.metric, metric) | {'lower_better': metric.lower_better, 'asked': asked(job)}
     with_numbers = scale_of(metric) is not None
     if job.output == STREAM:
         return ScoreStream(facts, with_numbers, job.safe_cells)

@@ -1,6 +1,7 @@
 """A repeated run with nothing left to do: it is answered from its output, without loading a network."""
 
 from collections import Counter
+from contextlib import closing
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
@@ -24,24 +25,21 @@ def finished(job: Job, is_ranked: bool) -> Run | None:
     if job.output is None:
         return None
     note = read_note(job.output)
-    if not note.get('asked') or note['asked'] != asked(job, is_ranked) or not job.output.is_file():
+    if not note.get('asked') or note['asked'] != asked(job) or not job.output.is_file():
         return None
-    output = ScoreFile(job.output, note, 'target' in note, ranking(note['lower_better'], is_ranked))
-    try:
+    with closing(ScoreFile(job.output, note, 'target' in note, ranking(note['lower_better'], is_ranked))) as output:
         rows = {(row['path'], row['prompt']): row for row in output.rows}
         items = list(find_items(job.paths, *job.prompts))
         keys = [(str(item.path), item.prompt or '') for item in items]
         if not all(key in rows for key in keys) or changed_rows([path for path, _ in keys], output.rows):
             return None
-    finally:
-        output.close()
     sources = Counter(item.source if item.prompt is not None else '' for item in items)
     results = (known_result(*key, rows[key]) for key in keys)
     return Run(results, note['lower_better'], [*output.columns[len(COLUMNS) : -1]], sources)
 
 
-def asked(job: Job, is_ranked: bool) -> dict[str, Any] | None:
-    """What an output is made for: metric, options, weights, order and versions.
+def asked(job: Job) -> dict[str, Any] | None:
+    """What an output is made for: metric, options, weights and versions.
 
     None if loading a network is the only way to know the weights, or if their file does not exist.
     """
@@ -58,6 +56,5 @@ def asked(job: Job, is_ranked: bool) -> dict[str, Any] | None:
         'metric': job.metric,
         'options': options,
         'weights': file_hash(file) if file else None,
-        'ranked': is_ranked,
         'versions': [version('pyiqa-moeagiqa'), version('pyiqa')],
     }

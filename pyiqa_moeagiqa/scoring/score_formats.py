@@ -1,19 +1,28 @@
-"""Writes rows of scores as CSV, JSON lines and Parquet, and reads them."""
+"""Turns rows of scores into a CSV, JSON-lines or Parquet file, and back."""
 
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+import math
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from ..spreadsheet import as_meant, spreadsheet_safe
 
 Row = dict[str, Any]
-CONTENT = 'content'
+ENDINGS = ('.csv', '.jsonl', '.parquet')
+RANK, CONTENT = 'rank', 'content'
 TEXTS = ('path', 'prompt', CONTENT)  # columns of text; all others hold numbers
 NO_NUMBERS: Mapping[str, float | None] = MappingProxyType({})
+NOT_ROWS = (
+    KeyError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+    csv.Error,
+)  # raised by ``parsed`` and ``checked``
 
 
 def row_of(
@@ -24,107 +33,95 @@ def row_of(
     return {name: known[name] if name in known else numbers.get(name) for name in columns}
 
 
-class RowFormat(Protocol):
-    """A kind of file that grows row by row."""
-
-    def head(self, columns: Sequence[str]) -> str:
-        """The text before the first row."""
-
-    def line(self, row: Row) -> str:
-        """One row, with its line end."""
-
-    def rows(self, text: str) -> list[Row]:
-        """The rows of a whole text. Raises a ValueError, KeyError, TypeError or csv.Error for text of another format."""
-
-    def whole_length(self, data: bytes) -> int:
-        """Where the last finished row ends."""
+def csv_line(cells: Iterable[Any]) -> str:
+    """A line of CSV, with its line end."""
+    line = io.StringIO(newline='')
+    csv.writer(line, lineterminator='\r\n').writerow(cells)  # quotes cells that hold \r or \n
+    return line.getvalue().removesuffix('\r\n') + '\n'
 
 
-class Csv:
-    """CSV with a header.
-
-    Args:
-        safe_cells: whether texts that a spreadsheet would take for a formula are marked as text.
-    """
-
-    def __init__(self, safe_cells: bool = False):
-        self.safe_cells = safe_cells
-
-    def head(self, columns: Sequence[str]) -> str:
-        return _csv_line(columns)
-
-    def line(self, row: Row) -> str:
-        cells: Iterable[Any] = row.values()
-        if self.safe_cells:
-            cells = [spreadsheet_safe(cell) if name in TEXTS else cell for name, cell in row.items()]
-        return _csv_line(cells)
-
-    def rows(self, text: str) -> list[Row]:
-        header, *rows = list(csv.reader(io.StringIO(text, newline=''), strict=True)) or [[]]
-        found = [dict(zip(header, row, strict=True)) for row in rows]
-        if not self.safe_cells:
-            return found
-        return [{name: as_meant(cell) if name in TEXTS else cell for name, cell in row.items()} for row in found]
-
-    def whole_length(self, data: bytes) -> int:
-        """Where the last finished row ends; a line end within quotes does not end a row."""
-        end = data.rfind(b'\n') + 1
-        quotes = data.count(b'"', 0, end)
-        while quotes % 2:
-            start = data.rfind(b'\n', 0, end - 1) + 1
-            quotes -= data.count(b'"', start, end)
-            end = start
-        return end
+def csv_row(row: Row, safe_cells: bool) -> str:
+    """A row as a line of CSV; with ``safe_cells``, texts that a spreadsheet would take for a formula are marked as text."""
+    safe = {name: spreadsheet_safe(row[name]) for name in TEXTS} if safe_cells else {}
+    return csv_line((row | safe).values())
 
 
-class JsonLines:
-    """A JSON object in each line."""
-
-    def head(self, columns: Sequence[str]) -> str:
-        return ''
-
-    def line(self, row: Row) -> str:
-        return json.dumps(row, ensure_ascii=False) + '\n'
-
-    def rows(self, text: str) -> list[Row]:
-        try:
-            return [json.loads(line) for line in text.split('\n')[:-1]]
-        except RecursionError:
-            raise ValueError('it nests too deeply') from None
-
-    def whole_length(self, data: bytes) -> int:
-        return data.rfind(b'\n') + 1
+def json_line(row: Row) -> str:
+    """A row as a line of JSON, with its line end."""
+    return json.dumps(row, ensure_ascii=False) + '\n'
 
 
-def read_parquet(path: Path) -> list[Row]:
-    """The rows of a Parquet file.
+def file_of(rows: Iterable[Row], ending: str, columns: Iterable[str], safe_cells: bool) -> bytes:
+    """The bytes of a file of rows."""
+    if ending == '.parquet':
+        return _parquet(rows, columns)
+    if ending == '.csv':
+        return ''.join([csv_line(columns), *(csv_row(row, safe_cells) for row in rows)]).encode()
+    return ''.join(map(json_line, rows)).encode()
+
+
+def parsed(data: bytes, ending: str, safe_cells: bool = False) -> tuple[list[str], list[Row]]:
+    """The columns and rows of a file; a blank one has no columns.
 
     Raises:
-        ValueError: for a damaged file, or one that is not Parquet.
+        NOT_ROWS: for a damaged file, and one of another format.
     """
+    if not data.strip():
+        return [], []
+    if ending == '.parquet':
+        return _parsed_parquet(data)
+    if ending == '.csv':
+        return _parsed_csv(data.decode(), safe_cells)
+    rows = [json.loads(line) for line in data.decode().split('\n') if line]
+    return list(rows[0]), rows
+
+
+def checked(row: Row, found: list[str], columns: Iterable[str]) -> Row:
+    """The cells of ``columns`` of a row that was read from a file with the columns ``found``.
+
+    Raises:
+        NOT_ROWS: for a row with other columns, without a score, or with a cell of another type.
+    """
+    numbers = {name: _number_or_none(row[name]) for name in columns if name not in TEXTS}
+    if list(row) != found or numbers['score'] is None or not all(isinstance(row[name], str) for name in TEXTS):
+        raise ValueError
+    return {name: numbers[name] if name in numbers else row[name] for name in columns}
+
+
+def _number_or_none(cell: Any) -> float | None:
+    """A cell's number; None for None and for the '' of an empty CSV cell."""
+    number = None if cell in (None, '') else float(cell)
+    if number is not None and not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _parsed_csv(text: str, safe_cells: bool) -> tuple[list[str], list[Row]]:
+    lines = csv.reader(io.StringIO(text, newline=''), strict=True)
+    columns = next(lines)
+    rows: list[Row] = [dict(zip(columns, line, strict=True)) for line in lines]
+    if safe_cells:
+        rows = [row | {name: as_meant(row[name]) for name in TEXTS} for row in rows]
+    return columns, rows
+
+
+def _parsed_parquet(data: bytes) -> tuple[list[str], list[Row]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
-            return file.read().to_pylist()
+        table = pq.ParquetFile(io.BytesIO(data)).read()
+        return table.column_names, table.to_pylist()
     except (pa.ArrowException, OSError) as error:  # pyarrow raises OSError for a damaged page
         raise ValueError(str(error)) from None
 
 
-def parquet(rows: Sequence[Row], columns: Iterable[str]) -> bytes:
-    """Rows as a Parquet file."""
+def _parquet(rows: Iterable[Row], columns: Iterable[str]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {'rank': pa.int64()} | dict.fromkeys(TEXTS, pa.string())
+    types = {RANK: pa.int64()} | dict.fromkeys(TEXTS, pa.string())
     schema = pa.schema([(name, types.get(name, pa.float64())) for name in columns])
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(list(rows), schema), buffer)
     return buffer.getvalue()
-
-
-def _csv_line(values: Iterable[Any]) -> str:
-    line = io.StringIO(newline='')
-    csv.writer(line, lineterminator='\r\n').writerow(values)  # quotes cells that hold \r or \n
-    return line.getvalue().removesuffix('\r\n') + '\n'

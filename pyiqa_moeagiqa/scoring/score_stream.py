@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .output import OutputError, columns_of
-from .score_formats import NO_NUMBERS, Csv, Row, row_of
+from .score_formats import NO_NUMBERS, Row, csv_line, csv_row, row_of
 
 STREAM = Path('-')
 
@@ -21,14 +21,15 @@ class ScoreStream:
     def __init__(self, made_by: Mapping[str, Any], with_numbers: bool = False, safe_cells: bool = False):
         self.columns = columns_of(made_by, with_numbers)
         self.rows: list[Row] = []
-        self._csv = Csv(safe_cells)
-        self._write(self._csv.head(self.columns))
+        self._safe_cells = safe_cells
+        self._write(csv_line(self.columns))
 
     def add(
         self, path: str, prompt: str, score: float, numbers: Mapping[str, float | None] = NO_NUMBERS, content: str = ''
     ) -> None:
         """Write one row."""
-        self._write(self._csv.line(row_of(self.columns, path, prompt, score, numbers, content)))
+        row = row_of(self.columns, path, prompt, score, numbers, content)
+        self._write(csv_row(row, self._safe_cells))
 
     def _write(self, line: str) -> None:
         try:

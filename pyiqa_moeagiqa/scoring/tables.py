@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from .output import COLUMNS, RANK
+from .output import COLUMNS
 from .result import Result
-from .score_formats import Row
+from .score_formats import RANK, Row
 
 
 def as_table(results: Iterable[Result], numbers: Sequence[str]) -> pd.DataFrame:

@@ -1,7 +1,6 @@
 """Score files: rows stay through whatever stops a run, and nobody else's file is touched."""
 
 import errno
-import io
 import json
 import math
 import os
@@ -24,7 +23,6 @@ ROWS = [
     ('h.png', '', 0.9),
 ]
 ENDINGS = pytest.mark.parametrize('ending', ['csv', 'jsonl', 'parquet'])
-JOURNALS = pytest.mark.parametrize('ending', ['csv', 'jsonl'])
 
 
 def plain(row):
@@ -47,11 +45,16 @@ def rows_of(path, made_by=MADE_BY):
     return [tuple(plain(row).values()) for row in file.rows]
 
 
+def ranked(rows):
+    return [{'rank': 1 + n} | row for n, row in enumerate(sorted(rows, key=lambda row: -row['score']))]
+
+
 @ENDINGS
 def test_rows_are_read_back_as_they_were_written(tmp_path, ending):
     path = tmp_path / f'scores.{ending}'
     write(path)
     assert rows_of(path) == ROWS
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f'scores.{ending}', f'scores.{ending}.run.json']
 
 
 @ENDINGS
@@ -82,46 +85,50 @@ def test_parquet_without_rows_has_its_columns_typed(tmp_path):
     assert pd.read_parquet(tmp_path / 'scores.parquet')['score'].dtype == float
 
 
-def test_a_finished_parquet_leaves_no_other_rows_file(tmp_path):
-    write(tmp_path / 'scores.parquet')
-    assert sorted(path.name for path in tmp_path.iterdir()) == ['scores.parquet', 'scores.parquet.run.json']
-
-
-@JOURNALS
+@ENDINGS
 def test_a_row_torn_at_any_byte_costs_that_row_only(tmp_path, ending):
     path = tmp_path / f'scores.{ending}'
-    write(path, ROWS[:2])
-    before = path.stat().st_size
-    write(path, ROWS[2:3])  # its prompt holds a line end
-    whole = path.read_bytes()
-    for end in range(before, len(whole)):
-        path.write_bytes(whole[:end])
-        assert rows_of(path) == ROWS[:2]
-        assert path.read_bytes() == whole[:before]
-
-
-@JOURNALS
-def test_the_first_row_torn_at_any_byte_starts_afresh(tmp_path, ending):
-    path = tmp_path / f'scores.{ending}'
     write(path, ROWS[:1])
-    whole = path.read_bytes()
+    finished = path.read_bytes()
+    journal = write(path, ROWS[1:3], close=False).journal
+    whole = journal.read_bytes()
     for end in range(len(whole)):
-        path.write_bytes(whole[:end])
-        write(path, ROWS[:1])
-        assert path.read_bytes() == whole
+        path.write_bytes(finished)
+        journal.write_bytes(whole[:end])
+        write(path, ROWS[3:4], close=False)  # a run that goes on and is killed, too
+        assert rows_of(path) == [*ROWS[: 2 if b'\n' in whole[:end] else 1], ROWS[3]]
+        assert not journal.exists()
 
 
-def test_a_torn_parquet_journal_costs_its_last_row_only(tmp_path):
-    path = tmp_path / 'scores.parquet'
-    journal = write(path, close=False).journal
-    journal.write_bytes(journal.read_bytes()[:-5])
-    assert rows_of(path) == ROWS[:-1]
+@ENDINGS
+def test_a_run_killed_before_it_removed_the_journal_leaves_each_row_once(tmp_path, ending):
+    path = tmp_path / f'scores.{ending}'
+    file = write(path, close=False)
+    lines = file.journal.read_bytes()
+    file.close()
+    file.journal.write_bytes(lines)
+    assert rows_of(path) == ROWS
+    assert not file.journal.exists()
+
+
+def test_a_csv_that_an_earlier_version_left_unfinished_goes_on_from_whole_rows_alone(tmp_path):
+    path = tmp_path / 'scores.csv'
+    write(path, ROWS[:2])
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'c.png,"two')
+    with pytest.raises(OutputError, match='is damaged'):
+        ScoreFile(path, MADE_BY)
+    path.write_bytes(whole)
+    write(path, ROWS[2:])
+    assert rows_of(path) == ROWS
 
 
 FOREIGN = {
     'prompts.csv': 'path,prompt\na.png,x\nb.png,y',
     'header.csv': 'name,mos\n',
     'wider.csv': 'path,prompt,score,mos\na.png,x,1,2\n',
+    'blank.jsonl': '\n\nmy notes',
+    'large.jsonl': f'{{"path": "a.png", "prompt": "x", "score": 1{"0" * 400}, "content": ""}}\n',
     'quote.csv': 'size,count\n5" disk,3\n3 inch,4\n',
     'notes.csv': 'my notes',
     'words.csv': 'path,prompt,score\na.png,x,good\n',
@@ -130,6 +137,9 @@ FOREIGN = {
     'list.jsonl': '[1, 2]\n',
     'text.jsonl': 'my notes',
     'no.parquet': 'my notes',
+    'notes.csv.jsonl': 'my notes',  # in the place of a journal
+    'one.csv.jsonl': '{"path": "a.png", "prompt": "x"}',
+    'list.csv.jsonl': '[1, 2]\n',
 }
 
 
@@ -138,14 +148,15 @@ def test_somebody_elses_file_is_refused_and_stays_as_it_was(tmp_path, name):
     path = tmp_path / name
     path.write_text(FOREIGN[name])
     with pytest.raises(OutputError, match=rf'{name}: .*name another --output'):
-        ScoreFile(path, MADE_BY)
+        ScoreFile(str(path).replace('.csv.jsonl', '.csv'), MADE_BY)
     assert path.read_text() == FOREIGN[name]
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_parquet_of_something_else_is_refused(tmp_path):
+@pytest.mark.parametrize('rows', [0, 1])
+def test_a_parquet_of_something_else_is_refused(tmp_path, rows):
     path = tmp_path / 'scores.parquet'
-    pd.DataFrame({'path': ['a.png'], 'mos': [1.0]}).to_parquet(path)
+    pd.DataFrame({'path': ['a.png'], 'mos': [1.0]})[:rows].to_parquet(path)
     with pytest.raises(OutputError, match='something else than columns path, prompt, score'):
         ScoreFile(path, MADE_BY)
     assert list(tmp_path.iterdir()) == [path]
@@ -164,15 +175,22 @@ def test_scores_made_otherwise_are_not_mixed(tmp_path, ending, name, value):
     assert path.read_bytes() == before
 
 
-def test_a_file_without_rows_takes_any_settings(tmp_path):
-    write(tmp_path / 'scores.csv', [])
-    write(tmp_path / 'scores.csv', made_by=MADE_BY | {'crops': 15})
-    assert json.loads((tmp_path / 'scores.csv.run.json').read_text())['crops'] == 15
+@ENDINGS
+def test_a_file_without_rows_takes_any_settings(tmp_path, ending):
+    path = tmp_path / f'scores.{ending}'
+    path.touch()
+    os.utime(path, (0, 0))
+    write(path, [])
+    write(path, made_by=(other := MADE_BY | {'crops': 15}))
+    assert json.loads((tmp_path / f'scores.{ending}.run.json').read_text())['crops'] == 15
+    os.utime(path, (0, 0))
+    assert rows_of(path, other) == ROWS
 
 
-def test_a_damaged_note_is_named(tmp_path):
+@pytest.mark.parametrize('note', ['{', '[' * 100_000])
+def test_a_damaged_note_is_named(tmp_path, note):
     write(tmp_path / 'scores.csv')
-    (tmp_path / 'scores.csv.run.json').write_text('{')
+    (tmp_path / 'scores.csv.run.json').write_text(note)
     with pytest.raises(OutputError, match=r'scores\.csv\.run\.json: it is damaged'):
         ScoreFile(tmp_path / 'scores.csv', MADE_BY)
 
@@ -207,21 +225,10 @@ def test_a_score_that_is_not_finite_is_somebody_elses(tmp_path):
         ScoreFile(tmp_path / 'scores.csv', MADE_BY)
 
 
-SCALES = pytest.mark.parametrize(
+@ENDINGS
+@pytest.mark.parametrize(
     'scale', [Scale((0, 5), (-0.1, 0.2), range(101)), Scale((0, 5), None, None), Scale(None, None, None)]
 )
-
-
-def scaled_rows(path, scale):
-    file = ScoreFile(path, MADE_BY, scale)
-    file.close()
-    rows = list(map(plain, file.rows))
-    assert all(row.pop('novelty') is None for row in rows)
-    return rows
-
-
-@ENDINGS
-@SCALES
 def test_what_the_scale_says_stands_beside_the_score(tmp_path, ending, scale):
     path = tmp_path / f'scores.{ending}'
     for row in ROWS[:4], ROWS[4:]:
@@ -229,26 +236,11 @@ def test_what_the_scale_says_stands_beside_the_score(tmp_path, ending, scale):
         for values in row:
             file.add(*values, scale.of(values[2]))
         file.close()
-    expected = [dict(zip(('path', 'prompt', 'score'), row, strict=True)) | scale.of(row[2]) for row in ROWS]
-    assert scaled_rows(path, scale) == expected
-
-
-@JOURNALS
-@SCALES
-def test_a_row_with_its_scale_torn_at_any_byte_costs_that_row_only(tmp_path, ending, scale):
-    path = tmp_path / f'scores.{ending}'
+    names, beside = ('path', 'prompt', 'score'), {'novelty': None, 'content': ''}
+    expected = [dict(zip(names, row, strict=True)) | scale.of(row[2]) | beside for row in ROWS]
     file = ScoreFile(path, MADE_BY, scale)
-    file.add(*ROWS[1])
-    before = path.stat().st_size
-    file.add(*ROWS[2])
     file.close()
-    whole = path.read_bytes()
-    for end in range(len(whole)):
-        path.write_bytes(whole[:end])
-        kept = scaled_rows(path, scale)
-        assert [row['path'] for row in kept] == ([] if end < before else ['b.png'])
-    path.write_bytes(whole)
-    assert len(scaled_rows(path, scale)) == 2
+    assert file.rows == expected
 
 
 @ENDINGS
@@ -266,7 +258,7 @@ def test_scores_of_an_earlier_version_are_refused_and_stay(tmp_path, ending):
     assert path.read_bytes() == before
 
 
-@JOURNALS
+@pytest.mark.parametrize('ending', ['csv', 'jsonl'])
 def test_a_number_beside_the_score_that_is_not_finite_is_somebody_elses(tmp_path, ending):
     path, scale = tmp_path / f'scores.{ending}', Scale((0, 5), None, None)
     file = ScoreFile(path, MADE_BY, scale)
@@ -306,30 +298,31 @@ def test_a_file_that_was_closed_leaves_the_next_writer_alone(tmp_path):
 @ENDINGS
 def test_a_file_that_is_removed_meanwhile_is_written_again(tmp_path, ending):
     path = tmp_path / f'scores.{ending}'
-    file = ScoreFile(path, MADE_BY)
-    file.add(*ROWS[0])
+    write(path, ROWS[:1])
+    file = write(path, ROWS[1:2], close=False)
+    path.unlink()
     file.journal.unlink()
-    file.add(*ROWS[1])
-    file.journal.unlink()
+    file.add(*ROWS[2])
     file.close()
-    assert rows_of(path) == ROWS[:2]
+    assert rows_of(path) == ROWS[:3]
 
 
-@JOURNALS
-def test_a_file_that_is_replaced_meanwhile_is_left_alone(tmp_path, ending):
+@ENDINGS
+@pytest.mark.parametrize('before', [0, 1])
+def test_a_file_that_is_replaced_meanwhile_is_left_alone_and_no_row_is_lost(tmp_path, ending, before):
     path = tmp_path / f'scores.{ending}'
-    file = ScoreFile(path, MADE_BY)
-    file.add(*ROWS[0])
-    (tmp_path / 'other').write_text('mine')
-    (tmp_path / 'other').replace(path)
-    with pytest.raises(OutputError, match='another program has replaced it'):
-        file.add(*ROWS[1])
-    with pytest.raises(OutputError, match='another program has replaced it'):
+    write(path, ROWS[:before])
+    file = write(path, ROWS[before:], close=False)
+    path.rename(tmp_path / 'old')
+    path.write_text('mine')
+    with pytest.raises(OutputError, match=rf'scores\.{ending}: another program has changed it; repeat the command'):
         file.close()
     assert path.read_text() == 'mine'
+    (tmp_path / 'old').replace(path)
+    assert rows_of(path) == ROWS
 
 
-class FullDisk(io.RawIOBase):
+class FullDisk:
     """A file on a disk that takes some bytes more."""
 
     def __init__(self, file, room):
@@ -342,11 +335,8 @@ class FullDisk(io.RawIOBase):
         self.room -= taken
         return taken
 
-    def fileno(self):
-        return self.file.fileno()
-
-    def close(self):
-        self.file.close()
+    def __getattr__(self, name):
+        return getattr(self.file, name)
 
 
 @ENDINGS
@@ -355,21 +345,51 @@ def test_a_full_disk_is_said_with_the_files_name_and_costs_one_row(tmp_path, end
     file = ScoreFile(path, MADE_BY)
     file.add(*ROWS[0])
     file._file = FullDisk(file._file, 7)
-    with pytest.raises(
-        OutputError, match=rf'scores\.{ending}: it cannot be written \(no space left on device\); make room'
-    ):
-        file.add(*ROWS[1])
-    file.close()
-    assert rows_of(path) == ROWS[:1]
+    for row in ROWS[1:3]:
+        with pytest.raises(
+            OutputError, match=rf'scores\.{ending}: it cannot be written \(no space left on device\); make room'
+        ):
+            file.add(*row)
+    file._file = file._file.file  # there is room again
+    file.add(*ROWS[3])
+    del file
+    assert rows_of(path) == [ROWS[0], ROWS[3]]
 
 
-def test_rows_that_are_dropped_are_gone_at_once(tmp_path):
+@ENDINGS
+def test_a_disk_too_full_for_the_finished_file_keeps_the_rows(tmp_path, ending, monkeypatch):
+    def no_room(*arguments):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    path = tmp_path / f'scores.{ending}'
+    file = write(path, close=False)
+    with monkeypatch.context() as patch:
+        patch.setattr('pyiqa_moeagiqa.scoring.output.file_of', no_room)
+        with pytest.raises(OutputError, match=rf'scores\.{ending}: it cannot be written \(no space left on device\)'):
+            file.close()
+    assert rows_of(path) == ROWS
+
+
+def test_a_row_that_is_dropped_goes_and_its_new_score_survives_a_kill(tmp_path):
     path = tmp_path / 'scores.csv'
     write(path)
     file = ScoreFile(path, MADE_BY)
-    file.drop({('a.png', 'a cat'), ('c.png', 'two\nlines')})
-    assert pd.read_csv(path)['path'].tolist() == ['b.png', 'd.png', 'e.png', 'f.png', 'g.png', 'h.png']
+    file.drop({ROWS[0][:2], ROWS[2][:2]})
     file.close()
+    assert rows_of(path) == [ROWS[1], *ROWS[3:]]
+    file = ScoreFile(path, MADE_BY)
+    file.drop({ROWS[1][:2]})
+    file.add(*ROWS[1][:2], 0.625)
+    del file  # as a kill does
+    assert rows_of(path) == [(*ROWS[1][:2], 0.625), *ROWS[3:]]
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / 'disk').mkdir()
+    (tmp_path / 'scores.csv').symlink_to(tmp_path / 'disk' / 'scores.csv')
+    write(tmp_path / 'scores.csv')
+    assert (tmp_path / 'scores.csv').is_symlink()
+    assert len(pd.read_csv(tmp_path / 'disk' / 'scores.csv')) == len(ROWS)
 
 
 def test_ordinary_files_alone_are_written(tmp_path):
@@ -379,13 +399,6 @@ def test_ordinary_files_alone_are_written(tmp_path):
     for name in ('pipe', 'full', 'folder'):
         with pytest.raises(OutputError, match=rf'{name}\.csv: it is no ordinary file'):
             ScoreFile(tmp_path / f'{name}.csv', MADE_BY)
-
-
-def test_a_note_that_nests_too_deeply_is_damaged(tmp_path):
-    write(tmp_path / 'scores.csv')
-    (tmp_path / 'scores.csv.run.json').write_text('[' * 100_000)
-    with pytest.raises(OutputError, match='it is damaged'):
-        ScoreFile(tmp_path / 'scores.csv', MADE_BY)
 
 
 # -- what is beside a score, and the order ---------------------------------------------------------------------------
@@ -410,9 +423,6 @@ def test_the_other_targets_stand_in_columns_of_their_own(tmp_path, ending):
 
 @ENDINGS
 def test_a_ranked_file_is_sorted_once_it_is_closed_and_goes_on(tmp_path, ending):
-    def ranked(rows):
-        return [{'rank': 1 + n} | row for n, row in enumerate(sorted(rows, key=lambda row: -row['score']))]
-
     path = tmp_path / f'scores.{ending}'
     for rows in ROWS[:3], ROWS[3:4]:
         file = ScoreFile(path, MADE_BY, ranked=ranked)
@@ -427,22 +437,20 @@ def test_a_ranked_file_is_sorted_once_it_is_closed_and_goes_on(tmp_path, ending)
 
 def test_a_score_file_that_is_ranked_later_is_sorted_though_nothing_is_new(tmp_path):
     write(tmp_path / 'scores.csv', ROWS[:3])
-    ScoreFile(tmp_path / 'scores.csv', MADE_BY, ranked=lambda rows: [{'rank': 1} | row for row in rows[::-1]]).close()
-    assert pd.read_csv(tmp_path / 'scores.csv')['path'].tolist() == ['c.png', 'b.png', 'a.png']
+    ScoreFile(tmp_path / 'scores.csv', MADE_BY, ranked=ranked).close()
+    assert pd.read_csv(tmp_path / 'scores.csv')['path'].tolist() == ['b.png', 'c.png', 'a.png']
 
 
-@JOURNALS
-def test_rows_that_a_stopped_ranking_left_are_not_passed_over(tmp_path, ending):
+@ENDINGS
+def test_a_ranked_file_is_not_unsorted_but_a_killed_ranking_goes_on_either_way(tmp_path, ending):
     path = tmp_path / f'scores.{ending}'
-    ScoreFile(path, MADE_BY, ranked=list).add(*ROWS[0])
-    left = path.with_name(path.name + '.jsonl')
-    path.with_name(path.name + '.lock').unlink()  # as its process is no more
-    with pytest.raises(OutputError, match=r'scores\.\w+\.jsonl: "moeagiqa rank" was stopped and left its rows there'):
+    ScoreFile(path, MADE_BY, ranked=ranked).add(*ROWS[0])
+    assert rows_of(path) == ROWS[:1]
+    ScoreFile(path, MADE_BY, ranked=ranked).close()
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match=r'sorted by rank; go on with "moeagiqa rank", or name another --output'):
         ScoreFile(path, MADE_BY)
-    file = ScoreFile(path, MADE_BY, ranked=lambda rows: [{'rank': 1} | row for row in rows])
-    file.close()
-    assert [plain(row)['path'] for row in file.rows] == ['a.png']
-    assert not left.exists()
+    assert path.read_bytes() == before
 
 
 FORMULAS = ['=1+1', '+cmd', '-2', '@sum', "'=1", 'a cat', "it's"]
