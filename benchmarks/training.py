@@ -44,9 +44,9 @@ from tiny import TINY, TINY_BLIP  # noqa: E402
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig  # noqa: E402
 from pyiqa_moeagiqa.archs.hardware import fast_dtype  # noqa: E402
-from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA  # noqa: E402
+from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA  # noqa: E402
 from pyiqa_moeagiqa.checkpoints.load import build_network  # noqa: E402
-from pyiqa_moeagiqa.data.feature_cache import FeatureCache  # noqa: E402
+from pyiqa_moeagiqa.data.feature_cache import FeatureCache, as_stored  # noqa: E402
 from pyiqa_moeagiqa.models.moeagiqa_model import MoEAGIQAModel  # noqa: E402
 from pyiqa_moeagiqa.models.precision import Precision  # noqa: E402
 
@@ -160,7 +160,7 @@ class Bench:
             if key not in self.cache:
                 parts = (self.batch[name][row : row + 1] for name in ('crops', 'view', 'ids', 'mask'))
                 features = self.network.encode(*parts)
-                self.cache.write(key, Features(*(None if part is None else part[0] for part in features)))
+                self.cache.write(key, {name: part[0] for name, part in as_stored(features).items()})
 
     def _read_cache(self) -> dict[str, Tensor]:
         """As a loader does, but within the step: a loader's own processes would hide the time."""

@@ -1,37 +1,40 @@
-"""Keep the frozen parts' features of each picture on disk, computed once, for every later epoch and run."""
+"""Keep the features of each picture's content on disk: they are computed once, for every later epoch and run."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import default_collate
 
 from ..archs.moeagiqa_arch import Features
+from ..checkpoints.partial import fingerprint
+from ..file_hash import file_hash
 from ..whole_file import whole_file
 from .table import TableError
 
+CONTENT = 'content'  # where a file's header holds the fingerprint of its tensors
 
-def picture_key(content: bytes, sizes: str, prompt: str) -> str:
-    """Hash all that a picture's features depend on, besides the weights: its file's bytes, crops and view, and prompt."""
-    digest = hashlib.sha256(content)
-    digest.update(f'{sizes} {prompt}'.encode())
-    return digest.hexdigest()[:32]
+
+def picture_key(path: Path | str, *others: str) -> str:
+    """Hash all that a picture's features depend on, besides the weights: its file's content, and texts such as its prompt."""
+    return hashlib.sha256(json.dumps([file_hash(path), *others]).encode()).hexdigest()[:32]
 
 
 class FeatureCache:
-    """Features by ``picture_key``, as float16, one safetensors file per picture.
+    """Features by ``picture_key``: tensors by name, without a batch dimension, in one safetensors file per picture.
 
     Args:
-        folder: folder of the cache; the files lie in a folder within it that is named after ``fingerprint``.
-        fingerprint: fingerprint of the frozen weights and the network's configuration.
+        folder: folder of the cache; the files lie in a folder within it that is named after ``made_by``.
+        made_by: fingerprint of the weights and settings that make the features.
     """
 
-    def __init__(self, folder: Path | str, fingerprint: str):
-        self.folder = Path(folder) / fingerprint[:16]
+    def __init__(self, folder: Path | str, made_by: str):
+        self.folder = Path(folder) / made_by[:16]
 
     def __contains__(self, key: str) -> bool:
         return self._file(key).is_file()
@@ -40,47 +43,55 @@ class FeatureCache:
         return self.folder / f'{key}.safetensors'
 
     def read(self, key: str) -> dict[str, Tensor]:
-        """Read the features of one picture by name, float16, without a batch dimension.
+        """Read the features of one picture.
 
         Raises:
-            TableError: for a file that cannot be read.
+            TableError: for a file that cannot be read, or whose content has changed since it was written.
         """
         try:
-            return load_file(self._file(key))
+            with safe_open(self._file(key), 'pt') as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                if (file.metadata() or {}).get(CONTENT) == fingerprint(tensors):
+                    return tensors
+            problem = 'it is damaged'
         except (SafetensorError, OSError) as error:
-            raise TableError(f'{self._file(key)}: cached features cannot be read ({error}); remove the file.') from None
+            problem = str(error)
+        raise TableError(f'{self._file(key)}: cached features cannot be read ({problem}); remove the file.')
 
-    def write(self, key: str, features: Features) -> None:
+    def write(self, key: str, features: Mapping[str, Tensor]) -> None:
         """Write the features of one picture; the file is written completely or not at all.
 
         Raises:
             TableError: where there is no room or no permission.
         """
-        tensors = {
-            name: part.half().cpu().contiguous() for name, part in features._asdict().items() if part is not None
-        }
+        tensors = {name: part.cpu().contiguous() for name, part in features.items()}
         try:
             with whole_file(self._file(key)) as part:
-                save_file(tensors, part)
+                save_file(tensors, part, {CONTENT: fingerprint(tensors)})
         except (SafetensorError, OSError) as error:
             raise TableError(
-                f'{self.folder}: cached features cannot be written ({error}); make room, or set train option '
-                'cache_folder to another place.'
+                f'{self.folder}: cached features cannot be written ({error}); make room, or name another folder (in '
+                'training by train option cache_folder).'
             ) from None
 
     def remove(self, key: str) -> None:
         """Remove the features of one picture from the cache, if they are there."""
         self._file(key).unlink(missing_ok=True)
 
-    def look_up(self, keys: Sequence[str], compute: Callable[[list[int]], Features]) -> Features:
+    def look_up(self, keys: Sequence[str], compute: Callable[[list[int]], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Return the features of a batch; ``compute`` is called with the places in it that the cache lacks."""
         missing = [place for place, key in enumerate(keys) if key not in self]
         if missing:
             with torch.no_grad():
                 features = compute(missing)
             for row, place in enumerate(missing):
-                self.write(keys[place], Features(*(None if part is None else part[row] for part in features)))
-        return as_features(default_collate([self.read(key) for key in keys]))
+                self.write(keys[place], {name: part[row] for name, part in features.items()})
+        return default_collate([self.read(key) for key in keys])
+
+
+def as_stored(features: Features) -> dict[str, Tensor]:
+    """Convert what the network's frozen parts give to what training keeps of it, in float16."""
+    return {name: part.half() for name, part in features._asdict().items() if part is not None}
 
 
 def as_features(stored: Mapping[str, Tensor]) -> Features:

@@ -1,7 +1,6 @@
 """pyiqa's data set for images with prompts: crops, semantic view, token ids and MOS of each row of a table."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -152,8 +151,7 @@ class PromptNRDataset(Dataset):
         if row not in self._keys:
             looks = f'{self.crops} crops of {self.crop_size} at {self.crop_scales}'
             sizes = f'{looks}, {"whole" if self.whole_view else "square"} view of {self.view_size}'
-            content = Path(self.table['path'][row]).read_bytes()
-            self._keys[row] = picture_key(content, sizes, self.table['prompt'][row])
+            self._keys[row] = picture_key(self.table['path'][row], sizes, self.table['prompt'][row])
         return self._keys[row]
 
     def _generator(self, index: int) -> torch.Generator | None:

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from ..archs.images import read_image
 from ..archs.metric_arch import MoEAGIQAMetric
-from ..archs.views import crop_positions, take_crops, view_of
+from ..archs.views import crop_positions
+from ..data.feature_cache import FeatureCache, picture_key
 from ..data.table import TableError
-from ..scoring.by_content import content_of
-from ..whole_file import whole_file
 from .rated import Rated
 
 PENALTIES = np.logspace(-1, 6, 29)
@@ -45,10 +45,27 @@ def ridge(rated: Rated, target: str, folder: Path) -> np.ndarray:
     Features are kept in ``folder``, by image content and weights.
     """
     metric = MoEAGIQAMetric()
-    features = _Features(metric, folder / f'features-{metric.fingerprint[:8]}')
-    known, asked = features.of(rated.training['path']), features.of(rated.table['path'])
+    cache = FeatureCache(folder / 'features', metric.fingerprint)
+    known, asked = (_features(rows['path'], metric, cache) for rows in (rated.training, rated.table))
     mean, deviation = known.mean(axis=0), known.std(axis=0) + 1e-6
     return _ridge((known - mean) / deviation, rated.training[target].to_numpy(), (asked - mean) / deviation)
+
+
+def _features(images: Iterable[str], metric: MoEAGIQAMetric, cache: FeatureCache) -> np.ndarray:
+    """The frozen encoders' summary of each image, (N, F), float64."""
+
+    def kept(image: str) -> Tensor:
+        return cache.look_up([picture_key(image)], lambda places: {'summary': _summary(image, metric)})['summary']
+
+    progress = tqdm(list(images), desc='ridge', unit='image', disable=None)
+    return torch.cat([kept(image) for image in progress]).numpy().astype(float)
+
+
+def _summary(path: str, metric: MoEAGIQAMetric) -> Tensor:
+    image, config = read_image(path), metric.network.config
+    height, width = image.shape[-2:]
+    places = crop_positions(height, width, config.crop_size, metric.crops, config.crop_scales)
+    return metric.network.summary(metric.encode([image], [places]))
 
 
 def _ridge(known: np.ndarray, mos: np.ndarray, asked: np.ndarray) -> np.ndarray:
@@ -66,37 +83,6 @@ def _ridge(known: np.ndarray, mos: np.ndarray, asked: np.ndarray) -> np.ndarray:
 
     penalty = min(PENALTIES, key=error)
     return mos.mean() + asked @ (known.T @ (vectors @ (centred / (values + penalty))))
-
-
-class _Features:
-    """The frozen encoders' summary of each image, saved to disk after the first computation."""
-
-    def __init__(self, metric: MoEAGIQAMetric, folder: Path):
-        self.metric, self.folder = metric, folder
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def of(self, images: Iterable[str]) -> np.ndarray:
-        """The features of images, (N, F), float64."""
-        return np.stack([self._one(image) for image in tqdm(list(images), desc='ridge', unit='image', disable=None)])
-
-    def _one(self, image: str) -> np.ndarray:
-        file = self.folder / f'{content_of(image)}.npy'
-        if not file.is_file():
-            with whole_file(file) as part, part.open('wb') as opened:
-                np.save(opened, self._compute(image))
-        return np.load(file, allow_pickle=False).astype(float)
-
-    @torch.no_grad()
-    def _compute(self, path: str) -> np.ndarray:
-        image, network = read_image(path), self.metric.network
-        size, scales = network.config.crop_size, network.config.crop_scales
-        height, width = image.shape[-2:]
-        places = crop_positions(height, width, size, self.metric.crops, scales)
-        crops, view = (
-            take_crops(image, places, size, scales),
-            view_of(image, network.view_size, network.config.whole_view),
-        )
-        return network.summary(network.encode(crops[None], view[None]))[0].numpy()
 
 
 BASELINES: dict[str, Callable[[Rated, str, Path], np.ndarray]] = {'generator-mean': generator_mean, 'ridge': ridge}

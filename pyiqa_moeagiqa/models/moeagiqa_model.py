@@ -16,7 +16,7 @@ from ..checkpoints.file import Checkpoint, save
 from ..checkpoints.find import home
 from ..checkpoints.partial import fingerprint, note_sources, portable
 from ..checkpoints.start import start_network
-from ..data.feature_cache import FeatureCache, as_features
+from ..data.feature_cache import FeatureCache, as_features, as_stored
 from ..distributed import gather
 from ..options import OptionError
 from .losses import matching_loss, ranking_loss
@@ -96,18 +96,19 @@ class MoEAGIQAModel(TrainingModel):
     def features(self) -> Features | None:
         """Return the batch's cached features of the frozen parts; None without a cache: the network computes them."""
         batch: dict[str, Any] = self.batch
-        if 'features' in batch:
-            return as_features({name: value.to(self.device) for name, value in batch['features'].items()})
-        if self.cache is None:
-            return None
+        stored = batch.get('features')
+        if stored is None:
+            if self.cache is None:
+                return None
 
-        def compute(places: list[int]) -> Features:
-            with self.precision.autocast():
-                return self.network.encode(*(batch[name][places] for name in ('crops', 'view', 'ids', 'mask')))
+            def compute(places: list[int]) -> dict[str, Tensor]:
+                with self.precision.autocast():
+                    given = (batch[name][places] for name in ('crops', 'view', 'ids', 'mask'))
+                    return as_stored(self.network.encode(*given))
 
-        with torch.autocast(self.device.type, enabled=False):  # autocast must not cast the features from disk
-            features = self.cache.look_up(batch['key'], compute)
-        return Features(*(None if part is None else part.to(self.device) for part in features))
+            with torch.autocast(self.device.type, enabled=False):  # autocast must not cast the features from disk
+                stored = self.cache.look_up(batch['key'], compute)
+        return as_features({name: part.to(self.device) for name, part in stored.items()})
 
     def _assess(self) -> Assessment:
         batch = self.batch

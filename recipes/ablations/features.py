@@ -10,6 +10,7 @@ from pyiqa.models import build_model
 from torch import Tensor
 
 from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA
+from pyiqa_moeagiqa.data.feature_cache import as_stored
 from pyiqa_moeagiqa.data.prompt_nr_dataset import PromptNRDataset
 from pyiqa_moeagiqa.models.fill_in import fill_in
 from pyiqa_moeagiqa.models.moeagiqa_model import MoEAGIQAModel
@@ -51,7 +52,7 @@ class WideFeatures:
         lent = [key for key in keys if key not in model.cache]
         try:
             for key in lent:
-                model.cache.write(key, select(self.cache.read(key), model.network))
+                model.cache.write(key, as_stored(select(self.cache.read(key), model.network)))
             yield
         finally:
             for key in lent:

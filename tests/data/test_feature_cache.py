@@ -4,26 +4,31 @@ import errno
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from pyiqa_moeagiqa.archs.moeagiqa_arch import Features
 from pyiqa_moeagiqa.data import feature_cache
-from pyiqa_moeagiqa.data.feature_cache import FeatureCache, as_features, picture_key
+from pyiqa_moeagiqa.data.feature_cache import FeatureCache, as_features, as_stored, picture_key
 from pyiqa_moeagiqa.data.table import TableError
 
 
-def features(rows: int = 1) -> Features:
-    return Features(torch.rand(rows, 2, 4, 3, 3), None, torch.rand(rows, 5, 4))
+def features(rows: int = 1) -> dict[str, torch.Tensor]:
+    return as_stored(Features(torch.rand(rows, 2, 4, 3, 3), None, torch.rand(rows, 5, 4)))
 
 
-def test_pictures_crops_and_prompts_are_told_apart():
+def test_pictures_crops_and_prompts_are_told_apart(tmp_path):
+    for name in ('one', 'two', 'copy of one'):
+        (tmp_path / name).write_text(name[-3:])
     keys = {
-        picture_key(b'one', '2 crops', 'a cat'),
-        picture_key(b'two', '2 crops', 'a cat'),
-        picture_key(b'one', '3 crops', 'a cat'),
-        picture_key(b'one', '2 crops', 'a dog'),
+        picture_key(tmp_path / 'one', '2 crops', 'a cat'),
+        picture_key(tmp_path / 'two', '2 crops', 'a cat'),
+        picture_key(tmp_path / 'one', '3 crops', 'a cat'),
+        picture_key(tmp_path / 'one', '2 crops', 'a dog'),
+        picture_key(tmp_path / 'one', '2 crops a', 'dog'),
+        picture_key(tmp_path / 'one'),
     }
-    assert len(keys) == 4
-    assert picture_key(b'one', '2 crops', 'a cat') in keys
+    assert len(keys) == 6
+    assert picture_key(tmp_path / 'copy of one', '2 crops', 'a cat') in keys
 
 
 def test_only_what_is_missing_is_computed(tmp_path):
@@ -34,23 +39,22 @@ def test_only_what_is_missing_is_computed(tmp_path):
         return features(len(places))
 
     cache.look_up(['a', 'b'], compute)
-    first = cache.look_up(['b', 'c', 'a'], compute)
-    again = FeatureCache(tmp_path, 'f' * 64).look_up(['b', 'c', 'a'], compute)
+    first = as_features(cache.look_up(['b', 'c', 'a'], compute))
+    again = as_features(FeatureCache(tmp_path, 'f' * 64).look_up(['b', 'c', 'a'], compute))
     assert asked == [[0, 1], [1]]
     assert first.degradation.equal(again.degradation)
     assert first.degradation.shape == (3, 2, 4, 3, 3)
+    assert first.degradation.dtype == torch.float32
     assert first.prior is None
     assert 'a' not in FeatureCache(tmp_path, 'e' * 64)
 
 
-def test_what_is_read_is_what_was_written_to_the_precision_of_float16(tmp_path):
-    cache, made = FeatureCache(tmp_path, 'f' * 64), features()
-    cache.write('a', Features(*(None if part is None else part[0] for part in made)))
-    stored = cache.read('a')
-    assert all(tensor.dtype == torch.float16 for tensor in stored.values())
-    read = as_features({name: tensor[None] for name, tensor in stored.items()})
-    torch.testing.assert_close(read.image, made.image, atol=5e-4, rtol=0)
-    assert read.image.dtype == torch.float32
+@pytest.mark.parametrize('dtype', [torch.float16, torch.float32])
+def test_what_is_read_is_what_was_written(tmp_path, dtype):
+    cache, made = FeatureCache(tmp_path, 'f' * 64), {'image': torch.rand(5, 4).to(dtype)}
+    cache.write('a', made)
+    assert cache.read('a')['image'].dtype == dtype
+    assert cache.read('a')['image'].equal(made['image'])
 
 
 def test_what_is_removed_is_computed_again(tmp_path):
@@ -62,19 +66,31 @@ def test_what_is_removed_is_computed_again(tmp_path):
     assert 'b' in cache
 
 
-def test_a_corrupt_file_is_named_in_one_sentence(tmp_path):
+DAMAGE = {
+    'cut short': lambda content: content[:-9],
+    'header only': lambda content: content[:50],
+    'empty': lambda content: b'',
+    'one bit': lambda content: content[:-1] + bytes([content[-1] ^ 1]),
+    'zeros': lambda content: content[:-64] + bytes(64),
+    'no fingerprint': lambda content: save({'image': torch.rand(5, 4)}),
+}
+
+
+@pytest.mark.parametrize('damage', DAMAGE)
+def test_a_damaged_file_is_refused_in_one_sentence(tmp_path, damage):
     cache = FeatureCache(tmp_path, 'f' * 64)
     cache.look_up(['a'], lambda places: features())
     (path,) = tmp_path.rglob('a.safetensors')
-    path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(TableError, match=r'cached features cannot be read .* remove the file') as error:
-        cache.read('a')
-    assert str(path) in str(error.value)
-    assert '\n' not in str(error.value)
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    for read in (lambda: cache.read('a'), lambda: cache.look_up(['a'], lambda places: features())):
+        with pytest.raises(TableError, match=r'cached features cannot be read .* remove the file') as error:
+            read()
+        assert str(path) in str(error.value)
+        assert '\n' not in str(error.value)
 
 
 def test_a_full_disk_is_said_in_one_sentence_and_leaves_nothing_behind(tmp_path, monkeypatch):
-    def full(tensors, path):
+    def full(tensors, path, header):
         path.write_bytes(b'half')
         raise OSError(errno.ENOSPC, 'No space left on device')
 

@@ -54,6 +54,10 @@ def test_ridge_learns_from_pictures_and_keeps_their_features(tmp_path, monkeypat
     rated = data_set(table[1::4].reset_index(drop=True), table[table.index % 4 != 1].reset_index(drop=True))
     scores = ridge(rated, 'quality', tmp_path)
     assert np.corrcoef(scores, rated.table['quality'])[0, 1] > 0.7
-    assert len(list(tmp_path.glob('features-*/*.npy'))) == 16
-    monkeypatch.setattr(baselines._Features, '_compute', None)
+    files = list(tmp_path.glob('features/*/*.safetensors'))
+    assert len(files) == 16
+    monkeypatch.setattr(baselines, '_summary', None)
     assert ridge(rated, 'quality', tmp_path).tolist() == scores.tolist()
+    files[0].write_bytes(files[0].read_bytes()[:-9])
+    with pytest.raises(TableError, match='cached features cannot be read'):
+        ridge(rated, 'quality', tmp_path)
