@@ -9,10 +9,11 @@ from rich.table import Table
 
 from ..console import console, plain
 from ..plugin import OURS
-from ..scoring.by_content import content_of, known_scores, score_missing
+from ..scoring.by_content import known_scores, score_missing
 from ..scoring.command import made_by, make_metric, say
 from ..scoring.output import ScoreFile
 from ..scoring.protocol import Metric
+from ..scoring.result import content_of
 from ..scoring.run import takes_prompts
 from ..scoring.scale import scale_of
 from ..scoring.sizes import size_note
@@ -105,7 +106,7 @@ def _check_pairs(table: pd.DataFrame, by_prompt: bool) -> None:
 def _score(metric: Metric, items: Sequence[Item], facts: dict[str, Any], path: Path) -> list[float | None]:
     """Get a score for each item, None if it could not be scored; failures are printed."""
     needs_prompt = takes_prompts(metric)
-    keys = [(content_of(item.path), (item.prompt or '') if needs_prompt else '') for item in items]
+    keys = [(content_of(item.path) or str(item.path), (item.prompt or '') if needs_prompt else '') for item in items]
     output = ScoreFile(path, facts)
     try:
         for result in score_missing(metric, items, keys, {'': output}):

@@ -11,7 +11,7 @@ import pandas as pd
 from ..data.columns import find_column, there_are
 from ..data.info import dataset_info
 from ..data.table import TableError, read_mos_table, read_table
-from ..scoring.by_content import content_of
+from ..scoring.result import content_of
 from .targets import Asked
 
 GROUPS = ('generator', 'style')
@@ -23,7 +23,7 @@ class Rated(NamedTuple):
 
     Attributes:
         table: columns path, prompt, generator and style if the data set has them, and a MOS column for each of ``targets``.
-        content: a hash of each image's file.
+        content: a hash of each image's file, or its path if it cannot be read.
         targets: the MOS columns, and the metric's target that each is compared with.
         mos_range: the data set's, or its lowest and highest MOS.
         training: the same columns for the split's training rows; no rows without a split.
@@ -65,8 +65,9 @@ def read_rated(path: Path, targets: Sequence[Asked | str], split: str | None = N
     _require_different(path, chosen, columns)
     kept = [name for name in ('path', 'prompt', *GROUPS) if name in table]
     chosen, training = (_named(rows[[*kept, *columns]].reset_index(drop=True)) for rows in (chosen, training))
+    contents = [content_of(image) or image for image in chosen['path']]
     low, high = known or (chosen[columns].min().min(), chosen[columns].max().max())
-    return Rated(chosen, [content_of(image) for image in chosen['path']], there, (low, high), training, split_column)
+    return Rated(chosen, contents, there, (low, high), training, split_column)
 
 
 def _there(path: Path, targets: Sequence[Asked]) -> list[Asked]:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -10,16 +9,10 @@ from ..console import plain
 from .output import ScoreFile
 from .protocol import Metric
 from .result import Result
-from .result import content_of as file_content
 from .run import score_items
 from .sources import Item
 
-Key = tuple[str, str]  # content and prompt
-
-
-def content_of(image: Path | str) -> str:
-    """SHA-256 of an image's file, or its path if it cannot be read: scoring then reports what is wrong with it."""
-    return file_content(image) or str(image)
+Key = tuple[str, str]  # content and prompt; the path if the file cannot be read, so that scoring reports each such file
 
 
 def known_scores(output: ScoreFile) -> dict[Key, float]:
