@@ -244,10 +244,10 @@ def write_options(
     force: Annotated[bool, typer.Option(help='Replace files that you have changed.')] = False,
 ) -> None:
     """Put the option files and the data sets' descriptions into a folder."""
-    from .data.shared_files import write
+    from .data.shared_files import write_options
 
     try:
-        written = write(folder, force)
+        written = write_options(folder, force)
     except (ValueError, OSError) as error:
         fail(error)
     for path in written:
@@ -293,7 +293,7 @@ def check_data(
     """
     from .console import console
     from .data.check import check_table
-    from .data.report import show
+    from .data.check_report import print_report
 
     try:
         report = check_table(file, _listed(targets) if targets else None, mos_range)
@@ -302,7 +302,7 @@ def check_data(
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
     else:
-        show(report, console())
+        print_report(report, console())
     raise typer.Exit(SOME_FAILED if report.problems else 0)
 
 
@@ -379,7 +379,7 @@ def leaderboard(
 
     try:
         options = {'crops': crops, 'device': device, 'dtype': dtype, 'fast': fast or None}
-        missing = command.make(_listed(metrics), data, _listed(target), split, published, options, output)
+        missing = command.leaderboard(_listed(metrics), data, _listed(target), split, published, options, output)
     except (ValueError, OSError) as error:
         fail(error)
     except KeyboardInterrupt:
@@ -411,7 +411,7 @@ def explain(
 
     try:
         options = _options(target, crops, weights, device, dtype, fast)
-        explain_command.show(image, _choice(prompt, prompts, prompt_from), output, options, as_json, places)
+        explain_command.explain(image, _choice(prompt, prompts, prompt_from), output, options, as_json, places)
     except (ValueError, OSError) as error:
         fail(error)
 
@@ -444,7 +444,7 @@ def compare(
     try:
         options = {'pretrained_model_path': weights, 'target': target, 'crops': crops, 'device': device}
         options |= {'dtype': dtype, 'fast': fast or None}
-        failed = compare_command.make((one, other), _choice(prompt, prompts, prompt_from), metric, options, output)
+        failed = compare_command.compare((one, other), _choice(prompt, prompts, prompt_from), metric, options, output)
     except (ValueError, OSError) as error:
         fail(error)
     except KeyboardInterrupt:
@@ -506,10 +506,10 @@ def install_weights(
 @weights_app.command('list')
 def list_weights() -> None:
     """Show what is where, with figures, hash and licence."""
-    from .checkpoints.listing import table
+    from .checkpoints.listing import list_weights
     from .console import console
 
-    console().print(table())
+    console().print(list_weights())
 
 
 def main() -> None:

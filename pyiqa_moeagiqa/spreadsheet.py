@@ -1,5 +1,13 @@
 """Protects untrusted text in CSV files: a spreadsheet would compute a cell that begins like a formula."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .whole_file import whole_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 FORMULA_STARTS = ('=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠')
 
 
@@ -23,3 +31,14 @@ def as_meant(cell: str) -> str:
 def _begins_like_a_formula(text: str) -> bool:
     """Whether a text begins like a formula, ignoring leading apostrophes: else "=1" and "'=1" would both become "'=1"."""
     return text.lstrip("'").startswith(FORMULA_STARTS)
+
+
+def write_csv(path: Path, table: 'pd.DataFrame') -> None:
+    """Write a table as CSV; texts and column names are marked where a spreadsheet would take them for formulas."""
+    table = table.rename(columns=spreadsheet_safe).map(_safe)
+    with whole_file(path) as part:
+        table.to_csv(part, index=False, encoding='utf-8', errors='backslashreplace')
+
+
+def _safe(cell: object) -> object:
+    return spreadsheet_safe(cell) if isinstance(cell, str) else cell

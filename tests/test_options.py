@@ -15,7 +15,7 @@ from pyiqa_moeagiqa.archs.prior_arch import PriorRegressor
 from pyiqa_moeagiqa.checkpoints import load_network
 from pyiqa_moeagiqa.checkpoints.complete import encoders
 from pyiqa_moeagiqa.data.info import shared_folder
-from pyiqa_moeagiqa.data.shared_files import write
+from pyiqa_moeagiqa.data.shared_files import write_options
 from pyiqa_moeagiqa.models.fill_in import fill_in
 from pyiqa_moeagiqa.models.run_options import check_run
 from pyiqa_moeagiqa.options import OptionError
@@ -174,12 +174,12 @@ def test_a_file_that_holds_no_options_is_refused(name, tmp_path):
 
 
 def test_written_files_are_not_overwritten_where_they_were_changed(tmp_path):
-    written = write(tmp_path)
+    written = write_options(tmp_path)
     assert (tmp_path / 'options' / 'table9' / 'n4_k3.yml') in written
-    assert write(tmp_path) == written
+    assert write_options(tmp_path) == written
     (tmp_path / 'options' / 'moeagiqa.yml').write_text('mine')
     with pytest.raises(OptionError, match=r'moeagiqa\.yml is there already and differs'):
-        write(tmp_path)
-    write(tmp_path, force=True)
+        write_options(tmp_path)
+    write_options(tmp_path, force=True)
     source = Path(shared_folder('options')) / 'moeagiqa.yml'
     assert yaml.safe_load((tmp_path / 'options' / 'moeagiqa.yml').read_text()) == yaml.safe_load(source.read_text())

@@ -19,7 +19,7 @@ from .image_reward import at_hand
 NOT_THE_PAPERS = {EMBEDDED: ", with small encoders: not the paper's network, nor its figures"}
 
 
-def table() -> RenderableType:
+def list_weights() -> RenderableType:
     """Make one block per model name: its checkpoint's file, figures, SHA-256 and licence."""
     blocks: list[RenderableType] = []
     for name, what in METRICS.items():

@@ -11,7 +11,7 @@ from .info import shared_folder
 FOLDERS, ENDINGS = ('options', 'datasets_meta'), ('.yml', '.csv')
 
 
-def write(folder: Path | str, force: bool = False) -> list[Path]:
+def write_options(folder: Path | str, force: bool = False) -> list[Path]:
     """Copy ``options/`` and ``datasets_meta/`` (with its split files) into ``folder``; return the paths of the copies.
 
     Raises:

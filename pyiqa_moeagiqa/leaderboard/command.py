@@ -9,19 +9,20 @@ from rich.table import Table
 
 from ..console import console, plain
 from ..scoring.sources import SourceError
+from ..spreadsheet import write_csv
 from .contestants import parse_all
+from .entries import entries_of
 from .entry import Entry
-from .files import write_csv, write_text
+from .markup import write_markup
+from .page import sections_of, write_figures, write_html
 from .rated import GROUPS, Rated, read_rated
-from .report import latex, markdown, sections_of, write_figures, write_html
-from .run import run
-from .table import Board, across, by_group, groups_there, leaderboard, missing, scores, shown
+from .table import Board, across, board_of, by_group, groups_there, missing, scores, shown
 from .targets import parse_targets
 
 SHOWN = ('metric', 'SRCC', '95 %', 'best?', 'PLCC', 'within', 'pairs', 'regret')
 
 
-def make(
+def leaderboard(
     metrics: Sequence[str],
     data: Sequence[Path],
     targets: Sequence[str],
@@ -50,11 +51,10 @@ def make(
         raise SourceError(f'--data: two tables are called {max(names, key=names.count)!r}; rename one.')
     contestants = parse_all(list(metrics))
     rated = {name: read_rated(path, asked, split) for name, path in zip(names, data, strict=True)}
-    entries = run(contestants, rated, options, output)
-    board = leaderboard(entries)
+    entries = entries_of(contestants, rated, options, output)
+    board = board_of(entries)
     _write_tables(output, entries, board, rated)
-    write_text(output / 'leaderboard.md', markdown(board, with_published))
-    write_text(output / 'leaderboard.tex', latex(board, with_published))
+    write_markup(output, board, with_published)
     sections = sections_of(entries, board)
     write_figures(output / 'figures', sections)
     write_html(output / 'leaderboard.html', sections, board, with_published)

@@ -18,14 +18,14 @@ from ..scoring.run import takes_prompts
 from ..scoring.scale import scale_of
 from ..scoring.sizes import size_note
 from ..scoring.sources import Item, PromptChoice, SourceError, find_items, require_prompt
-from .compare import compare
-from .compare_report import Report, write_comparison
-from .files import write_csv
+from ..spreadsheet import write_csv
+from .compare_page import Report, write_comparison
+from .comparison import compare_scores
 
 COLUMNS = ['key', 'one', 'other', 'difference', 'images_one', 'images_other', 'path_one', 'path_other']
 
 
-def make(
+def compare(
     folders: tuple[Path, Path], prompts: PromptChoice, metric_name: str, options: Mapping[str, Any], output: Path
 ) -> int:
     """Score, pair, print, and write ``compare.csv`` and ``compare.html``; returns how many images could not be scored.
@@ -54,7 +54,7 @@ def make(
     table['score'] = _score(metric, items, made_by(metric_name, metric), output / 'scores.parquet')
     scored = table.dropna(subset='score')
     _check_pairs(scored, by_prompt)
-    comparison = compare([scored[scored['side'] == side] for side in (0, 1)], metric.lower_better)
+    comparison = compare_scores([scored[scored['side'] == side] for side in (0, 1)], metric.lower_better)
     names = _names(folders)
     write_csv(output / 'compare.csv', comparison.pairs[COLUMNS])
     paired = scored[scored['key'].isin(comparison.pairs['key'])]

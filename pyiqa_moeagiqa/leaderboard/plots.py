@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ..console import plain
 from .entry import Entry
-from .figures import fitted
+from .statistics import fitted
 
 DOT, LINE = '#0b5cad', '#c2410c'
 LONGEST_NAME = 36  # characters

@@ -10,7 +10,8 @@ import pandas as pd
 import yaml
 
 from .entry import Entry
-from .figures import (
+from .rated import GROUPS, Rated
+from .statistics import (
     DIFFERENT,
     agreement,
     holm,
@@ -22,7 +23,6 @@ from .figures import (
     srcc,
     within,
 )
-from .rated import GROUPS, Rated
 
 LEVEL = 0.05
 FIGURES = ('srcc', 'srcc_low', 'srcc_high', 'plcc', 'plcc_fit', 'krcc', 'rmse_fit', 'main', 'within', 'pairs', 'regret')
@@ -31,7 +31,7 @@ COLUMNS = (*NAMES, 'how', *FIGURES, 'against_best', 'seconds', 'parameters', 're
 
 
 class Board(NamedTuple):
-    """The result of ``leaderboard``.
+    """The result of ``board_of``.
 
     Attributes:
         rows: columns ``COLUMNS``; within each data set and target the highest SRCC first, and rows without figures last.
@@ -45,7 +45,7 @@ class Board(NamedTuple):
     tests: pd.DataFrame
 
 
-def leaderboard(entries: Sequence[Entry]) -> Board:
+def board_of(entries: Sequence[Entry]) -> Board:
     """Compute the figures of all entries, and the tests between them."""
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:

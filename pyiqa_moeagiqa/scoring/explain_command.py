@@ -7,7 +7,7 @@ from typing import Any
 
 from ..console import console
 from ..prompts import prompt_candidates
-from .explain import explain
+from .explain import explain as explanation_of
 from .explain_figure import check_figure_ending, write_figure
 from .metric import make_metric
 from .sources import Item, PromptChoice, SourceError, find_items, require_prompt
@@ -15,7 +15,7 @@ from .sources import Item, PromptChoice, SourceError, find_items, require_prompt
 LONGEST_SHOWN = 300  # characters of a text that could be the prompt
 
 
-def show(
+def explain(
     image: str, prompts: PromptChoice, output: Path, options: Mapping[str, Any], as_json: bool, places: bool = True
 ) -> None:
     """Explain a score, draw it and print it.
@@ -39,7 +39,7 @@ def show(
         raise SourceError(f'{image}: it matches {len(items)} images, and one at a time is explained; name an image.')
     items = list(_require_prompt(items))
     metric = make_metric('moeagiqa', options)
-    explanation = explain(metric, str(items[0].path), items[0].prompt or '', places)
+    explanation = explanation_of(metric, str(items[0].path), items[0].prompt or '', places)
     write_figure(explanation, output)
     if as_json:
         print(json.dumps(explanation.as_dict(), ensure_ascii=False))

@@ -9,7 +9,7 @@ from ..distributed import rank
 from ..options import OptionError
 from ..whole_file import require_place
 from .option_file import read_options
-from .report import as_table, summarise
+from .results import as_table, summarise
 from .run import run
 from .run_folder import write_text
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import pearsonr
 
-from pyiqa_moeagiqa.leaderboard.figures import pair_accuracy, srcc, within
+from pyiqa_moeagiqa.leaderboard.statistics import pair_accuracy, srcc, within
 
 DIFFERENT = 0.3  # MOS; pairs closer than that are not told apart by raters either
 

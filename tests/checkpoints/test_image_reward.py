@@ -10,7 +10,7 @@ from pyiqa_moeagiqa.archs.imagereward_arch import ImageRewardMetric
 from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
 from pyiqa_moeagiqa.checkpoints import CheckpointError, find, install
 from pyiqa_moeagiqa.checkpoints.image_reward import at_hand, find_image_reward, load_image_reward
-from pyiqa_moeagiqa.checkpoints.listing import table
+from pyiqa_moeagiqa.checkpoints.listing import list_weights
 
 PATH_ON_THE_HUB = '/THUDM/ImageReward/resolve/main/ImageReward.pt'
 
@@ -176,7 +176,7 @@ def printed() -> str:
     from rich.console import Console
 
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(table())
+    console.print(list_weights())
     return console.export_text()
 
 

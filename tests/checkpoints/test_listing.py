@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from pyiqa_moeagiqa.checkpoints import find, install, save
-from pyiqa_moeagiqa.checkpoints.listing import figure_lines, table
+from pyiqa_moeagiqa.checkpoints.listing import figure_lines, list_weights
 from pyiqa_moeagiqa.file_hash import file_hash
 
 
@@ -18,7 +18,7 @@ def printed_words() -> str:
 
 def printed() -> list[str]:
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(table())
+    console.print(list_weights())
     return console.export_text().splitlines()
 
 
@@ -49,7 +49,7 @@ def test_every_line_fits(installed):
 
 def test_no_line_is_filled_up_in_a_pipe_whose_lines_are_endless(installed):
     console = Console(width=10_000, record=True, file=io.StringIO())
-    console.print(table())
+    console.print(list_weights())
     assert max(map(len, console.export_text().splitlines())) < 1000
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pyiqa_moeagiqa.data.check import check_table
-from pyiqa_moeagiqa.data.report import describe
+from pyiqa_moeagiqa.data.check_report import describe
 from pyiqa_moeagiqa.data.table import TableError
 
 ROWS = [['a.png', 'a cat', 1, 'train'], ['b.jpg', 'a cat', 2, 'test'], ['sub/c.webp', 'a dog', 4, 'test']]

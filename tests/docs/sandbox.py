@@ -23,7 +23,7 @@ from pyiqa_moeagiqa.checkpoints.start import start_network
 from pyiqa_moeagiqa.data import shared_files
 from pyiqa_moeagiqa.data.info import shared_folder
 from pyiqa_moeagiqa.data.prepare import prepare
-from pyiqa_moeagiqa.data.shared_files import write
+from pyiqa_moeagiqa.data.shared_files import write_options
 
 INFO = {
     'model_name': 'moeagiqa',
@@ -164,4 +164,4 @@ def enter(folder: Path, patch: pytest.MonkeyPatch, tiny_default: bool) -> None:
     )
     musiq = {'metric_opts': {'type': 'MUSIQ', 'pretrained': False}, 'metric_mode': 'NR'}
     patch.setitem(pyiqa.default_model_configs.DEFAULT_CONFIGS, 'musiq', musiq)
-    write(folder)
+    write_options(folder)

@@ -10,8 +10,8 @@ from scipy.stats import binomtest, wilcoxon
 from typer.testing import CliRunner
 
 from pyiqa_moeagiqa.cli import app
-from pyiqa_moeagiqa.leaderboard.compare import FEWEST, LEVEL, compare, sign_test, signed_ranks, wilson
-from pyiqa_moeagiqa.leaderboard.compare_report import Report, write_comparison
+from pyiqa_moeagiqa.leaderboard.compare_page import Report, write_comparison
+from pyiqa_moeagiqa.leaderboard.comparison import FEWEST, LEVEL, compare_scores, sign_test, signed_ranks, wilson
 from pyiqa_moeagiqa.scoring.scale import Scale
 
 
@@ -21,7 +21,7 @@ def side(scores: dict[str, list[float]]) -> pd.DataFrame:
 
 
 def test_each_prompt_counts_once_by_the_mean_of_its_images():
-    found = compare(
+    found = compare_scores(
         [side({'a': [1, 2, 6], 'b': [1], 'c': [2], 'x': [0]}), side({'a': [2], 'b': [3, 5], 'c': [2], 'y': [0]})]
     )
     assert found.pairs['key'].tolist() == ['a', 'c', 'b']
@@ -37,8 +37,8 @@ def test_each_prompt_counts_once_by_the_mean_of_its_images():
 
 def test_lower_scores_may_be_the_better_ones():
     better, worse = side({str(n): [n] for n in range(12)}), side({str(n): [n + 1 + n / 10] for n in range(12)})
-    assert compare([better, worse]).better == 1
-    found = compare([better, worse], lower_better=True)
+    assert compare_scores([better, worse]).better == 1
+    found = compare_scores([better, worse], lower_better=True)
     assert (found.better, found.win_rate) == (0, 1)
     assert found.difference > 0
     assert found.difference_interval[0] > 0
@@ -50,7 +50,7 @@ def test_chance_is_not_taken_for_a_difference():
     verdicts = []
     for _ in range(60):
         one, other = ({str(n): [value] for n, value in enumerate(random.normal(size=20))} for _ in range(2))
-        found = compare([side(one), side(other)])
+        found = compare_scores([side(one), side(other)])
         verdicts.append((found.better is not None, found.difference_interval[0] < 0 < found.difference_interval[1]))
     wrong, covered = np.mean(verdicts, axis=0)
     assert wrong < 0.15
@@ -65,7 +65,7 @@ def test_wilson_is_scipys_and_takes_halves():
 
 
 def test_equal_sides_are_a_tie():
-    found = compare([side({str(n): [n] for n in range(9)})] * 2)
+    found = compare_scores([side({str(n): [n] for n in range(9)})] * 2)
     assert (found.win_rate, found.difference, found.p_difference, found.p_wins, found.better) == (0.5, 0, 1, 1, None)
 
 
@@ -78,13 +78,13 @@ def test_ties_do_not_enter_the_tests():
 
 def test_nothing_in_common_is_said():
     with pytest.raises(ValueError, match='in common'):
-        compare([side({'a': [1]}), side({'b': [1]})])
+        compare_scores([side({'a': [1]}), side({'b': [1]})])
 
 
 def test_the_outcome_in_a_sentence():
     def said(differences):
         one = side({str(n): [0.5 + value] for n, value in enumerate(differences)})
-        found = compare([one, side({str(n): [0.5] for n in range(len(differences))})])
+        found = compare_scores([one, side({str(n): [0.5] for n in range(len(differences))})])
         return Report(found, ('A', 'B'), 'moeagiqa', False, 'prompts').sentence()
 
     assert said([0.1, -0.1, 0.2]) == (
@@ -102,14 +102,14 @@ def test_fewest_is_where_an_outcome_can_be_below_the_level():
 
 def test_ties_do_not_make_few_pairs_enough():
     one = side({str(n): [0.5 + 0.1 * (n < FEWEST - 1)] for n in range(20)})
-    found = compare([one, one.assign(score=0.5)])
+    found = compare_scores([one, one.assign(score=0.5)])
     assert found.too_few
     assert found.better is None
     assert 'fewer than 6 prompts differ, too few to tell' in Report(found, ('A', 'B'), 'x', False, 'prompts').sentence()
 
 
 def test_scores_stand_beside_their_mos():
-    found = compare([side({'a': [0.5]}), side({'a': [0.25]})])
+    found = compare_scores([side({'a': [0.5]}), side({'a': [0.25]})])
     values = [row[1] for row in Report(found, ('A', 'B'), 'x', False, 'prompts', Scale((0, 5), None, None)).figures()]
     assert values[:2] == ['0.5000 (MOS 2.50)', '0.2500 (MOS 1.25)']
     values = [row[1] for row in Report(found, ('A', 'B'), 'x', False, 'prompts', Scale(None, None, None)).figures()]
@@ -274,6 +274,6 @@ def test_hostile_names_of_folders_and_prompts(folders):
 
 
 def test_a_picture_that_is_gone_since_it_was_scored_leaves_the_page_without_it(tmp_path):
-    found = compare([side({str(n): [n] for n in range(6)}), side({str(n): [0] for n in range(6)})])
+    found = compare_scores([side({str(n): [n] for n in range(6)}), side({str(n): [0] for n in range(6)})])
     write_comparison(tmp_path / 'a.html', Report(found, ('A', 'B'), 'x', False, 'prompts'))
     assert 'image/jpeg' not in (tmp_path / 'a.html').read_text()

@@ -9,12 +9,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pyiqa_moeagiqa.cli import app
-from pyiqa_moeagiqa.leaderboard import escaped
 from pyiqa_moeagiqa.leaderboard.entry import Entry
-from pyiqa_moeagiqa.leaderboard.files import write_csv
+from pyiqa_moeagiqa.leaderboard.markup import escape_latex, escape_markdown
 from pyiqa_moeagiqa.leaderboard.plots import heat_map, intervals, named, scatter
 from pyiqa_moeagiqa.leaderboard.table import by_group
 from pyiqa_moeagiqa.pages import svg, write_page
+from pyiqa_moeagiqa.spreadsheet import write_csv
 
 NASTY = [
     '$x_{$',
@@ -92,12 +92,12 @@ def test_a_page_shows_control_characters_and_markup(tmp_path):
     ],
 )
 def test_latex_escapes(text, wanted):
-    assert escaped.latex(text) == wanted
+    assert escape_latex(text) == wanted
 
 
 def test_markdown_escapes():
-    assert escaped.markdown('a|b\n<b>*x*_y_`z`[l](u)$m$') == r'a\|b\\n\<b\>\*x\*\_y\_\`z\`\[l\](u)\$m\$'
-    assert escaped.markdown('piqe 0.5 - 95 %') == 'piqe 0.5 - 95 %'
+    assert escape_markdown('a|b\n<b>*x*_y_`z`[l](u)$m$') == r'a\|b\\n\<b\>\*x\*\_y\_\`z\`\[l\](u)\$m\$'
+    assert escape_markdown('piqe 0.5 - 95 %') == 'piqe 0.5 - 95 %'
 
 
 def test_no_cell_is_a_formula(tmp_path):

@@ -13,12 +13,11 @@ from PIL import Image, ImageFilter
 from typer.testing import CliRunner
 
 from pyiqa_moeagiqa.cli import app
-from pyiqa_moeagiqa.leaderboard import hub
-from pyiqa_moeagiqa.leaderboard import run as leaderboard_run
+from pyiqa_moeagiqa.leaderboard import entries
 from pyiqa_moeagiqa.leaderboard.contestants import parse
-from pyiqa_moeagiqa.leaderboard.figures import srcc
 from pyiqa_moeagiqa.leaderboard.rated import Rated
 from pyiqa_moeagiqa.leaderboard.scored import _how, _parameters
+from pyiqa_moeagiqa.leaderboard.statistics import srcc
 from pyiqa_moeagiqa.scoring import by_content
 from pyiqa_moeagiqa.scoring.command import make_metric
 from pyiqa_moeagiqa.scoring.run import Result
@@ -66,9 +65,9 @@ def test_metrics_stand_beside_each_other(data):
 
 
 def test_our_metric_is_given_prompts_and_says_what_it_was_trained_on(data, tiny_checkpoint, monkeypatch):
-    make = leaderboard_run.make_metric
+    make = entries.make_metric
     tiny = {'pretrained_model_path': str(tiny_checkpoint)}
-    monkeypatch.setattr(leaderboard_run, 'make_metric', lambda name, options: make(name, tiny | options))
+    monkeypatch.setattr(entries, 'make_metric', lambda name, options: make(name, tiny | options))
     result = run('--metrics', 'moeagiqa', '--data', data)
     assert result.exit_code == 0, result.output
     metric = make('moeagiqa', tiny)
@@ -123,7 +122,7 @@ def test_a_metric_that_cannot_be_had_is_a_row_that_says_why(data, monkeypatch):
             raise ValueError('--metric musiq: pyiqa cannot make it (no network).')
         return make_metric(name, options)
 
-    monkeypatch.setattr(leaderboard_run, 'make_metric', make)
+    monkeypatch.setattr(entries, 'make_metric', make)
     result = run('--metrics', 'musiq,entropy', '--data', data)
     assert result.exit_code == 1
     assert board().loc['musiq', 'reason'] == 'pyiqa cannot make it (no network).'
@@ -149,7 +148,7 @@ def test_a_column_of_the_tables_own_called_mos_is_not_taken_for_the_target(data)
 def test_without_a_way_to_the_hub_nobody_waits_for_it(monkeypatch):
     monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', False)
     monkeypatch.setattr(constants, 'ENDPOINT', 'http://127.0.0.1:1')
-    with hub.no_waiting_for_the_hub():
+    with entries.no_waiting_for_the_hub():
         assert constants.HF_HUB_OFFLINE
     assert not constants.HF_HUB_OFFLINE
 

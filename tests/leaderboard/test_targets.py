@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pyiqa_moeagiqa.cli import app
-from pyiqa_moeagiqa.leaderboard.figures import srcc
+from pyiqa_moeagiqa.leaderboard.statistics import srcc
 from pyiqa_moeagiqa.leaderboard.targets import Asked, parse_targets, target_for
 from pyiqa_moeagiqa.options import OptionError
 from pyiqa_moeagiqa.scoring import by_content

@@ -15,8 +15,8 @@ from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.checkpoints import Checkpoint, read, save
 from pyiqa_moeagiqa.cli import app
+from pyiqa_moeagiqa.scoring import explain_command
 from pyiqa_moeagiqa.scoring.explain import ExplanationError, explain, read_words
-from pyiqa_moeagiqa.scoring.explain_command import show
 from pyiqa_moeagiqa.scoring.explain_figure import draw, write_figure
 from pyiqa_moeagiqa.scoring.occlusion import occluded
 from pyiqa_moeagiqa.scoring.sources import PromptChoice, SourceError
@@ -245,7 +245,7 @@ def test_texts_that_may_be_the_prompt_are_named(tmp_path):
     info.add_text('prompt', json.dumps(sampled(1, 'a lighthouse') | sampled(2, 'a harbour')))
     Image.new('RGB', (32, 32)).save(tmp_path / 'a.png', pnginfo=info)
     with pytest.raises(SourceError, match='do not tell which of these it was made from: "a lighthouse"; "a harbour"'):
-        show(str(tmp_path / 'a.png'), PromptChoice(), tmp_path / 'a.svg', {}, as_json=False)
+        explain_command.explain(str(tmp_path / 'a.png'), PromptChoice(), tmp_path / 'a.svg', {}, as_json=False)
 
 
 def test_mos_are_in_raters_units(tiny_checkpoint, pictures, tmp_path):

@@ -1,6 +1,8 @@
-"""Scores data sets with metrics: a metric that fails becomes a row with the reason."""
+"""Makes the leaderboard's entries: scores data sets with metrics; a metric that fails becomes an entry with the reason."""
 
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,14 @@ from ..scoring.protocol import Metric
 from .baselines import BASELINES
 from .contestants import Contestant
 from .entry import Entry
-from .hub import no_waiting_for_the_hub
 from .rated import Rated
 from .scored import scored, with_scores
 from .targets import Asked
 
+PATIENCE = 3.0  # seconds
 
-def run(
+
+def entries_of(
     contestants: Sequence[Contestant], data: Mapping[str, Rated], options: Mapping[str, Any], folder: Path
 ) -> list[Entry]:
     """Score all data sets with all metrics.
@@ -36,6 +39,22 @@ def run(
     """
     with no_waiting_for_the_hub():
         return [entry for contestant in contestants for entry in _entries(contestant, data, options, folder)]
+
+
+@contextmanager
+def no_waiting_for_the_hub() -> Iterator[None]:
+    """Set the hub's client offline if the hub cannot be reached: it would retry for a minute per metric."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    try:
+        urllib.request.urlopen(constants.ENDPOINT, timeout=PATIENCE).close()  # uses the user's proxies and mirror
+    except OSError:
+        constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def _entries(

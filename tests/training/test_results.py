@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from pyiqa_moeagiqa.training.report import as_table, summarise
+from pyiqa_moeagiqa.training.results import as_table, summarise
 
 RESULTS = {
     'seed1': {'best_iteration': 3, 'figures': {'val': {'srcc': 0.5, 'plcc': 0.6}, 'test': {'srcc': 0.4, 'plcc': 0.3}}},

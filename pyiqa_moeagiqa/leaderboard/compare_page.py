@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ..pages import svg, thumbnail, write_page
 from ..scoring.scale import Scale
-from .compare import FEWEST, Comparison
+from .comparison import FEWEST, Comparison
 
 SHOWN = 8  # pairs that each side wins
 FIRST_LEFT_OUT = 20
@@ -22,7 +22,7 @@ class Report:
     """A comparison with the names of its parts.
 
     Attributes:
-        comparison: the result of ``compare``.
+        comparison: the result of ``compare_scores``.
         names: of both generators.
         metric: the metric's name.
         lower_better: whether the metric's lower scores are better.

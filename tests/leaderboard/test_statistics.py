@@ -9,7 +9,7 @@ from scipy import stats
 
 from pyiqa_moeagiqa.leaderboard import table as leaderboard_table
 from pyiqa_moeagiqa.leaderboard.entry import Entry
-from pyiqa_moeagiqa.leaderboard.figures import (
+from pyiqa_moeagiqa.leaderboard.statistics import (
     agreement,
     holm,
     interval,
@@ -20,7 +20,7 @@ from pyiqa_moeagiqa.leaderboard.figures import (
     srcc,
     within,
 )
-from pyiqa_moeagiqa.leaderboard.table import leaderboard
+from pyiqa_moeagiqa.leaderboard.table import board_of
 
 
 def rated(noise: float, seed: int = 0, prompts: int = 30, each: int = 8) -> pd.DataFrame:
@@ -136,7 +136,7 @@ def test_many_metrics_can_be_told_apart(monkeypatch):
     monkeypatch.setattr(leaderboard_table, 'resampled', partial(resampled, count=30))
     table = rated(0.1, prompts=10, each=4)
     bad = [Entry(f'bad {n}', 'set', 'quality', table.assign(score=-table['score'])) for n in range(30)]
-    board = leaderboard([*bad, Entry('good', 'set', 'quality', table)])
+    board = board_of([*bad, Entry('good', 'set', 'quality', table)])
     assert board.rows['against_best'].tolist() == ['best', *['p < 0.001'] * 30]
     same = board.tests[board.tests['metric'] != 'good']
     assert len(same) == 30 * 29 / 2

@@ -9,7 +9,7 @@ from .table import SHOWN_ROWS
 BAR = 40
 
 
-def show(report: Report, console: Console) -> None:
+def print_report(report: Report, console: Console) -> None:
     """Print the table's facts, then its problems."""
     console.print(f'{report.file}: {report.rows} rows', soft_wrap=True)
     _show_images(report, console)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest, norm, rankdata, wilcoxon
 
-from .figures import RESAMPLES, interval
+from .statistics import RESAMPLES, interval
 
 LEVEL = 0.05
 # The fewest differing pairs that can be significant. By chance each of n pairs favours either side with probability 1/2. The
@@ -24,7 +24,7 @@ FEWEST = next(n for n in count(1) if 2 * 0.5**n < LEVEL)
 
 @dataclass
 class Comparison:
-    """The result of comparing two generators' scores.
+    """The result of ``compare_scores``.
 
     Attributes:
         pairs: one row for each prompt (or file name) that both have, sorted by difference with the first generator's largest
@@ -56,7 +56,7 @@ class Comparison:
         return _decided(self.pairs['difference']) < FEWEST
 
 
-def compare(sides: Sequence[pd.DataFrame], lower_better: bool = False) -> Comparison:
+def compare_scores(sides: Sequence[pd.DataFrame], lower_better: bool = False) -> Comparison:
     """Pair two tables of scores and test the differences.
 
     Args:
@@ -68,7 +68,7 @@ def compare(sides: Sequence[pd.DataFrame], lower_better: bool = False) -> Compar
 
     Example:
         >>> one = pd.DataFrame({'key': ['a cat', 'a dog'], 'path': ['1.png', '2.png'], 'score': [0.5, 0.7]})
-        >>> compare([one, one.assign(score=0.4)]).win_rate
+        >>> compare_scores([one, one.assign(score=0.4)]).win_rate
         1.0
     """
     one, other = (_by_key(side) for side in sides)

@@ -1,8 +1,8 @@
-"""The leaderboard as reports: one HTML page, Markdown, LaTeX, and the figures."""
+"""The leaderboard as one HTML page, and its figures as files."""
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,11 @@ from matplotlib.figure import Figure
 
 from ..pages import svg, thumbnail, write_page
 from ..whole_file import whole_file
-from . import escaped
-from .disputed import disputed
 from .entry import Entry
 from .plots import heat_map, intervals, scatter
 from .table import Board, across, by_group, groups_there, missing, published, rounded, shown
 
+MOST_DISPUTED = 12  # images
 COLUMNS_SAY = {
     'best?': 'against the best: a tie is what these images cannot tell apart (prompts resampled, Holm’s correction, 5 %)',
     'fit': 'after a four-parameter logistic fit; RMSE in MOS',
@@ -84,7 +83,7 @@ def _part(section: Section, tests: pd.DataFrame) -> dict[str, Any]:
     """A section's values for the page template."""
     data, target, entries = section.data, section.target, section.entries
     tests = tests[(tests['data'] == data) & (tests['target'] == target)].drop(columns=['data', 'target'])
-    shown_images = disputed(entries) if len(entries) > 1 else []
+    shown_images = _disputed(entries) if len(entries) > 1 else []
     return {
         'data': data,
         'target': target,
@@ -98,6 +97,37 @@ def _part(section: Section, tests: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def _disputed(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """At most ``MOST_DISPUTED`` images of one data set, the most disputed first, at most one of each prompt.
+
+    An image is the more disputed, the larger the standard deviation of its ranks over the metrics.
+
+    Args:
+        entries: at least two with figures, of one data set and target.
+
+    Returns:
+        path, prompt, mos and ``ranks``: for MOS and each metric the percentage of images that rank below, from 0 to 100.
+    """
+    first = entries[0].scored
+    ranks = pd.DataFrame({entry.metric: _percent(entry.scored['score']) for entry in entries})
+    order = ranks.std(axis=1, ddof=0).sort_values(ascending=False, kind='stable').index
+    chosen = first.loc[order].drop_duplicates('prompt').index[:MOST_DISPUTED]
+    people = _percent(first['mos'])
+    return [
+        {
+            'path': first.at[place, 'path'],
+            'prompt': first.at[place, 'prompt'],
+            'mos': first.at[place, 'mos'],
+            'ranks': {'people': people[place], **ranks.loc[place]},
+        }
+        for place in chosen
+    ]
+
+
+def _percent(values: pd.Series) -> pd.Series:
+    return 100 * (values.rank() - 1) / (len(values) - 1)
+
+
 def write_figures(folder: Path, sections: Sequence[Section]) -> None:
     """Write the page's figures as PNG files, for papers and slides: DATA-TARGET-scatter.png and so on."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,47 +137,3 @@ def write_figures(folder: Path, sections: Sequence[Section]) -> None:
             with whole_file(folder / file) as part, warnings.catch_warnings():
                 warnings.filterwarnings('ignore', 'Glyph', UserWarning)  # the font has no Chinese and no emoji
                 figure.savefig(part, format='png', dpi=150)
-
-
-def markdown(board: Board, with_published: bool) -> str:
-    """The tables in Markdown, for a README or an appendix."""
-    parts = [
-        '\n'.join([f'### {escaped.markdown(f"{data}, {target}")}', '', _markdown(shown(rows)), *_missing(rows)])
-        for (data, target), rows in board.rows.groupby(['data', 'target'], sort=False)
-    ]
-    for title, table in _others(board, with_published):
-        parts.append(f'### {title}\n\n{_markdown(table)}')
-    return '\n\n'.join(parts) + '\n'
-
-
-def _missing(rows: pd.DataFrame) -> list[str]:
-    without = [f'- {escaped.markdown(f"{metric}: {reason}")}' for metric, reason in missing(rows)]
-    return ['', 'Without figures:', '', *without] if without else []
-
-
-def _others(board: Board, with_published: bool) -> list[tuple[str, pd.DataFrame]]:
-    tables = [('SRCC across data sets', rounded(across(board.rows)))]
-    if with_published:
-        tables.append(('Published, by other protocols', rounded(published(board.rows))))
-    return [(title, table) for title, table in tables if not table.empty]
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    given: list[Iterable[Any]] = [table.columns, *table.itertuples(index=False)]
-    head, *rows = [list(map(escaped.markdown, line)) for line in given]
-    lines = [head, ['---'] * len(table.columns), *rows]
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
-
-
-def latex(board: Board, with_published: bool) -> str:
-    """Tables for a paper; they need ``\\usepackage{booktabs}``."""
-    tables = [
-        (f'{data}, {target}', shown(rows))
-        for (data, target), rows in board.rows.groupby(['data', 'target'], sort=False)
-    ]
-    return '\n'.join(_latex(title, table) for title, table in [*tables, *_others(board, with_published)])
-
-
-def _latex(title: str, table: pd.DataFrame) -> str:
-    table = table.map(escaped.latex).rename(columns=escaped.latex)
-    return table.to_latex(index=False, escape=False, caption=escaped.latex(title))
