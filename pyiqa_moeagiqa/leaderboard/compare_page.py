@@ -42,32 +42,29 @@ class Report:
     def sentence(self) -> str:
         """The outcome in one sentence."""
         found, (one, _) = self.comparison, self.names
-        low, high = found.win_interval
-        start = f'{one} wins {found.win_rate:.0%} of {len(found.pairs)} {self.unit}'.replace('%', ' %')
-        start += f' (95 %: {100 * low:.0f} to {100 * high:.0f}), Wilcoxon p {_p(found.p_difference)}'
+        (low, high), p = found.win_interval, f'Wilcoxon p {_p(found.p_difference)}'
+        start = f'{one} wins {100 * found.win_rate:.0f} % of {len(found.pairs)} {self.unit}'
         if found.too_few:
             what = 'pair' if len(found.pairs) < FEWEST else 'differ'
-            return f'{start}: fewer than {FEWEST} {self.unit} {what}, too few to tell.'
+            return f'{start}, {p}: fewer than {FEWEST} {self.unit} {what}, too few to tell and too few for an interval.'
+        start += f' (95 %: {100 * low:.0f} to {100 * high:.0f}), {p}'
         if found.better is None:
             return f'{start}: the data cannot tell them apart.'
         return f'{start}: {self.names[found.better]} is the better one, as {self.metric} sees it.'
 
     def figures(self) -> list[tuple[str, str, str, str]]:
-        """Rows of name, value, 95 % interval and p-value."""
+        """Rows of name, value, 95 % interval and p-value; too few pairs have no interval."""
         found, (one, other) = self.comparison, self.names
-        low, high = found.win_interval
-        least, most = found.difference_interval
+        (low, high), (least, most) = found.win_interval, found.difference_interval
+        differences, wins = f'{least:+.4f} to {most:+.4f}', f'{100 * low:.0f} to {100 * high:.0f} %'
+        if found.too_few:
+            differences = wins = ''
         difference = f'mean difference ({"lower" if self.lower_better else "higher"} scores are better)'
         return [
             (f'mean score of {one}', self._mean('one'), '', ''),
             (f'mean score of {other}', self._mean('other'), '', ''),
-            (difference, f'{found.difference:+.4f}', f'{least:+.4f} to {most:+.4f}', _p(found.p_difference)),
-            (
-                f'{one} wins',
-                f'{100 * found.win_rate:.0f} %',
-                f'{100 * low:.0f} to {100 * high:.0f} %',
-                _p(found.p_wins),
-            ),
+            (difference, f'{found.difference:+.4f}', differences, _p(found.p_difference)),
+            (f'{one} wins', f'{100 * found.win_rate:.0f} %', wins, _p(found.p_wins)),
         ]
 
     def _mean(self, side: str) -> str:

@@ -88,8 +88,9 @@ def test_the_outcome_in_a_sentence():
         return Report(found, ('A', 'B'), 'moeagiqa', False, 'prompts').sentence()
 
     assert said([0.1, -0.1, 0.2]) == (
-        'A wins 67 % of 3 prompts (95 %: 21 to 94), Wilcoxon p = 0.75: fewer than 6 prompts pair, too few to tell.'
+        'A wins 67 % of 3 prompts, Wilcoxon p = 0.75: fewer than 6 prompts pair, too few to tell and too few for an interval.'
     )
+    assert said([0.1, -0.1] * 10).startswith('A wins 50 % of 20 prompts (95 %: 30 to 70), Wilcoxon p = 1')
     assert said([0.1, -0.1] * 10).endswith(': the data cannot tell them apart.')
     assert said([-0.1 - n / 100 for n in range(10)]).endswith('B is the better one, as moeagiqa sees it.')
 
@@ -106,6 +107,16 @@ def test_ties_do_not_make_few_pairs_enough():
     assert found.too_few
     assert found.better is None
     assert 'fewer than 6 prompts differ, too few to tell' in Report(found, ('A', 'B'), 'x', False, 'prompts').sentence()
+
+
+@pytest.mark.parametrize('pairs', [1, FEWEST - 1, FEWEST])
+def test_too_few_pairs_have_no_interval(pairs, tmp_path):
+    one = side({str(n): [0.5 + n / 10] for n in range(pairs)})
+    report = Report(compare_scores([one, one.assign(score=0.25)]), ('A', 'B'), 'x', False, 'prompts')
+    write_comparison(tmp_path / 'a.html', report)
+    page = (tmp_path / 'a.html').read_text()
+    assert ('too few for an interval' in page) == ('<td></td>' in page.split('A wins')[2]) == (pairs < FEWEST)
+    assert [bool(row[2]) for row in report.figures()] == [False, False] + 2 * [pairs >= FEWEST]
 
 
 def test_scores_stand_beside_their_mos():
