@@ -155,6 +155,13 @@ def released(options: dict[str, Any]) -> dict[str, Any]:
     train = options['train']
     train['optim']['type'] = 'Adam'
     train['scheduler']['T_max'] = 50
+    if options['model_type'] == 'MoEAGIQAPriorModel':
+        for data in options[
+            'datasets'
+        ].values():  # three crops in training and fifteen in testing, a split by chance, no flip
+            del data['crops']
+            data['split_column'] = 'image_0'
+        del options['datasets']['train']['hflip']
     if options['model_type'] == 'MoEAGIQAModel':
         train['frozen_dropout'] = True
         if options['network']['prior']:
@@ -287,7 +294,7 @@ def files() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for data in ('agiqa1k', 'agiqa3k', 'aigciqa2023', 'aigiqa20k'):
         yield from main_results(data)
     large = full_size('v2_agiqa3k_384', 'agiqa3k')
-    large['network']['crop_size'] = 384
+    large['network'] |= {'crop_size': 384, 'visual': 'vit_base_patch16_384.augreg_in21k_ft_in1k'}
     about = f'MoE-AGIQA v2 on AGIQA-3K with crops of 384 pixels.\n{PAPER}\n{BY_IMAGE}'
     yield (
         'v2_agiqa3k_384.yml',
@@ -313,7 +320,10 @@ def main_results(data: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
         file = 'moeagiqa.yml' if name == 'v2_agiqa3k' else f'{name}.yml'
         note = BY_IMAGE
         if data == 'aigiqa20k':
-            note += '\nPublished (v1): main score .9087, the mean of SRCC and PLCC, on the official test part.'
+            note += (
+                '\nPublished (v1): main score .9087, on the official test part. This file uses the official training part alone;\n'
+                'to measure on the test part, add: test.official.split_column=official test.official.split=test'
+            )
         rows = [row for row, main in SAME_RUN.items() if main == file]
         once = f' The same run as {", ".join(rows)}: train it once.' if rows else ''
         yield file, f'{title}{once}\n{PAPER}\n{note}', options

@@ -74,8 +74,8 @@ class BlipSemantic(nn.Module):
     def freeze(self, share: float) -> list[nn.Module]:
         """Freeze the embeddings and the first ``share`` of both encoders' layers; return the frozen modules."""
         vision, text = self.vision.encoder.layers, self.text.encoder.layer
-        self.frozen_layers = round(share * len(vision))
-        first = [*vision[: self.frozen_layers], *text[: round(share * len(text))]]
+        self.frozen_layers = int(share * len(vision))  # rounded down, as in the released implementation
+        first = [*vision[: self.frozen_layers], *text[: int(share * len(text))]]
         frozen = [self.vision.embeddings, self.text.embeddings, *first]
         for module in frozen:
             module.requires_grad_(False)

@@ -142,6 +142,12 @@ class MoEAGIQA(nn.Module):
             self.inject = PriorInjection(self.prior.num_features, config.channels, (height, width))
 
     @property
+    def projections(self) -> list[nn.Linear]:
+        """The matrices that bring the text's tokens (eq. 6) and the prior's class token (eq. 2) to C channels."""
+        parts = [self.project_semantic] if self.config.branches != 'visual' else []
+        return [*parts, self.inject.project] if hasattr(self, 'inject') else parts
+
+    @property
     def _degradation_width(self) -> int:
         """Channels of eq. 3's features."""
         return len(self.config.layers) * self.visual.num_features * (2 if self.config.class_tokens else 1)

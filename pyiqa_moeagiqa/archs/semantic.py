@@ -47,7 +47,7 @@ class BertSemantic(nn.Module):
     def freeze(self, share: float) -> list[nn.Module]:
         """Freeze the embeddings and the first ``share`` of the layers; return the frozen modules."""
         layers = self.text.encoder.layer
-        frozen = [self.text.embeddings, *layers[: round(share * len(layers))]]
+        frozen = [self.text.embeddings, *layers[: int(share * len(layers))]]
         self.words_are_frozen = len(frozen) == 1 + len(layers)
         for module in frozen:
             module.requires_grad_(False)

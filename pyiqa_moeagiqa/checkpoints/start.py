@@ -63,6 +63,8 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
             raise OptionError(f'network option weights lacks {part!r}: {HOW}.')
         module, own = encoder(network, part, weights[part])
         load_part(module, own, weights[part])
+    for projection in network.projections:  # as in the released implementation; torch's own are narrower
+        nn.init.normal_(projection.weight, std=projection.in_features**-0.5)
     network.find_shared_trunk()
     return network, {}
 

@@ -70,7 +70,7 @@ def test_every_trained_parameter_has_a_gradient(name):
     assert lonely == []
 
 
-@pytest.mark.parametrize(('share', 'fixed'), [(0.0, 0), (0.5, 1), (1.0, 2)])
+@pytest.mark.parametrize(('share', 'fixed'), [(0.0, 0), (0.5, 1), (0.9, 1), (1.0, 2)])
 def test_the_frozen_share_counts_layers(share, fixed):
     semantic = MoEAGIQA(config(**TINY_BLIP | {'frozen_share': share})).semantic
     for layers in (semantic.vision.encoder.layers, semantic.text.encoder.layer):
