@@ -150,6 +150,9 @@ def released(options: dict[str, Any]) -> dict[str, Any]:
     options['name'] = 'released_' + options['name']
     options['datasets']['train']['split'] = ['train', 'val']
     options['datasets']['val']['split'] = 'test'
+    if options['datasets']['train']['meta_info_file'].endswith('agiqa1k.csv'):  # it comes with the released splits
+        for data in options['datasets'].values():
+            data['split_column'] = 'released_0'
     options['manual_seed'] = 20
     options['val'] = options['val'] | {'key_metric': 'main_score'}  # in the release SRCC + PLCC
     train = options['train']

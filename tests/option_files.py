@@ -37,9 +37,9 @@ def make_tables(folder: Path) -> Path:
             path = folder / f'{name}{index}.png'
             Image.fromarray(generator.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(path)
             rows.append(
-                [path.name, f'prompt {index}', high * index / 10, high * (10 - index) / 10, split, split, split]
+                [path.name, f'prompt {index}', high * index / 10, high * (10 - index) / 10, split, split, split, split]
             )
-        columns = ['path', 'prompt', 'quality', 'alignment', 'image_0', 'prompt_0', 'official']
+        columns = ['path', 'prompt', 'quality', 'alignment', 'image_0', 'prompt_0', 'official', 'released_0']
         pd.DataFrame(rows, columns=columns).to_csv(folder / f'{name}.csv', index=False)
     return folder
 
