@@ -39,7 +39,7 @@ CROPS, PIXELS, PROMPT_TOKENS = 15, 512, 12
 SAME = 1e-4
 FULL_SIZE = MoEAGIQAConfig()
 SMALL = MoEAGIQAConfig.from_options(TINY | TINY_BLIP | {'prior': True, 'targets': ('quality',)})
-NETWORKS = ('released', 'released, BLIP once a crop', 'v2', 'v1', 'compact')
+NETWORKS = ('released', 'v2', 'v1', 'compact')
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Way:
 
 def ways(dtypes: list[str], compact_crops: int) -> list[Way]:
     """All that are measured: each dtype, then other numbers of crops and sizes of images."""
-    every = [Way('released'), Way('released, BLIP once a crop')]
+    every = [Way('released')]
     every += [Way(network, dtype) for network in ('v2', 'v1') for dtype in dtypes]
     every += [Way('v2', crops=crops) for crops in (1, 5)] + [Way('v2', pixels=pixels) for pixels in (224, 1024)]
     every += [Way('compact', dtype, crops) for dtype in dtypes for crops in (compact_crops, 1, 5, 15)]
@@ -106,7 +106,6 @@ class Bench:
             crops = take_crops(image, crop_positions(*image.shape[-2:], size, way.crops, scales), size, scales)
             given = crops[None], view_of(image, view, whole)[None], self.ids, self.mask
             if released:
-                network.settle('once a crop' in way.network, False)
                 return network(*given)
             return next(iter(network(*given).targets.values())).score
 
@@ -166,9 +165,9 @@ def measure(tiny: bool, rounds: int, networks: Sequence[str] = NETWORKS) -> dict
 
 
 def figures(way: Way, gmac: float, times: dict[str, list[float]], speeds: dict[str, list[float]]) -> dict[str, Any]:
-    """Seconds, and how many times faster than the released ways, and than full size in the same dtype; medians with intervals."""
+    """Seconds, and how many times faster than the released way, and than full size in the same dtype; medians with intervals."""
     seconds = times[way.title]
-    others = {'released': Way('released'), 'released per crop': Way('released, BLIP once a crop')}
+    others = {'released': Way('released')}
     if way.network == 'compact':
         others['v2'] = Way('v2', way.dtype)
     share = [gmac / one / limit for one, limit in zip(seconds, speeds.get(way.dtype, []), strict=False)]
@@ -187,7 +186,7 @@ def show(result: dict[str, Any]) -> None:
     facts = ', '.join(f'{name} {value}' for name, value in result['machine'].items())
     limits = ', '.join(f'{name} {statistics.median(values):.0f} GMAC/s' for name, values in result['limit'].items())
     table = Table(
-        'way', 'GMAC', 'seconds', 'share of limit', 'x released', 'x released, BLIP once a crop', 'x v2',
+        'way', 'GMAC', 'seconds', 'share of limit', 'x released', 'x v2',
         title='One score', caption=f'Scores differ by {result["difference"]:.1e}. Limit: {limits}. {facts}',
     )  # fmt: skip
     for title, way in result['ways'].items():
@@ -195,7 +194,7 @@ def show(result: dict[str, Any]) -> None:
         share = '' if way['share of limit'] is None else f'{way["share of limit"]:.2f}'
         table.add_row(
             title, f'{way["gmac"]:.3g}', f'{statistics.median(way["seconds"]):.3g}', share,
-            *(_ratio(faster.get(name)) for name in ('released', 'released per crop', 'v2')),
+            *(_ratio(faster.get(name)) for name in ('released', 'v2')),
         )  # fmt: skip
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 

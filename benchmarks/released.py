@@ -115,29 +115,21 @@ class Released(nn.Module):
             self.visual.blocks[layer - 1].register_forward_hook(lambda _, __, tokens: self.taken.append(tokens))
         self.grid = self.visual.patch_embed.grid_size
         self.regressor = Regressor(config, self.visual.num_features, semantic.width, self.grid)
-        self.settle(semantic_per_crop=False, gradients_in_vits=False)
+        self.keep_gradients_in_vits(False)
 
-    def settle(self, semantic_per_crop: bool, gradients_in_vits: bool) -> None:
-        """Decide what the description leaves open.
+    def keep_gradients_in_vits(self, wanted: bool) -> None:
+        """Decide what the description leaves open: whether no optimizer has the frozen ViTs, but their gradients are computed.
 
-        Where one figure is given, both are false: no reading of the description makes the released way cheaper.
-
-        Args:
-            semantic_per_crop: whether BLIP reads image and prompt again for each crop of the image, which changes its
-                answer by nothing but dropout.
-            gradients_in_vits: whether the ViTs are frozen only in that no optimizer has them, so that their tokens are
-                kept and their gradients computed.
+        Where one figure is given, they are not: no reading of the description makes the released way cheaper.
         """
-        self.semantic_per_crop = semantic_per_crop
         for vit in (self.visual, self.prior):
-            vit.requires_grad_(gradients_in_vits)
+            vit.requires_grad_(wanted)
 
     def forward(self, crops: Tensor, view: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-        text = None if self.semantic_per_crop else self._text(view, ids, mask)
-        return torch.stack([self._score(crop, view, ids, mask, text) for crop in crops.unbind(1)], dim=1)
+        text = self._text(view, ids, mask)  # once for all crops of an image
+        return torch.stack([self._score(crop, text) for crop in crops.unbind(1)], dim=1)
 
-    def _score(self, crop: Tensor, view: Tensor, ids: Tensor, mask: Tensor, text: Tensor | None) -> Tensor:
-        text = self._text(view, ids, mask) if text is None else text
+    def _score(self, crop: Tensor, text: Tensor) -> Tensor:
         return self.regressor(self._degradation(crop), self.prior.forward_features(crop)[:, 0], text)
 
     def _degradation(self, crop: Tensor) -> Tensor:

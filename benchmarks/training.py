@@ -69,7 +69,6 @@ class Way:
 
     title: str
     released: bool = False
-    per_crop: bool = False
     graph: bool = False
     cached: bool = False
     bf16: bool = False
@@ -77,9 +76,7 @@ class Way:
 
 IN_FP32 = {
     'released': Way('released', released=True),
-    'released_per_crop': Way('released, BLIP once a crop', released=True, per_crop=True),
     'released_graph': Way('released, gradients in ViTs', released=True, graph=True),
-    'released_per_crop_graph': Way('released, both', released=True, per_crop=True, graph=True),
     'ours': Way('ours'),
     'cached': Way('ours, frozen parts cached', cached=True),
 }
@@ -88,9 +85,6 @@ WAYS = IN_FP32 | {f'{key}_bf16': replace(way, title=f'{way.title}, bf16', bf16=T
 
 class Trained(MoEAGIQAModel):
     """Our training model around a network that is there already, instead of one from files."""
-
-    def check(self, opt: dict[str, Any]) -> None:
-        """There are no data to check."""
 
     def start(self, opt: dict[str, Any]) -> MoEAGIQA:
         self.info, self.cache = {}, None
@@ -134,7 +128,7 @@ class Bench:
         precision = Precision(way.bf16, torch.device('cpu'))
 
         def step() -> None:
-            self.released.settle(way.per_crop, way.graph)
+            self.released.keep_gradients_in_vits(way.graph)
             self.released_step(self.batch, precision.autocast)
 
         return step

@@ -55,7 +55,7 @@ def test_every_way_trains(bench, name):
 
 
 def test_what_is_given_costs_nothing(bench):
-    names = ('released_per_crop_graph', 'released_per_crop', 'released', 'ours', 'cached')
+    names = ('released_graph', 'released', 'ours', 'cached')
     gmac = [training.count_gmac(bench.step(name)) for name in names]
     assert gmac == sorted(gmac, reverse=True)
     assert len(set(gmac)) == len(names)
@@ -125,7 +125,6 @@ def test_figures_are_ratios_of_the_same_round():
     times = {
         way.title: [1.0, 2.0],
         released.title: [4.0, 4.0],
-        'released, BLIP once a crop, float32, 15 crops, 512 px': [8.0, 8.0],
     }
     figures = inference.figures(way, 10.0, times, {'float32': [20.0, 10.0]})
     assert figures['faster than']['released'] == (3, 2, 4)
