@@ -14,7 +14,7 @@ from ..whole_file import whole_file
 
 OPTIONS, RESULT, STATE = 'run_options.yml', 'result.json', 'training_states/latest.pt'
 LOG, FIGURES, BEST = 'train.log', 'validation.csv', 'models/net_best.safetensors'
-UNFINISHED = ('models/*.part*', 'training_states/*.part*')
+UNFINISHED = ('models/*.part*', 'training_states/*.part*', *(f'{name}.part*' for name in (OPTIONS, RESULT, FIGURES)))
 OURS = (
     'models/net_*.safetensors', 'training_states/*.state', STATE, 'tensorboard/events.*', OPTIONS, RESULT, LOG, FIGURES, *UNFINISHED,
 )  # fmt: skip

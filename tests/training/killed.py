@@ -1,32 +1,34 @@
-"""A run in a process of its own, which says when its first step begins, and may die while it writes its state."""
+"""A run in a process of its own that is killed at one place: as a step begins, or in the middle of writing a file."""
 
 import os
 import signal
 from pathlib import Path
 
 
-def train(options: dict, folder: str, begun, dies_at_state: int = 0) -> None:
-    """``dies_at_state``: the number of the state in the middle of whose writing the process is killed; 0 for none."""
+def train(options: dict, folder: str, dies_at: tuple[str, int] | None = None) -> None:
+    """``dies_at``: 'step' or a file's name, and the how manyth of them in this process."""
     import torch
 
     torch.set_num_threads(1)
-    from pyiqa_moeagiqa.models import state_file
     from pyiqa_moeagiqa.models.training_model import TrainingModel
     from pyiqa_moeagiqa.training.run import run
 
-    step, save, saved = TrainingModel.optimize_parameters, torch.save, []
+    step, replace, seen = TrainingModel.optimize_parameters, Path.replace, []
 
-    def first_step(model, iteration):
-        begun.set()
+    def dies(what: str) -> bool:
+        seen.append(what)
+        return dies_at == (what, seen.count(what))
+
+    def deadly_step(model, iteration):
+        if dies('step'):
+            os.kill(os.getpid(), signal.SIGKILL)
         return step(model, iteration)
 
-    def half_a_state(state, file):
-        saved.append(1)
-        if len(saved) == dies_at_state:
-            file.write(b'half a state')
-            file.flush()
+    def deadly_replace(part, path):
+        if dies(path.name):
+            os.truncate(part, part.stat().st_size // 2)
             os.kill(os.getpid(), signal.SIGKILL)
-        save(state, file)
+        return replace(part, path)
 
-    TrainingModel.optimize_parameters, state_file.torch.save = first_step, half_a_state
+    TrainingModel.optimize_parameters, Path.replace = deadly_step, deadly_replace
     run(options, Path(folder))
