@@ -57,16 +57,9 @@ def real_data() -> Path:
 @pytest.fixture(scope='session')
 def tiny_checkpoint(tmp_path_factory) -> Path:
     """The file of a tiny network with random weights, always the same: for tests that need a metric, not its quality."""
-    import torch
-    from tiny import config
+    from tiny import made, saved
 
-    from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
-    from pyiqa_moeagiqa.checkpoints import Checkpoint, save
-
-    torch.manual_seed(0)
-    network = MoEAGIQA(config())
-    path = tmp_path_factory.mktemp('tiny') / 'tiny.safetensors'
-    return save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), path)
+    return saved(made(), tmp_path_factory.mktemp('tiny') / 'tiny.safetensors')
 
 
 @pytest.fixture(scope='session')

@@ -1,20 +1,19 @@
 """Tiny networks with every part of the full-size one, for tests that need no weights."""
 
+from pathlib import Path
+
 import torch
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
+from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
+from pyiqa_moeagiqa.checkpoints import Checkpoint, save
 
 TINY = {
     'visual': 'vit_tiny_patch16_224',
     'visual_options': {'embed_dim': 32, 'depth': 4, 'num_heads': 2},
     'layers': (2, 3),
     'semantic': 'bert',
-    'semantic_options': {
-        'hidden_size': 32,
-        'num_hidden_layers': 2,
-        'num_attention_heads': 2,
-        'intermediate_size': 64,
-    },
+    'semantic_options': {'hidden_size': 32, 'num_hidden_layers': 2, 'num_attention_heads': 2, 'intermediate_size': 64},
     'frozen_share': 1.0,
     'prior': False,
     'channels': 32,
@@ -42,21 +41,7 @@ TINY_BLIP = {
     'semantic': 'blip',
     'matching': 0,
     'frozen_share': 0.5,
-    'semantic_options': {
-        'vision': {
-            'hidden_size': 32,
-            'intermediate_size': 64,
-            'num_hidden_layers': 2,
-            'num_attention_heads': 2,
-            'image_size': 32,
-        },
-        'text': {
-            'hidden_size': 32,
-            'intermediate_size': 64,
-            'num_hidden_layers': 2,
-            'num_attention_heads': 2,
-        },
-    },
+    'semantic_options': {'vision': TINY['semantic_options'] | {'image_size': 32}, 'text': TINY['semantic_options']},
 }
 # The network of tests/reference/image_reward.npz.
 TINY_IMAGE_REWARD = {
@@ -91,6 +76,19 @@ def let_all_count(network) -> None:
         if network.config.matching_gates:
             for name, value in (('floor', 0.2), ('threshold', 0.05), ('steepness', 9.0), ('gain', 1.5)):
                 getattr(network.matching, name).fill_(value)
+
+
+def made(**changes) -> MoEAGIQA:
+    """The tiny network with changes of its configuration: random weights, always the same, which all count."""
+    torch.manual_seed(0)
+    network = MoEAGIQA(config(**changes))
+    let_all_count(network)
+    return network
+
+
+def saved(network: MoEAGIQA, path: Path) -> Path:
+    """The network's checkpoint, written to a file."""
+    return save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), path)
 
 
 def inputs(network, images: int = 2) -> tuple[torch.Tensor, ...]:

@@ -9,15 +9,14 @@ import pytest
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from tiny import COMPACT_LIKE, TINY_BLIP, config, let_all_count
+from tiny import COMPACT_LIKE, TINY_BLIP, made, saved
 
 from pyiqa_moeagiqa.archs.hardware import fast_dtype, fused_attention_pays
 from pyiqa_moeagiqa.archs.images import PromptError
 from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
-from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.archs.semantic import tokenize
 from pyiqa_moeagiqa.archs.views import crop_positions, take_crops, whole_view
-from pyiqa_moeagiqa.checkpoints import Checkpoint, read, save
+from pyiqa_moeagiqa.checkpoints import read, save
 from pyiqa_moeagiqa.options import OptionError
 
 CAT = 'a cat in the snow'
@@ -101,10 +100,7 @@ def test_a_prompt_in_windows_encodes_its_image_once(tiny_checkpoint, picture, mo
 
 
 def test_in_the_matrix_an_image_passes_blip_once(tmp_path, picture):
-    network = MoEAGIQA(config(**TINY_BLIP))
-    path = save(
-        Checkpoint(network.config, network.state_dict(), {'model_name': 'moeagiqa-v1'}), tmp_path / 'v1.safetensors'
-    )
+    path = saved(made(**TINY_BLIP), tmp_path / 'v1.safetensors')
     metric, prompts, calls = MoEAGIQAMetric(pretrained_model_path=str(path)), [CAT, 'a dog'], []
     expected = [metric(picture, caption_list=[prompt]).item() for prompt in prompts]
     for layer in metric.network.semantic.vision.encoder.layers:
@@ -254,11 +250,8 @@ def test_impossible_crop_positions_are_refused(metric, images, places):
 @pytest.fixture(scope='module')
 def compact_like(tmp_path_factory):
     """The file of a tiny network with all that the compact one has; its gates count."""
-    torch.manual_seed(0)
-    network = MoEAGIQA(config(**COMPACT_LIKE))
-    let_all_count(network)
-    path = tmp_path_factory.mktemp('compact') / 'compact_like.safetensors'
-    return save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), path), network.eval()
+    network = made(**COMPACT_LIKE)
+    return saved(network, tmp_path_factory.mktemp('compact') / 'compact_like.safetensors'), network.eval()
 
 
 @torch.no_grad()
@@ -327,11 +320,7 @@ def test_an_enlarged_picture_has_nearly_the_same_score(tmp_path):
     large = torch.nn.functional.interpolate(image, scale_factor=2, mode='bilinear', antialias=True).clamp(0, 1)
     apart = {}
     for name, changes in {'scales': {'crop_scales': (80, 60)}, 'own pixels': {}}.items():
-        torch.manual_seed(0)
-        network = MoEAGIQA(config(linear=True, **changes))
-        let_all_count(network)
-        path = tmp_path / f'{name}.safetensors'
-        save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), path)
+        path = saved(made(linear=True, **changes), tmp_path / f'{name}.safetensors')
         metric = MoEAGIQAMetric(pretrained_model_path=str(path))
         apart[name] = (metric(image, caption_list=[CAT]) - metric(large, caption_list=[CAT])).abs().item()
     assert apart['scales'] < 0.3 * apart['own pixels']

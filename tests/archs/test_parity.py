@@ -4,15 +4,12 @@ Where the golden numbers come from: tests/reference/README.md. Every case also h
 equation changed, it must fail.
 """
 
-import json
 from functools import cache
-from pathlib import Path
 
-import numpy as np
 import pytest
 import timm
 import torch
-from reference.weights_rule import fill, inputs
+from reference.cases import CASES, GOLDEN, TINY_BLIP_SIZES, difference, given, tensors
 
 from pyiqa_moeagiqa.archs.blip import BlipSemantic
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
@@ -21,24 +18,8 @@ from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA
 from pyiqa_moeagiqa.archs.prior_arch import PriorRegressor
 from pyiqa_moeagiqa.checkpoints.names import from_image_reward, from_released_regressor
 
-FOLDER = Path(__file__).parent.parent / 'reference'
-GOLDEN = np.load(FOLDER / 'reference_cases.npz')
-CASES = json.loads((FOLDER / 'reference_cases.json').read_text())
 TOLERANCE = 1e-5
 NO_TOKENS = torch.zeros(1, 0)  # the stand-in for the text encoder reads none
-
-
-def tensors(case: str) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(fill(name, tuple(shape))) for name, shape in CASES['tensors'][case].items()}
-
-
-def given(name: str, *shape: int) -> torch.Tensor:
-    return torch.from_numpy(inputs(name, shape))
-
-
-def difference(ours: torch.Tensor, golden: str) -> float:
-    expected = GOLDEN[golden]
-    return float(np.abs(ours.detach().numpy().reshape(expected.shape) - expected).max())
 
 
 class Words(torch.nn.Module):
@@ -101,27 +82,7 @@ def test_prior_regressor():
 
 @cache
 def tiny_blip() -> BlipSemantic:
-    vision, text = CASES['tiny_blip_config']['vision'], CASES['tiny_blip_config']['text']
-    semantic = BlipSemantic(
-        vision={
-            'hidden_size': vision['embed_dim'],
-            'intermediate_size': 4 * vision['embed_dim'],
-            'num_hidden_layers': vision['depth'],
-            'num_attention_heads': vision['num_heads'],
-            'image_size': vision['image_size'],
-        },
-        text={
-            name: text[name]
-            for name in (
-                'vocab_size',
-                'hidden_size',
-                'intermediate_size',
-                'num_hidden_layers',
-                'num_attention_heads',
-                'max_position_embeddings',
-            )
-        },
-    )
+    semantic = BlipSemantic(**TINY_BLIP_SIZES)
     weights = from_image_reward(tensors('tiny_blip'))
     semantic.load_state_dict({name.removeprefix('semantic.'): tensor for name, tensor in weights.items()})
     return semantic.eval()

@@ -50,11 +50,18 @@ def with_prior() -> Checkpoint:
     return Checkpoint(network.config, network.state_dict(), INFO | {'model_name': 'moeagiqa-v2'})
 
 
+@pytest.fixture(scope='session')
+def _released(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp('released') / 'files'
+    write_released(folder)
+    return folder
+
+
 @pytest.fixture
-def released(tmp_path, monkeypatch) -> dict[str, Path]:
+def released(_released, tmp_path, monkeypatch) -> dict[str, Path]:
     """The released files in small: finetuned_v1, finetuned_v2, prior and visual; their text encoder has 200 words."""
     monkeypatch.setattr('pyiqa_moeagiqa.checkpoints.network.WORDS', 200)
-    return write_released(tmp_path / 'released')
+    return {path.stem: path for path in shutil.copytree(_released, tmp_path / 'released').iterdir()}
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """What the tests of checkpoints put in the place of released files, servers and attackers."""
 
-import json
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import torch
-from reference.weights_rule import fill
+from reference.cases import CASES, TINY_BLIP_SIZES, tensors
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 
@@ -19,16 +18,9 @@ INFO = {
     'figures': {'AGIQA-3K': {'srcc': 0.8123, 'plcc': 0.8712}},
     'sources': {'visual': 'timm'},
 }
-CASES = json.loads((Path(__file__).parent.parent / 'reference' / 'reference_cases.json').read_text())
 # The released regressor's sizes beside the tiny encoders': 4 layers, ViT and text width, C, C / 4, grid.
 TINY_SIZES = {3072: 4 * 48, 768: 48, 512: 64, 128: 16, 14: 2}
 VIT = {name: CASES['tiny_vit_config'][name] for name in ('embed_dim', 'depth', 'num_heads')}
-
-
-def one_sentence(error: BaseException, *parts: object) -> bool:
-    """Whether an error is one line that ends like a sentence and names all ``parts``."""
-    text = str(error)
-    return '\n' not in text and text.endswith(('.', '?')) and all(str(part) in text for part in parts)
 
 
 class Attack:
@@ -41,28 +33,11 @@ class Attack:
         return Path.touch, (self.trace,)
 
 
-def tensors(case: str, sizes: dict[int, int] | None = None) -> dict[str, torch.Tensor]:
-    """A reference case's tensors, filled by the rule; ``sizes`` makes some of their sides smaller."""
-    shapes = {name: tuple((sizes or {}).get(n, n) for n in shape) for name, shape in CASES['tensors'][case].items()}
-    return {name: torch.from_numpy(fill(name, shape)) for name, shape in shapes.items()}
-
-
 def released_config(version: str, **changes) -> MoEAGIQAConfig:
     """The released network with the reference cases' tiny encoders."""
-    vision, text = CASES['tiny_blip_config']['vision'], CASES['tiny_blip_config']['text']
-    same = ('vocab_size', 'hidden_size', 'intermediate_size', 'num_hidden_layers', 'num_attention_heads')
     options = {
         'visual_options': VIT,
-        'semantic_options': {
-            'vision': {
-                'hidden_size': vision['embed_dim'],
-                'intermediate_size': 4 * vision['embed_dim'],
-                'num_hidden_layers': vision['depth'],
-                'num_attention_heads': vision['num_heads'],
-                'image_size': vision['image_size'],
-            },
-            'text': {name: text[name] for name in (*same, 'max_position_embeddings')},
-        },
+        'semantic_options': TINY_BLIP_SIZES,
         'channels': 64,
         'hidden': 48,
         'crop_size': 32,

@@ -1,19 +1,16 @@
 """The released files as one checkpoint; stand-ins in small, filled by the rule of tests/reference."""
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
-from reference.weights_rule import inputs
+from reference.cases import GOLDEN, difference, given, tensors
+from refusals import refuses
 from safetensors.torch import save_file
-from stand_ins import Attack, finetuned, one_sentence, released_config, tensors
+from stand_ins import Attack, finetuned, released_config
 
 from pyiqa_moeagiqa.archs.degradation import class_token, layer_features
 from pyiqa_moeagiqa.checkpoints import CheckpointError, convert_released, load_network, read
 from pyiqa_moeagiqa.checkpoints.convert import _configuration, download_timm
 
-GOLDEN = np.load(Path(__file__).parent.parent / 'reference' / 'reference_cases.npz')
 TOLERANCE = 1e-5
 
 
@@ -32,15 +29,6 @@ def convert(released, tmp_path):
         return convert_released(**given | changes)
 
     return run
-
-
-def given(name, *shape):
-    return torch.from_numpy(inputs(name, shape))
-
-
-def difference(ours: torch.Tensor, case: str) -> float:
-    golden = GOLDEN[case]
-    return float(np.abs(ours.numpy().reshape(golden.shape) - golden).max())
 
 
 @pytest.mark.parametrize('version', ['v1', 'v2'])
@@ -145,33 +133,28 @@ def test_missing_misshapen_and_extra_tensors_are_listed_with_their_file(convert,
     tensor = changed.pop(name)
     changed['blip.strange.weight'] = torch.zeros(1)
     torch.save(content, released[file])
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, released[file], f'missing {ours}', 'extra', 'strange.weight'):
         convert('v2')
-    assert one_sentence(refused.value, released[file], f'missing {ours}', 'extra', 'strange.weight')
     changed[name] = tensor.flatten()[:-1]
     torch.save(content, released[file])
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, released[file], f'misshapen {ours}'):
         convert('v2')
-    assert one_sentence(refused.value, released[file], f'misshapen {ours}')
 
 
 def test_v1_with_a_prior_is_refused(convert, released):
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, released['finetuned_v1'], 'v1', 'leave out', released['prior']):
         convert('v1', prior=released['prior'])
-    assert one_sentence(refused.value, released['finetuned_v1'], 'v1', 'leave out', released['prior'])
 
 
 @pytest.mark.parametrize('config', [released_config('v2'), None])
 def test_v2_without_its_prior_is_refused(convert, released, config):
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, released['finetuned_v2'], 'v2', 'needs the prior'):
         convert('v2', prior=None, config=config)
-    assert one_sentence(refused.value, released['finetuned_v2'], 'v2', 'needs the prior')
 
 
 def test_a_configuration_of_the_other_version_is_refused(convert, released):
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, released['finetuned_v1'], 'config.prior is True'):
         convert('v1', config=released_config('v2'))
-    assert one_sentence(refused.value, released['finetuned_v1'], 'config.prior is True')
 
 
 @pytest.mark.parametrize(('grid', 'crop_size'), [(14, 224), (24, 384)])
@@ -205,27 +188,24 @@ def folder(path):
 def test_a_file_that_cannot_be_read_is_named(convert, released, tmp_path, which, damage, said):
     path = released['finetuned_v2' if which == 'finetuned' else which]
     damage(path)
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, path, said):
         convert('v2')
-    assert one_sentence(refused.value, path, said)
     assert not (tmp_path / 'converted.safetensors').exists()
 
 
 @pytest.mark.parametrize('state', [{'weight': torch.zeros(1)}, {'regressor_model_state_dict': 3}])
 def test_a_file_without_the_released_keys_is_named(convert, released, state):
     torch.save({'reward_model_state_dict': {}} | state, released['finetuned_v2'])
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, released['finetuned_v2'], "lacks 'regressor_model_state_dict'", 'it holds'):
         convert('v2')
-    assert one_sentence(refused.value, released['finetuned_v2'], "lacks 'regressor_model_state_dict'", 'it holds')
 
 
 @pytest.mark.parametrize('which', ['finetuned', 'prior', 'visual'])
 def test_code_in_a_released_file_is_never_run(convert, released, tmp_path, which):
     path, trace = released['finetuned_v2' if which == 'finetuned' else which], tmp_path / 'trace'
     torch.save(torch.load(path, weights_only=False) | {'attack': Attack(trace)}, path)
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, path, 'could run code'):
         convert('v2')
-    assert one_sentence(refused.value, path, 'could run code')
     assert not trace.exists()
     torch.load(path, weights_only=False)
     assert trace.exists(), 'the attack does not work, so it has shown nothing'
@@ -235,9 +215,8 @@ def test_nan_is_not_converted(convert, released, tmp_path):
     content = torch.load(released['visual'])
     content['cls_token'][0, 0, 0] = float('nan')
     torch.save(content, released['visual'])
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, 'visual.cls_token', 'NaN'):
         convert('v1')
-    assert one_sentence(refused.value, 'visual.cls_token', 'NaN')
     assert not (tmp_path / 'converted.safetensors').exists()
 
 
@@ -245,6 +224,5 @@ def test_visual_weights_that_cannot_be_downloaded_are_named(monkeypatch, tmp_pat
     monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', True)
     monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', str(tmp_path))
     name = 'vit_tiny_patch16_224.augreg_in21k_ft_in1k'
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, name, 'give their file'):
         download_timm(name)
-    assert one_sentence(refused.value, name, 'give their file')

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from stand_ins import Page, one_sentence
+from refusals import refuses
+from stand_ins import Page
 
 from pyiqa_moeagiqa.checkpoints import CheckpointError, download, find
 from pyiqa_moeagiqa.checkpoints.image_reward import find_image_reward
@@ -44,9 +45,8 @@ def stated(digest: str) -> dict[str, str]:
 )
 def test_half_a_file_and_another_than_promised_are_not_kept(tls_server, url, body, moeagiqa_home, spoil, said):
     tls_server.pages['/ImageReward.pt'] = spoil(body)
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, url, said):
         find_image_reward(url)
-    assert one_sentence(refused.value, url, said)
     assert left(moeagiqa_home) == []
 
 
@@ -82,9 +82,8 @@ def test_what_no_checkpoint_is_as_large_as_is_refused(tls_server, url, body, moe
             answer.length = None
 
         monkeypatch.setattr(HTTPResponse, 'begin', without_length)
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, url, 'larger than', 'GiB'):
         find_image_reward(url)
-    assert one_sentence(refused.value, url, 'larger than', 'GiB')
     assert left(moeagiqa_home) == []
 
 
@@ -95,18 +94,16 @@ def test_a_full_disk_is_named_with_its_folder(tls_server, url, body, moeagiqa_ho
         raise OSError(errno.ENOSPC, 'No space left on device')
 
     monkeypatch.setattr(download, '_fetch', full)
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, url, 'no room', moeagiqa_home / 'downloads'):
         find_image_reward(url)
-    assert one_sentence(refused.value, url, 'no room', moeagiqa_home / 'downloads')
 
 
 @pytest.mark.parametrize(
     'address', ['https://[', 'https://', 'https://a b/c', 'https://\udcff/x', 'https://localhost:x/y']
 )
 def test_what_is_no_address_is_said(address, moeagiqa_home):
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, 'address'):
         find(address)
-    assert one_sentence(refused.value, 'address')
 
 
 def test_a_file_of_the_hub_is_compared_with_its_hash(hub, file, tmp_path):
@@ -119,6 +116,5 @@ def test_a_file_of_the_hub_is_compared_with_its_hash(hub, file, tmp_path):
         if whole:
             assert Path(find(f'hf://owner/repository/{name}')).read_bytes() == content
         else:
-            with pytest.raises(CheckpointError) as refused:
+            with refuses(CheckpointError, f'hf://owner/repository/{name}', 'SHA-256'):
                 find(f'hf://owner/repository/{name}')
-            assert one_sentence(refused.value, f'hf://owner/repository/{name}', 'SHA-256')

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from refusals import refuses
 from safetensors.torch import load_file, save_file
-from stand_ins import INFO, one_sentence
+from stand_ins import INFO
 from tiny import TINY
 
 from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
@@ -58,9 +59,8 @@ VIT, TEXT = TINY['visual_options'], TINY['semantic_options']
 )
 def test_a_size_that_the_tensors_do_not_have_is_refused_before_it_takes_memory(file, tmp_path, config):
     path = lie(file, tmp_path, config)
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, path):
         load_network(path)
-    assert one_sentence(refused.value, path)
 
 
 @pytest.mark.parametrize(
@@ -87,9 +87,8 @@ def test_a_size_that_the_tensors_do_not_have_is_refused_before_it_takes_memory(f
     ids=str,
 )
 def test_a_header_names_no_place_and_no_code(file, tmp_path, config):
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, 'lie.safetensors'):
         load_network(lie(file, tmp_path, config))
-    assert one_sentence(refused.value, 'lie.safetensors')
 
 
 @pytest.mark.parametrize(
@@ -106,9 +105,8 @@ def test_a_header_names_no_place_and_no_code(file, tmp_path, config):
 )
 def test_a_header_that_is_no_configuration_is_refused(file, tmp_path, raw):
     path = lie(file, tmp_path, raw=raw)
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, path) as refused:
         read_header(path)
-    assert one_sentence(refused.value, path)
     assert len(str(refused.value)) < 1000
 
 
@@ -120,9 +118,8 @@ def test_a_header_that_is_no_configuration_is_refused(file, tmp_path, raw):
 )  # fmt: skip
 def test_a_tensor_that_no_weights_are_is_named(file, tmp_path, tensor):
     name = 'local_ffn.local.bias'
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, name):
         read(lie(file, tmp_path, tensors={name: tensor, name + '.scale': torch.ones(1)}))
-    assert one_sentence(refused.value, name)
 
 
 TRUE = 'a' * 64
@@ -137,9 +134,8 @@ def partial(checkpoint, tmp_path, weights, name='partial.safetensors', print_of_
 
 def test_a_checkpoint_that_names_itself_is_refused(checkpoint, tmp_path):
     path = partial(checkpoint, tmp_path, {'checkpoint': 'partial.safetensors'})
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, path, 'from itself'):
         load_network(path)
-    assert one_sentence(refused.value, path, 'from itself')
 
 
 def test_a_circle_and_a_long_chain_are_refused(checkpoint, tmp_path):
@@ -147,9 +143,8 @@ def test_a_circle_and_a_long_chain_are_refused(checkpoint, tmp_path):
         last = partial(
             checkpoint, tmp_path, {'checkpoint': f'{(number + 1) % 20}.safetensors'}, f'{number}.safetensors'
         )
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, last, 'too many others'):
         load_network(last)
-    assert one_sentence(refused.value, last, 'too many others')
 
 
 @pytest.mark.parametrize(
@@ -158,9 +153,8 @@ def test_a_circle_and_a_long_chain_are_refused(checkpoint, tmp_path):
 def test_a_header_opens_no_address(checkpoint, tmp_path, monkeypatch, source):
     opened = []
     monkeypatch.setattr('socket.socket.connect', lambda *where: opened.append(where))
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, source, 'save_whole: true'):
         load_network(partial(checkpoint, tmp_path, {'checkpoint': source}))
-    assert one_sentence(refused.value, source, 'save_whole: true')
     assert not opened
 
 
@@ -170,9 +164,8 @@ def test_of_a_path_only_a_file_beside_the_checkpoint_is_opened(checkpoint, file,
     elsewhere = file.rename(tmp_path / 'elsewhere' / 'tiny.safetensors')
     print_of_frozen = fingerprint({n: t for n, t in checkpoint.weights.items() if n.startswith('visual.')})
     path = partial(checkpoint, tmp_path / 'sent', {'checkpoint': str(elsewhere)}, print_of_frozen=print_of_frozen)
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, elsewhere, 'beside it'):
         load_network(path)
-    assert one_sentence(refused.value, elsewhere, 'beside it')
     os.link(elsewhere, path.with_name('tiny.safetensors'))
     assert torch.equal(load_network(path)[0].visual.norm.weight, checkpoint.weights['visual.norm.weight'])
 
@@ -193,9 +186,8 @@ def test_what_ones_own_training_noted_is_opened_wherever_it_is(checkpoint, file,
 )  # fmt: skip
 def test_frozen_parts_without_names_or_fingerprint_are_refused(file, tmp_path, frozen):
     path = lie(file, tmp_path, info={'frozen': frozen})
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, path, 'save_whole: true'):
         load_network(path)
-    assert one_sentence(refused.value, path, 'save_whole: true')
 
 
 def test_a_pipe_is_no_checkpoint(tmp_path):
@@ -214,9 +206,8 @@ def test_one_number_repeated_to_terabytes_is_refused(tmp_path):
 @pytest.mark.parametrize('content', [b'', b'x', b'\x80\x02.', b'PK\x03\x04' + bytes(100), b'\x08\x07'])
 def test_a_damaged_state_is_refused(tmp_path, content):
     (tmp_path / 'latest.pt').write_bytes(content)
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, 'latest.pt'):
         read_state(tmp_path / 'latest.pt')
-    assert one_sentence(refused.value, 'latest.pt')
 
 
 def test_a_state_cut_anywhere_is_refused(tmp_path):
@@ -233,6 +224,5 @@ def test_a_text_encoder_without_room_for_prompts_is_refused(checkpoint, tmp_path
     weights = checkpoint.weights | {name: checkpoint.weights[name][:100]}
     config = type(checkpoint.config)(**TINY | {'semantic_options': TEXT | {'vocab_size': 100}})
     path = save(replace(checkpoint, config=config, weights=weights), tmp_path / 'few.safetensors')
-    with pytest.raises(CheckpointError) as refused:
+    with refuses(CheckpointError, path, '100 words'):
         MoEAGIQAMetric(pretrained_model_path=str(path))
-    assert one_sentence(refused.value, path, '100 words')

@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 import torch
-from stand_ins import Attack, Page, finetuned, one_sentence
+from refusals import refuses
+from stand_ins import Attack, Page, finetuned
 
 from pyiqa_moeagiqa.archs.imagereward_arch import ImageRewardMetric
 from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
@@ -24,10 +25,10 @@ def nothing_at_hand(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / 'user')
 
 
-def refused(source=None) -> CheckpointError:
-    with pytest.raises(CheckpointError) as error:
+def require_refusal(source, *parts) -> None:
+    """The metric is not made from ``source``, in one sentence that names ``parts``."""
+    with refuses(CheckpointError, *parts):
         ImageRewardMetric(source and str(source))
-    return error.value
 
 
 def hub_page(body: bytes) -> Page:
@@ -72,19 +73,18 @@ def test_it_is_downloaded_once(hub, image_reward_file, monkeypatch):
 
 
 def test_without_a_hub_it_is_said_where_to_put_it(moeagiqa_home):
-    error = refused()
     places = ('weights/ImageReward.pt', moeagiqa_home / 'ImageReward.pt', 'pretrained_model_path=FILE')
-    assert one_sentence(error, 'https://huggingface.co/THUDM/ImageReward', *places)
+    require_refusal(None, 'https://huggingface.co/THUDM/ImageReward', *places)
 
 
 def test_a_hub_that_refuses_is_quoted(hub):
     hub.pages[PATH_ON_THE_HUB] = Page(status=401, headers={'X-Error-Code': 'RepoNotFound'})
-    assert one_sentence(refused(), '401', 'weights/ImageReward.pt')
+    require_refusal(None, '401', 'weights/ImageReward.pt')
 
 
 def test_another_file_from_the_hub_is_refused(hub):
     hub.pages[PATH_ON_THE_HUB] = hub_page(b'<!doctype html><title>Sign in</title>')
-    assert one_sentence(refused(), "not ImageReward's file")
+    require_refusal(None, "not ImageReward's file")
 
 
 def test_an_https_address_is_downloaded(tls_server, image_reward_file, moeagiqa_home):
@@ -93,7 +93,7 @@ def test_an_https_address_is_downloaded(tls_server, image_reward_file, moeagiqa_
     assert find_image_reward(url).read_bytes() == image_reward_file.read_bytes()
     tls_server.pages['/other.pt'] = Page(b'<!doctype html><title>Sign in</title>')
     url = f'{tls_server.address}/other.pt'
-    assert one_sentence(refused(url), url, "not ImageReward's file")
+    require_refusal(url, url, "not ImageReward's file")
     assert len(list((moeagiqa_home / 'downloads').iterdir())) == 1
 
 
@@ -104,23 +104,22 @@ def test_a_file_on_the_hub_may_be_named(hub, image_reward_file):
 
 
 def test_a_missing_file_is_named():
-    assert one_sentence(refused('gone.pt'), 'gone.pt', 'there is no such file')
+    require_refusal('gone.pt', 'gone.pt', 'there is no such file')
 
 
 def test_a_moeagiqa_checkpoint_is_told_its_metric(file):
-    assert one_sentence(refused(file), file, 'a MoE-AGIQA checkpoint', 'metric moeagiqa')
-    assert one_sentence(refused('moeagiqa'), 'a MoE-AGIQA checkpoint')
+    require_refusal(file, file, 'a MoE-AGIQA checkpoint', 'metric moeagiqa')
+    require_refusal('moeagiqa', 'a MoE-AGIQA checkpoint')
 
 
 def test_image_reward_is_told_its_metric(image_reward_file):
-    with pytest.raises(CheckpointError) as error:
+    with refuses(CheckpointError, image_reward_file, "ImageReward's file", 'metric imagereward'):
         MoEAGIQAMetric(pretrained_model_path=str(image_reward_file))
-    assert one_sentence(error.value, image_reward_file, "ImageReward's file", 'metric imagereward')
 
 
 def test_the_released_moeagiqa_is_not_taken_for_image_reward(tmp_path):
     torch.save(finetuned('v1'), tmp_path / 'best.pth')
-    assert one_sentence(refused(tmp_path / 'best.pth'), "not ImageReward's file")
+    require_refusal(tmp_path / 'best.pth', "not ImageReward's file")
     with pytest.raises(CheckpointError, match='moeagiqa convert'):
         MoEAGIQAMetric(pretrained_model_path=str(tmp_path / 'best.pth'))
 
@@ -129,7 +128,7 @@ def test_the_released_moeagiqa_is_not_taken_for_image_reward(tmp_path):
 def test_code_in_a_file_is_never_run(tmp_path, more):
     torch.save({'code': Attack(tmp_path / 'trace')} | more, tmp_path / 'evil.pt')
     said = 'could run code' if more else "not ImageReward's file"
-    assert one_sentence(refused(tmp_path / 'evil.pt'), 'evil.pt', said)
+    require_refusal(tmp_path / 'evil.pt', 'evil.pt', said)
     assert not (tmp_path / 'trace').exists()
 
 
@@ -137,7 +136,7 @@ def test_a_file_cut_short_is_said_to_be_so(image_reward_file):
     whole = image_reward_file.read_bytes()
     for length in (len(whole) - 1000, 300, 0):
         image_reward_file.write_bytes(whole[:length])
-        assert one_sentence(refused(image_reward_file), image_reward_file)
+        require_refusal(image_reward_file, image_reward_file)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +152,7 @@ def test_a_file_cut_short_is_said_to_be_so(image_reward_file):
 def test_tensors_that_do_not_fit_are_named(image_reward_weights, tmp_path, name, tensor, said):
     image_reward_weights.pop(name, None)
     torch.save(image_reward_weights | ({name: tensor} if tensor is not None else {}), tmp_path / 'other.pt')
-    assert one_sentence(refused(tmp_path / 'other.pt'), 'other.pt', said)
+    require_refusal(tmp_path / 'other.pt', 'other.pt', said)
 
 
 def test_names_of_a_parallel_run_are_taken(image_reward_weights, tmp_path):
