@@ -3,12 +3,9 @@
 import pytest
 import torch
 from pyiqa.data import build_dataset
-from tiny import COMPACT_LIKE, TINY_BLIP, config, let_all_count
+from tiny import COMPACT_LIKE, TINY_BLIP, made, saved
 from torch.utils.data import DataLoader
 from training.pictures import batch, build, make_table, options, plain
-
-from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
-from pyiqa_moeagiqa.checkpoints import Checkpoint, save
 
 
 @pytest.fixture(scope='module')
@@ -64,23 +61,15 @@ def test_clipping_limits_the_norm_of_the_gradient_and_keeps_its_direction(opt, t
 @pytest.fixture(scope='module')
 def blip(tmp_path_factory):
     """A tiny v2: BLIP of two layers each for images and words, and a prior."""
-    torch.manual_seed(1)
-    network = MoEAGIQA(config(**TINY_BLIP | {'prior': True, 'frozen_share': 0.5}))
-    info = {'model_name': 'tiny v2'}
-    return save(
-        Checkpoint(network.config, network.state_dict(), info), tmp_path_factory.mktemp('v2') / 'v2.safetensors'
-    )
+    return saved(made(**TINY_BLIP, prior=True), tmp_path_factory.mktemp('v2') / 'v2.safetensors')
 
 
 @pytest.fixture(scope='module')
 def compact_like(tmp_path_factory):
     """A tiny network with all that the compact one has; its gates count."""
-    torch.manual_seed(1)
-    network = MoEAGIQA(config(**COMPACT_LIKE))
-    let_all_count(network)
+    network = made(**COMPACT_LIKE)
     network.novelty.usual.fill_(1)
-    path = tmp_path_factory.mktemp('compact') / 'compact.safetensors'
-    return save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), path)
+    return saved(network, tmp_path_factory.mktemp('compact') / 'compact.safetensors')
 
 
 @pytest.fixture(params=['bert', 'blip with prior', 'as the compact network'])

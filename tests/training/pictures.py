@@ -81,6 +81,14 @@ def plain(options: dict, **train) -> dict:
     return short(options | {'network': network}, **off | {'scheduler': scheduler} | train)
 
 
+def set_option(options: dict, path: str, value) -> None:
+    """Set the option that ``path`` names, as in train.optim.lr; None takes it away."""
+    *sections, name = path.split('.')
+    for section in sections:
+        options = options[section]
+    options.pop(name) if value is None else options.update({name: value})
+
+
 def build(options: dict, folder: Path):
     """The model as ``run`` builds it, and its training data."""
     from pyiqa.data import build_dataset

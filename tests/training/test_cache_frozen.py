@@ -1,5 +1,7 @@
 """``cache_frozen``: the encoders see each picture once, for all epochs and for other runs that have the same encoders."""
 
+import shutil
+
 import pytest
 import torch
 from pictures import build, make_table, options, short
@@ -15,37 +17,51 @@ from pyiqa_moeagiqa.training.run import run
 PICTURES = 24  # 12 for training, 7 for validation, 5 for the test
 
 
-@pytest.fixture
-def opt(tiny_checkpoint, tmp_path):
-    (tmp_path / 'data').mkdir()
-    opt = short(options(make_table(tmp_path / 'data'), tiny_checkpoint), total_epoch=2, cache_frozen=True)
-    opt['train']['cache_folder'] = str(tmp_path / 'cache')
+@pytest.fixture(scope='module')
+def filled(tiny_checkpoint, tmp_path_factory):
+    """A folder in which one run has filled the cache."""
+    folder = tmp_path_factory.mktemp('filled')
+    (folder / 'data').mkdir()
+    make_table(folder / 'data')
+    with pytest.MonkeyPatch.context() as patch:
+        seen = count_encoded(patch)
+        run(options_in(folder, tiny_checkpoint), folder / 'first')
+    assert len(seen) == PICTURES
+    return folder
+
+
+def options_in(folder, checkpoint):
+    opt = short(options(folder / 'data' / 'table.csv', checkpoint), total_epoch=2, cache_frozen=True)
+    opt['train']['cache_folder'] = str(folder / 'cache')
     opt['datasets']['train'] |= {'random_crops': False, 'hflip': False}
     return opt
 
 
-@pytest.fixture
-def encoded(monkeypatch):
-    """How many pictures the encoders have seen; to be cleared between runs."""
+def count_encoded(patch):
+    """A list that grows by one for each picture that the encoders see."""
     seen, encode = [], MoEAGIQA.encode
 
     def counting(network, crops, *others):
         seen.extend([1] * len(crops))
         return encode(network, crops, *others)
 
-    monkeypatch.setattr(MoEAGIQA, 'encode', counting)
+    patch.setattr(MoEAGIQA, 'encode', counting)
     return seen
 
 
 @pytest.fixture
-def once(opt, tmp_path, encoded):
-    """One run has filled the cache."""
-    run(opt, tmp_path / 'first')
-    assert len(encoded) == PICTURES
-    encoded.clear()
+def opt(filled, tiny_checkpoint, tmp_path):
+    """Options of another run, in a copy of that folder."""
+    shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
+    return options_in(tmp_path, tiny_checkpoint)
 
 
-def test_another_run_with_other_experts_computes_nothing_and_decodes_nothing(opt, once, tmp_path, encoded, monkeypatch):
+@pytest.fixture
+def encoded(monkeypatch):
+    return count_encoded(monkeypatch)
+
+
+def test_another_run_with_other_experts_computes_nothing_and_decodes_nothing(opt, tmp_path, encoded, monkeypatch):
     def refuse(*given):
         raise AssertionError('an image was decoded')
 
@@ -54,7 +70,7 @@ def test_another_run_with_other_experts_computes_nothing_and_decodes_nothing(opt
     assert encoded == []
 
 
-def test_other_numbers_of_experts_use_the_same_features(opt, once, tiny_checkpoint, tmp_path, encoded):
+def test_other_numbers_of_experts_use_the_same_features(opt, tiny_checkpoint, tmp_path, encoded):
     checkpoint = read(tiny_checkpoint)
     network = MoEAGIQA(checkpoint.config.changed(experts=2, top_k=1))
     ours = network.state_dict()
@@ -88,14 +104,14 @@ def changed_crops(opt, folder):
 
 
 @pytest.mark.parametrize('change', [changed_weights, changed_heads, changed_image, changed_crops])
-def test_what_features_follow_from_has_features_of_its_own(opt, once, tmp_path, encoded, change):
+def test_what_features_follow_from_has_features_of_its_own(opt, tmp_path, encoded, change):
     opt, expected = change(opt, tmp_path)
     run(opt, tmp_path / 'second')
     assert len(encoded) == expected
 
 
 @pytest.mark.parametrize('workers', [0, 1])
-def test_a_corrupt_file_stops_the_run_and_is_named(opt, once, tmp_path, workers):
+def test_a_corrupt_file_stops_the_run_and_is_named(opt, tmp_path, workers):
     opt['datasets']['train']['num_worker_per_gpu'] = workers
     for path in (tmp_path / 'cache').rglob('*.safetensors'):
         path.write_bytes(path.read_bytes()[:60])
@@ -104,7 +120,7 @@ def test_a_corrupt_file_stops_the_run_and_is_named(opt, once, tmp_path, workers)
     assert '\n' not in str(error.value)
 
 
-def test_training_ends_where_it_does_without_cache(opt, once, tmp_path):
+def test_training_ends_where_it_does_without_cache(opt, tmp_path):
     run(short(opt, total_epoch=2, cache_frozen=None, cache_folder=None), tmp_path / 'plain')
     cached, plain = (load_file(tmp_path / name / 'models' / 'net_latest.safetensors') for name in ('first', 'plain'))
     for name, tensor in plain.items():
@@ -112,7 +128,7 @@ def test_training_ends_where_it_does_without_cache(opt, once, tmp_path):
 
 
 def test_scores_with_and_without_cache_agree(opt, tmp_path):
-    scores = []
+    opt['train']['cache_folder'], scores = str(tmp_path / 'empty'), []
     for cached in (True, None):
         model, data = build(short(opt, cache_frozen=cached), tmp_path)
         model.feed_data(torch.utils.data.default_collate([data[row] for row in range(6)]))

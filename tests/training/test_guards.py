@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from pictures import make_table, options, short
+from pictures import make_table, options, set_option, short
 from safetensors.torch import load_file
 
 from pyiqa_moeagiqa.checkpoints import Checkpoint, read, save
@@ -118,23 +118,19 @@ def test_a_run_does_not_go_on_with_other_frozen_weights(opt, tmp_path, monkeypat
 
 
 WRONG = {
-    'same names': (('datasets', 'val', 'name'), 'bright', "name is 'bright', as in datasets.train"),
-    'two batch sizes': (('datasets', 'val', 'global_batch_size'), 4, 'left out with batch_size_per_gpu'),
-    'wandb alone': (('logger', 'wandb'), {'project': 'p'}, 'use_tb_logger is False: it must be true with wandb'),
-    'images in the log': (('logger', 'log_imgs_freq'), 5, "Unknown logger option 'log_imgs_freq'"),
-    'another data set type': (('datasets', 'train', 'type'), 'PromtDataset', "type is 'PromtDataset': it must be"),
-    'test as value': (('test', 'bright_test'), 3, 'test option bright_test is 3: it must be a section'),
-    'metric as value': (('val', 'metrics', 'srcc'), 3, r'val\.metrics option srcc is 3: it must be a section'),
-    'unknown metric': (('val', 'metrics', 'srcc', 'type'), 'calculate_foo', "type is 'calculate_foo': it must be"),
-    'error as quality': (
-        ('val', 'metrics', 'srcc', 'type'),
-        'calculate_rmse',
-        "option better is 'higher': it must be 'lower'",
-    ),
-    'no model': (('model_type',), None, 'model_type is missing'),
-    'optimizer option': (('train', 'optim', 'foo'), 1, r'train\.optim is \{.*\}: torch\.optim\.AdamW does not take it'),
-    'optimizer value': (('train', 'optim', 'betas'), [0.9], r'torch\.optim\.AdamW does not take it'),
-    'schedule option': (('train', 'scheduler', 'foo'), 1, r'CosineAnnealingLR does not take it'),
+    'same names': ('datasets.val.name', 'bright', "name is 'bright', as in datasets.train"),
+    'two batch sizes': ('datasets.val.global_batch_size', 4, 'left out with batch_size_per_gpu'),
+    'wandb alone': ('logger.wandb', {'project': 'p'}, 'use_tb_logger is False: it must be true with wandb'),
+    'images in the log': ('logger.log_imgs_freq', 5, "Unknown logger option 'log_imgs_freq'"),
+    'another data set type': ('datasets.train.type', 'PromtDataset', "type is 'PromtDataset': it must be"),
+    'test as value': ('test.bright_test', 3, 'test option bright_test is 3: it must be a section'),
+    'metric as value': ('val.metrics.srcc', 3, r'val\.metrics option srcc is 3: it must be a section'),
+    'unknown metric': ('val.metrics.srcc.type', 'calculate_foo', "type is 'calculate_foo': it must be"),
+    'error as quality': ('val.metrics.srcc.type', 'calculate_rmse', "option better is 'higher': it must be 'lower'"),
+    'no model': ('model_type', None, 'model_type is missing'),
+    'optimizer option': ('train.optim.foo', 1, r'train\.optim is \{.*\}: torch\.optim\.AdamW does not take it'),
+    'optimizer value': ('train.optim.betas', [0.9], r'torch\.optim\.AdamW does not take it'),
+    'schedule option': ('train.scheduler.foo', 1, r'CosineAnnealingLR does not take it'),
 }
 
 
@@ -145,13 +141,8 @@ def checked(opt):
 
 @pytest.mark.parametrize('name', WRONG)
 def test_a_wrong_option_is_named(opt, name):
-    (*sections, key), value, words = WRONG[name]
-    part = opt
-    for section in sections:
-        part = part[section]
-    part[key] = value
-    if value is None:
-        del part[key]
+    path, value, words = WRONG[name]
+    set_option(opt, path, value)
     with pytest.raises(OptionError, match=words):
         checked(opt)
 

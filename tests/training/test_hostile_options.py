@@ -91,6 +91,7 @@ def test_what_is_no_file_is_said(tmp_path):
     os.mkfifo(tmp_path / 'pipe.yml')
     assert 'a pipe or a device' in refusal(tmp_path / 'pipe.yml')
     assert 'a folder' in refusal(tmp_path)
+    assert 'there is no such file; "moeagiqa options write' in refusal(tmp_path / 'gone.yml')
     assert 'a pipe or a device' in refusal('/dev/zero')
 
 

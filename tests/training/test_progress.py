@@ -83,6 +83,7 @@ def steps(events, name) -> list[int]:
 def test_losses_and_rate(events):
     for name in ('losses/l_quality', 'losses/l_ranking_alignment', 'losses/l_matching', 'rate'):
         assert steps(events, name) == [2, 4, 6, 8, 10, 12]
+    assert all(event.value > 0 for event in events.Scalars('losses/l_matching'))
     rates = [event.value for event in events.Scalars('rate')]
     assert rates[0] == pytest.approx(1e-5)  # a warm-up
     assert max(rates) == pytest.approx(1e-3)
