@@ -12,12 +12,12 @@ from importlib.metadata import version
 import pandas as pd
 import pytest
 import torch
+from command_line import refused, run
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from typer.testing import CliRunner
+from tables import read_table, write_table
 
 from pyiqa_moeagiqa.archs.hardware import fast_dtype
-from pyiqa_moeagiqa.cli import app
 from pyiqa_moeagiqa.scoring.command import make_metric
 
 HEAVY = ('torch', 'pandas', 'pyiqa', 'timm', 'transformers', 'tqdm', 'numpy')
@@ -31,30 +31,10 @@ def _quiet_and_elsewhere(tmp_path, monkeypatch, columns):
     columns(80)
 
 
-def run(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
 @pytest.fixture
 def score(tiny_checkpoint):
-    """``moeagiqa score`` with the tiny network."""
-    return lambda *arguments: run('score', '--weights', tiny_checkpoint, *arguments)
-
-
-def refused(result, code=2) -> str:
-    """The one sentence of a command that did nothing."""
-    assert result.exit_code == code
-    assert isinstance(result.exception, SystemExit)
-    assert result.stdout == ''
-    (line,) = result.stderr.splitlines()
-    assert line.startswith('moeagiqa: ')
-    assert line.endswith(('.', '.)', ')'))
-    return line
-
-
-def read(path):
-    readers = {'.csv': lambda path: pd.read_csv(path, keep_default_na=False), '.parquet': pd.read_parquet}
-    return readers.get(path.suffix, lambda path: pd.read_json(path, lines=True))(path)
+    """How ``moeagiqa score`` with the tiny network begins."""
+    return 'score', '--weights', tiny_checkpoint
 
 
 def shown_scores(result) -> list[float]:
@@ -83,29 +63,15 @@ def test_help_loads_nothing_heavy():
 
 @pytest.mark.parametrize(
     'command',
-    [
-        [],
-        ['score'],
-        ['rank'],
-        ['explain'],
-        ['compare'],
-        ['prepare'],
-        ['data', 'check'],
-        ['convert'],
-        ['options', 'write'],
-        ['weights', 'list'],
-        ['weights', 'install'],
-    ],
-)
+    ['', 'score', 'rank', 'explain', 'compare', 'leaderboard', 'prepare', 'data check', 'train', 'convert', 'export',
+     'options write', 'weights list', 'weights install'],
+)  # fmt: skip
 def test_every_command_has_help(command):
-    result = run(*command, '--help')
-    assert result.exit_code == 0
-    assert 'Usage' in result.stdout
+    assert 'Usage' in run(*command.split(), '--help').stdout
 
 
 def test_a_folder_is_scored_into_a_table_best_first(score, pictures):
-    result = score(pictures, '--prompt', 'a [bold]cat[/bold] :smile: [/x]')
-    assert result.exit_code == 0, result.output
+    result = run(*score, pictures, '--prompt', 'a [bold]cat[/bold] :smile: [/x]')
     scores = shown_scores(result)
     assert len(scores) == 3
     assert scores == sorted(scores, reverse=True)
@@ -116,7 +82,7 @@ def test_a_folder_is_scored_into_a_table_best_first(score, pictures):
 def test_a_long_path_is_shown_whole(score, pictures, monkeypatch):
     long = pictures / ('n' * 100 + '.png')
     (pictures / 'a.png').rename(long)
-    result = score(long, '--prompt', 'a cat')
+    result = run(*score, long, '--prompt', 'a cat')
     column = ''.join(line.split('│')[1] for line in result.stdout.splitlines() if '│' in line)
     assert ''.join(column.split()) == ''.join(str(long).split())  # lines are broken at spaces
 
@@ -124,11 +90,10 @@ def test_a_long_path_is_shown_whole(score, pictures, monkeypatch):
 @pytest.mark.parametrize('ending', ['csv', 'jsonl', 'parquet'])
 def test_scores_are_written_to_a_file(score, pictures, tmp_path, ending):
     output = tmp_path / f'scores.{ending}'
-    result = score(pictures, '--prompt', 'None', '--output', output)
-    assert result.exit_code == 0, result.output
-    table = read(output)
+    result = run(*score, pictures, '--prompt', 'None', '--output', output)
+    table = read_table(output)
     others = ['alignment', 'alignment_mos', 'alignment_low', 'alignment_high', 'alignment_percentile', 'novelty']
-    assert list(table.columns) == ['path', 'prompt', 'score', 'mos', 'low', 'high', 'percentile', *others, 'content']
+    assert {'path', 'prompt', 'score', 'mos', 'low', 'high', 'percentile', *others, 'content'} <= set(table.columns)
     assert table['path'].tolist() == [str(pictures / name) for name in ('a.png', 'b.jpg', 'sub/c.webp')]
     assert table['prompt'].tolist() == ['None'] * 3
     assert table['score'].between(-1, 2).all()
@@ -136,56 +101,51 @@ def test_scores_are_written_to_a_file(score, pictures, tmp_path, ending):
 
 
 def test_a_score_is_what_the_metric_says(score, pictures, tiny_checkpoint, tmp_path):
-    score(pictures / 'a.png', '--prompt', 'a cat', '--crops', 3, '--output', tmp_path / 's.csv')
+    run(*score, pictures / 'a.png', '--prompt', 'a cat', '--crops', 3, '--output', tmp_path / 's.csv')
     metric = make_metric('moeagiqa', {'pretrained_model_path': str(tiny_checkpoint), 'crops': 3})
     expected = metric(str(pictures / 'a.png'), caption_list=['a cat']).item()
-    assert read(tmp_path / 's.csv')['score'].tolist() == [expected]
+    assert read_table(tmp_path / 's.csv')['score'].tolist() == [expected]
 
 
 @pytest.mark.parametrize('ending', ['csv', 'jsonl', 'parquet'])
 def test_prompts_come_from_a_file(score, pictures, tmp_path, ending):
-    table = pd.DataFrame({'path': ['a.png', 'b.jpg', 'sub/c.webp'], 'prompt': ['None', 'NA', 'a 🐈, yes']})
-    prompts = pictures / f'prompts.{ending}'
-    {'csv': lambda path: table.to_csv(path, index=False), 'jsonl': lambda path: table.to_json(path, orient='records', lines=True), 'parquet': table.to_parquet}[ending](prompts)  # fmt: skip
-    result = score(pictures, '--prompts', prompts, '--output', tmp_path / 's.csv')
-    assert result.exit_code == 0, result.output
-    assert read(tmp_path / 's.csv')['prompt'].tolist() == ['None', 'NA', 'a 🐈, yes']
+    rows = [('a.png', 'None'), ('b.jpg', 'NA'), ('sub/c.webp', 'a 🐈, yes')]
+    prompts = write_table(pictures / f'prompts.{ending}', rows)
+    run(*score, pictures, '--prompts', prompts, '--output', tmp_path / 's.csv')
+    assert read_table(tmp_path / 's.csv')['prompt'].tolist() == ['None', 'NA', 'a 🐈, yes']
 
 
 def test_an_unreadable_image_is_reported_and_the_rest_is_scored(score, pictures, tmp_path):
     damage(pictures / 'a.png')
     (pictures / 'b.jpg').write_text('no image')
-    result = score(pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv')
-    assert result.exit_code == 1
+    result = run(*score, pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv', code=1)
     assert f'{pictures / "a.png"}: not scored: the image is truncated' in result.stderr
     assert f'{pictures / "b.jpg"}: not scored: no image that Pillow can read' in result.stderr
-    assert read(tmp_path / 's.csv')['path'].tolist() == [str(pictures / 'sub' / 'c.webp')]
+    assert read_table(tmp_path / 's.csv')['path'].tolist() == [str(pictures / 'sub' / 'c.webp')]
 
 
 def test_an_image_that_was_repaired_is_scored_by_the_second_run(score, pictures, tmp_path):
     whole = (pictures / 'a.png').read_bytes()
     damage(pictures / 'a.png')
     arguments = (pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv')
-    assert score(*arguments).exit_code == 1
+    run(*score, *arguments, code=1)
     (pictures / 'a.png').write_bytes(whole)
-    assert score(*arguments).exit_code == 0
-    assert sorted(read(tmp_path / 's.csv')['path']) == [
+    run(*score, *arguments)
+    assert sorted(read_table(tmp_path / 's.csv')['path']) == [
         str(pictures / name) for name in ('a.png', 'b.jpg', 'sub/c.webp')
     ]
 
 
 def test_rows_without_image_and_images_without_row_are_reported(score, pictures, tmp_path):
     (pictures / 'prompts.csv').write_text('path,prompt\na.png,A\nb.jpg,B\ngone.png,G\n')
-    result = score(pictures, '--prompts', pictures / 'prompts.csv', '--output', tmp_path / 's.csv')
-    assert result.exit_code == 1
+    result = run(*score, pictures, '--prompts', pictures / 'prompts.csv', '--output', tmp_path / 's.csv', code=1)
     assert f'{pictures / "gone.png"}: not scored: there is no such image file' in result.stderr
     assert f'{pictures / "sub" / "c.webp"}: not scored: there is no prompt for it' in result.stderr
-    assert read(tmp_path / 's.csv')['prompt'].tolist() == ['A', 'B']
+    assert read_table(tmp_path / 's.csv')['prompt'].tolist() == ['A', 'B']
 
 
 def test_a_prompt_that_was_cut_is_said(score, pictures):
-    result = score(pictures / 'a.png', '--prompt', 'a cat and ' * 30)
-    assert result.exit_code == 0
+    result = run(*score, pictures / 'a.png', '--prompt', 'a cat and ' * 30)
     cut = '…' + ' '.join(['a cat and'] * 8)
     assert f"{pictures / 'a.png'}: its prompt was cut by 57 tokens: '{cut}…'" in result.stderr
 
@@ -205,16 +165,14 @@ def test_progress_is_shown_on_a_terminal(pictures, tiny_checkpoint, monkeypatch)
 
 def test_piqe_needs_no_prompt_and_lower_comes_first(pictures):
     result = run('score', pictures / '?.*', '--metric', 'piqe')
-    assert result.exit_code == 0, result.output
     scores = shown_scores(result)
     assert len(scores) == 2
     assert scores == sorted(scores)
 
 
 def test_piqe_keeps_prompts_in_its_file(pictures, tmp_path):
-    result = run('score', pictures / 'a.png', '--metric', 'piqe', '--prompt', 'a cat', '--output', tmp_path / 's.csv')
-    assert result.exit_code == 0, result.output
-    assert read(tmp_path / 's.csv')['prompt'].tolist() == ['a cat']
+    run('score', pictures / 'a.png', '--metric', 'piqe', '--prompt', 'a cat', '--output', tmp_path / 's.csv')
+    assert read_table(tmp_path / 's.csv')['prompt'].tolist() == ['a cat']
 
 
 def test_prompts_are_found_where_they_are(score, pictures, tmp_path):
@@ -222,20 +180,19 @@ def test_prompts_are_found_where_they_are(score, pictures, tmp_path):
     info.add_text('parameters', 'a red fox\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1')
     Image.open(pictures / 'a.png').save(pictures / 'a.png', pnginfo=info)
     (pictures / 'b.txt').write_text('a blue bird\n')
-    result = score(pictures, '--output', tmp_path / 's.csv')
-    assert result.exit_code == 1
-    assert read(tmp_path / 's.csv')['prompt'].tolist() == ['a red fox', 'a blue bird']
+    result = run(*score, pictures, '--output', tmp_path / 's.csv', code=1)
+    assert read_table(tmp_path / 's.csv')['prompt'].tolist() == ['a red fox', 'a blue bird']
     *_, reason, found = result.stderr.splitlines()
     assert f'{pictures / "sub" / "c.webp"}: not scored: there is no prompt for it: not in metadata.jsonl' in reason
     assert found == 'prompts: 1 from PNG metadata of AUTOMATIC1111, 1 from sidecars; 1 image has none'
-    result = score(pictures / '*.*', '--prompt-from', 'sidecar', '--output', tmp_path / 't.csv')
-    assert read(tmp_path / 't.csv')['prompt'].tolist() == ['a blue bird']
+    result = run(*score, pictures / '*.*', '--prompt-from', 'sidecar', '--output', tmp_path / 't.csv', code=1)
+    assert read_table(tmp_path / 't.csv')['prompt'].tolist() == ['a blue bird']
     assert 'not scored: there is no prompt for it: not in a text file beside it\n' in result.stderr
 
 
 def test_no_prompt_anywhere_is_said_before_a_network_is_loaded(pictures, monkeypatch):
     monkeypatch.setattr('pyiqa_moeagiqa.scoring.command.make_metric', lambda *_: pytest.fail('a network was loaded'))
-    assert 'Prompts are needed' in refused(run('score', pictures))
+    assert 'Prompts are needed' in refused('score', pictures)
 
 
 PROMPTS = {
@@ -249,7 +206,7 @@ PROMPTS = {
 @pytest.mark.parametrize('name', PROMPTS)
 def test_wrong_prompt_options_are_usage_errors(score, pictures, name):
     options, words = PROMPTS[name]
-    assert words in refused(score(pictures, *options))
+    assert words in refused(*score, pictures, *options)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +219,7 @@ def test_wrong_prompt_options_are_usage_errors(score, pictures, name):
 )
 def test_a_wrong_prompts_file_is_a_usage_error(score, pictures, text, words):
     (pictures / 'p.csv').write_bytes(text if isinstance(text, bytes) else text.encode())
-    assert words in refused(score(pictures, '--prompts', pictures / 'p.csv'))
+    assert words in refused(*score, pictures, '--prompts', pictures / 'p.csv')
 
 
 USAGE = {
@@ -275,7 +232,12 @@ USAGE = {
     'no weights yet': (['--metric', 'moeagiqa-v2', '--weights', 'moeagiqa-v2'], 'moeagiqa-v2 has no weights yet'),
     'metric': (['--metric', 'beauty'], '--metric beauty: pyiqa has no such metric'),
     'reference': (['--metric', 'psnr'], '--metric psnr: it compares with a reference image'),
-    'not for others': (['--metric', 'piqe', '--crops', '2'], '--metric piqe takes no --crops'),
+    'crops for others': (['--metric', 'piqe', '--crops', '2'], '--metric piqe takes no --crops'),
+    'fast for others': (['--metric', 'piqe', '--fast'], '--metric piqe takes no --fast'),
+    'dtype': (['--dtype', 'int4'], "dtype is 'int4': it must be 'auto', 'float32'"),
+    'target': (['--target', 'beauty'], 'scores quality, alignment'),
+    'device': (['--device', 'gpu'], '--device gpu: it cannot be used'),
+    'best of a stream': (['--output', '-', '--top', '1'], '--top'),
 }
 
 
@@ -284,40 +246,28 @@ def test_wrong_usage_is_said_in_one_sentence(score, pictures, name):
     options, words = USAGE[name]
     (pictures / 'mine.csv').write_text('path,prompt\na.png,x\n')
     options = [option.format(pictures) for option in options]
-    assert words in refused(score(pictures, '--prompt', 'a cat', *options))
+    assert words in refused(*score, pictures, '--prompt', 'a cat', *options)
     assert (pictures / 'mine.csv').read_text() == 'path,prompt\na.png,x\n'
 
 
 @pytest.mark.parametrize('options', [['--dtype', 'auto'], ['--fast'], ['--dtype', 'float16', '--crops', 3]])
 def test_faster_ways_give_about_the_same_scores(score, pictures, tmp_path, options):
     exact, fast = tmp_path / 'exact.csv', tmp_path / 'fast.csv'
-    score(pictures, '--prompt', 'a cat', '--output', exact, '--crops', 3 if '--crops' in options else 2)
-    result = score(pictures, '--prompt', 'a cat', '--output', fast, *options)
-    assert result.exit_code == 0, result.output
+    run(*score, pictures, '--prompt', 'a cat', '--output', exact, '--crops', 3 if '--crops' in options else 2)
+    run(*score, pictures, '--prompt', 'a cat', '--output', fast, *options)
     made_by = json.loads((tmp_path / 'fast.csv.run.json').read_text())
     expected = 'float16' if 'float16' in options else str(fast_dtype(torch.device('cpu'))).removeprefix('torch.')
     assert made_by['dtype'] == expected
     assert made_by['crops'] == (1 if '--fast' in options else 3 if '--crops' in options else 2)
-    away = (read(exact)['score'] - read(fast)['score']).abs()
+    away = (read_table(exact)['score'] - read_table(fast)['score']).abs()
     assert away.max() < (0.5 if '--fast' in options else 0.02)
 
 
 def test_scores_of_two_dtypes_are_not_mixed(score, pictures, tmp_path):
     arguments = [pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv']
-    assert score(*arguments).exit_code == 0
-    assert "made with dtype 'float32', now it is 'float16'" in refused(score(*arguments, '--dtype', 'float16'))
-    assert score(*arguments, '--dtype', 'float32').exit_code == 0
-
-
-def test_an_unknown_dtype_is_named(score, pictures):
-    words = refused(score(pictures, '--prompt', 'a cat', '--dtype', 'int4'))
-    assert "dtype is 'int4': it must be 'auto', 'float32'" in words
-
-
-def test_crops_are_not_for_other_metrics(pictures):
-    words = refused(run('score', pictures, '--metric', 'piqe', '--crops', 2))
-    assert '--metric piqe takes no --crops' in words
-    assert 'piqe takes no --fast' in refused(run('score', pictures, '--metric', 'piqe', '--fast'))
+    run(*score, *arguments)
+    assert "made with dtype 'float32', now it is 'float16'" in refused(*score, *arguments, '--dtype', 'float16')
+    run(*score, *arguments, '--dtype', 'float32')
 
 
 def test_a_metric_that_pyiqa_cannot_make_is_said(pictures, monkeypatch):
@@ -327,31 +277,30 @@ def test_a_metric_that_pyiqa_cannot_make_is_said(pictures, monkeypatch):
         raise ModuleNotFoundError("No module named 'parts'\nand more")
 
     monkeypatch.setattr(pyiqa, 'create_metric', fail)
-    words = refused(run('score', pictures, '--metric', 'entropy'))
+    words = refused('score', pictures, '--metric', 'entropy')
     assert "--metric entropy: pyiqa cannot make it (No module named 'parts')" in words
 
 
 @pytest.mark.parametrize('options', [['--crops', '0'], ['--crops', 'many'], ['--crop', '2']])
 def test_a_wrong_option_has_exit_code_2(score, pictures, options):
-    result = score(pictures, '--prompt', 'a cat', *options)
-    assert result.exit_code == 2
+    result = run(*score, pictures, '--prompt', 'a cat', *options, code=2)
     assert options[0] in result.stderr
 
 
 def test_output_made_with_other_settings_is_refused(score, pictures, tmp_path):
     arguments = (pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv')
-    score(*arguments)
+    run(*score, *arguments)
     before = (tmp_path / 's.csv').read_bytes()
-    assert 'made with crops 2, now it is 5' in refused(score(*arguments, '--crops', 5))
-    assert 'made with metric ' in refused(run('score', *arguments, '--metric', 'piqe'))
+    assert 'made with crops 2, now it is 5' in refused(*score, *arguments, '--crops', 5)
+    assert 'made with metric ' in refused('score', *arguments, '--metric', 'piqe')
     assert (tmp_path / 's.csv').read_bytes() == before
-    assert score(*arguments, '--crops', 2).exit_code == 0, 'as many crops as the default are the same setting'
+    run(*score, *arguments, '--crops', 2)
 
 
 def test_a_checkpoint_may_be_named_another_way(score, pictures, tmp_path, tiny_checkpoint):
     arguments = (pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv')
-    score(*arguments)
-    assert score(*arguments, '--weights', os.path.relpath(tiny_checkpoint)).exit_code == 0
+    run(*score, *arguments)
+    run(*score, *arguments, '--weights', os.path.relpath(tiny_checkpoint))
 
 
 # -- stopping and going on ------------------------------------------------------------------------------------------
@@ -403,10 +352,9 @@ def test_rows_survive_kill_and_the_next_run_goes_on(score, many, tiny_checkpoint
         file.write(f'{{"path": "{many}/149.png", "prompt": "a c'.encode())  # what a machine that lost its power leaves
     kept = [json.loads(line)['score'] for line in journal.read_text().splitlines()[:-1]]
     assert 5 <= len(kept) < 150
-    result = score(*arguments)
-    assert result.exit_code == 0, result.output
+    result = run(*score, *arguments)
     assert f'({len(kept)} were there already)' in result.stdout
-    table = read(output)
+    table = read_table(output)
     assert table['score'].tolist()[: len(kept)] == kept
     assert sorted(table['path']) == [str(path) for path in sorted(many.iterdir())]
     assert not journal.exists()
@@ -423,12 +371,11 @@ def test_ctrl_c_keeps_the_rows_and_says_so(score, many, tiny_checkpoint, tmp_pat
         == f'moeagiqa: stopped; the rows in {output} are kept, the same command goes on from there.'
     )
     assert 'Traceback' not in errors
-    kept = read(output)
+    kept = read_table(output)
     assert 5 <= len(kept) < 150
     assert not journal.exists()
-    result = score(*arguments)
-    assert result.exit_code == 0, result.output
-    table = read(output)
+    run(*score, *arguments)
+    table = read_table(output)
     pd.testing.assert_frame_equal(table.head(len(kept)), kept)
     assert sorted(table['path']) == [str(path) for path in sorted(many.iterdir())]
 
@@ -438,13 +385,13 @@ def test_ctrl_c_keeps_the_rows_and_says_so(score, many, tiny_checkpoint, tmp_pat
 
 def test_a_new_picture_under_an_old_name_is_scored_again(score, pictures, tmp_path):
     arguments = (pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv')
-    score(*arguments)
-    before = read(tmp_path / 's.csv').set_index('path')['score']
+    run(*score, *arguments)
+    before = read_table(tmp_path / 's.csv').set_index('path')['score']
     (pictures / 'a.png').write_bytes((pictures / 'b.jpg').read_bytes())
-    result = score(*arguments)
+    result = run(*score, *arguments)
     assert '3 scores in' in result.stdout
     assert '(2 were there already; 1 was redone, as its image has changed)' in result.stdout
-    after = read(tmp_path / 's.csv').set_index('path')['score']
+    after = read_table(tmp_path / 's.csv').set_index('path')['score']
     assert len(after) == 3
     assert after[str(pictures / 'a.png')] == before[str(pictures / 'b.jpg')]
     assert after[str(pictures / 'b.jpg')] == before[str(pictures / 'b.jpg')]
@@ -454,24 +401,22 @@ def test_rows_stay_where_their_image_is_gone_and_a_damaged_one_is_not_called_red
     table = pictures / 'prompts.csv'
     table.write_text('path,prompt\na.png,a cat\nb.jpg,a dog\nsub/c.webp,a cup\n')
     arguments = (pictures, '--prompts', table, '--output', tmp_path / 's.csv')
-    score(*arguments)
+    run(*score, *arguments)
     before = (tmp_path / 's.csv').read_bytes()
     (pictures / 'a.png').rename(tmp_path / 'a.png')
-    assert '(3 were there already)' in score(*arguments).stdout
+    assert '(3 were there already)' in run(*score, *arguments).stdout
     assert (tmp_path / 's.csv').read_bytes() == before
     (pictures / 'a.png').write_bytes((tmp_path / 'a.png').read_bytes()[:200])
-    result = score(*arguments)
-    assert result.exit_code == 1
+    result = run(*score, *arguments, code=1)
     assert '2 scores in' in result.stdout
     assert 'redone' not in result.stdout
-    assert len(read(tmp_path / 's.csv')) == 2, 'the old score is of another picture'
+    assert len(read_table(tmp_path / 's.csv')) == 2, 'the old score is of another picture'
 
 
 @pytest.mark.parametrize('ending', ['csv', 'jsonl', 'parquet'])
-def test_a_run_with_nothing_left_to_do_loads_no_network(pictures, tiny_checkpoint, tmp_path, ending):
-    arguments = ['score', str(pictures), '--prompt', 'a cat', '--weights', str(tiny_checkpoint)]
-    arguments += ['--output', str(tmp_path / f's.{ending}')]
-    assert run(*arguments).exit_code == 0
+def test_a_run_with_nothing_left_to_do_loads_no_network(score, pictures, tmp_path, ending):
+    arguments = [*map(str, score), str(pictures), '--prompt', 'a cat', '--output', str(tmp_path / f's.{ending}')]
+    run(*arguments)
     before = (tmp_path / f's.{ending}').read_bytes()
     code = (
         'import sys\nfrom pyiqa_moeagiqa.cli import app\n'
@@ -484,34 +429,30 @@ def test_a_run_with_nothing_left_to_do_loads_no_network(pictures, tiny_checkpoin
 
 
 def test_another_target_is_an_option_and_stands_in_every_output(score, pictures, tiny_checkpoint, tmp_path):
-    score(pictures, '--prompt', 'a cat', '--output', tmp_path / 'q.csv')
-    score(pictures, '--prompt', 'a cat', '--output', tmp_path / 'a.csv', '--target', 'alignment')
-    quality, alignment = read(tmp_path / 'q.csv'), read(tmp_path / 'a.csv')
+    run(*score, pictures, '--prompt', 'a cat', '--output', tmp_path / 'q.csv')
+    run(*score, pictures, '--prompt', 'a cat', '--output', tmp_path / 'a.csv', '--target', 'alignment')
+    quality, alignment = read_table(tmp_path / 'q.csv'), read_table(tmp_path / 'a.csv')
     assert quality['alignment'].tolist() == alignment['score'].tolist()
     assert alignment['quality'].tolist() == quality['score'].tolist()
-    mixed = refused(score(pictures, '--prompt', 'a cat', '--output', tmp_path / 'q.csv', '--target', 'alignment'))
+    mixed = refused(*score, pictures, '--prompt', 'a cat', '--output', tmp_path / 'q.csv', '--target', 'alignment')
     assert "made with target 'quality', now it is 'alignment'" in mixed
-    assert 'scores quality, alignment' in refused(score(pictures, '--prompt', 'x', '--target', 'beauty'))
 
 
 def test_scores_go_to_standard_output_as_csv(score, pictures):
-    result = score(pictures, '--prompt', 'a, cat', '-o', '-')
-    assert result.exit_code == 0
+    result = run(*score, pictures, '--prompt', 'a, cat', '-o', '-')
     table = pd.read_csv(io.StringIO(result.stdout))
     assert table['prompt'].tolist() == ['a, cat'] * 3
     assert list(table.columns[:3]) == ['path', 'prompt', 'score']
 
 
-def test_a_device_is_named_or_refused(score, pictures):
-    assert score(pictures / 'a.png', '--prompt', 'x', '--device', 'cpu').exit_code == 0
-    assert '--device gpu: it cannot be used' in refused(score(pictures, '--prompt', 'x', '--device', 'gpu'))
+def test_a_device_is_named(score, pictures):
+    run(*score, pictures / 'a.png', '--prompt', 'x', '--device', 'cpu')
 
 
 def test_the_best_are_shown_beside_an_output_where_they_are_asked_for(score, pictures, tmp_path):
-    result = score(pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv', '--top', '1')
+    result = run(*score, pictures, '--prompt', 'a cat', '--output', tmp_path / 's.csv', '--top', '1')
     assert len(shown_scores(result)) == 1
-    assert len(read(tmp_path / 's.csv')) == 3
-    assert '--top' in refused(score(pictures, '--prompt', 'a cat', '--output', '-', '--top', '1'))
+    assert len(read_table(tmp_path / 's.csv')) == 3
 
 
 def test_ctrl_c_promises_nothing_of_standard_output(score, pictures, monkeypatch):
@@ -519,11 +460,11 @@ def test_ctrl_c_promises_nothing_of_standard_output(score, pictures, monkeypatch
         raise KeyboardInterrupt
 
     monkeypatch.setattr('pyiqa_moeagiqa.scoring.command.start', stopped)
-    assert refused(score(pictures, '--prompt', 'a cat', '-o', '-'), 130) == 'moeagiqa: stopped; nothing is kept.'
+    assert refused(*score, pictures, '--prompt', 'a cat', '-o', '-', code=130) == 'moeagiqa: stopped; nothing is kept.'
 
 
 def test_the_best_alone_are_shown(score, pictures):
-    assert len(shown_scores(score(pictures, '--prompt', 'a cat', '--top', 2))) == 2
+    assert len(shown_scores(run(*score, pictures, '--prompt', 'a cat', '--top', 2))) == 2
 
 
 def test_the_version_is_said():
@@ -531,44 +472,41 @@ def test_the_version_is_said():
     assert (result.exit_code, result.stdout) == (0, f'moeagiqa {version("pyiqa-moeagiqa")}\n')
 
 
+MODULE = (sys.executable, '-m', 'pyiqa_moeagiqa')
+
+
 def process(*arguments, **environment):
-    command = [sys.executable, '-m', 'pyiqa_moeagiqa', *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, env=os.environ | environment, check=False)
+    return subprocess.run([*MODULE, *arguments], capture_output=True, env=os.environ | environment, check=False)
 
 
 def test_the_package_runs_as_a_module():
     assert process('--version').stdout.decode().startswith('moeagiqa ')
 
 
-@pytest.mark.parametrize('encoding', ['ascii', 'cp1252', 'cp932'])
-def test_a_console_of_another_encoding_loses_no_scores(pictures, tiny_checkpoint, encoding):
-    named = pictures / '猫 🐱.png'
+@pytest.mark.parametrize('encoding', ['ascii', 'cp932'])
+def test_a_pipe_of_another_encoding_loses_no_scores_and_its_table_is_not_wrapped(
+    score, pictures, monkeypatch, encoding
+):
+    named, words = pictures / '猫 🐱.png', 'a cat in the snow, ' * 20
     (pictures / 'a.png').rename(named)
-    result = process(
-        'score',
-        named,
-        '--prompt',
-        'ein Kätzchen 🐱',
-        '--weights',
-        tiny_checkpoint,
-        PYTHONIOENCODING=encoding,
-        PYTHONUTF8='0',
-    )
+    monkeypatch.delenv('COLUMNS')
+    result = process(*score, named, '--prompt', f'{words}🐱', PYTHONIOENCODING=encoding, PYTHONUTF8='0')
     assert result.returncode == 0, result.stderr.decode(encoding, 'replace')
     assert b'.png' in result.stdout
+    assert words in result.stdout.decode(encoding)
 
 
 def test_escape_sequences_are_shown_and_not_executed(score, pictures):
     (pictures / 'evil\x1b[31m\n.png').write_bytes(b'no image')
-    result = score(pictures, '--prompt', 'a\x1b[2Jb\u202e')
+    result = run(*score, pictures, '--prompt', 'a\x1b[2Jb\u202e', code=1)
     assert '\x1b' not in result.stdout + result.stderr
     assert 'a\\x1b[2Jb\\u202e' in result.stdout
     assert 'evil\\x1b[31m\\n.png: not scored' in result.stderr
 
 
-def test_a_reader_that_has_enough_ends_the_run_quietly(pictures, tiny_checkpoint):
-    command = [sys.executable, '-m', 'pyiqa_moeagiqa', 'score', pictures, '--prompt', 'x', '--weights', tiny_checkpoint]
-    scoring = subprocess.Popen([*command, '-o', '-'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def test_a_reader_that_has_enough_ends_the_run_quietly(score, pictures):
+    command = [*MODULE, *score, pictures, '--prompt', 'x', '-o', '-']
+    scoring = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     scoring.stdout.close()
     said = scoring.stderr.read()
     assert scoring.wait() == 141
@@ -576,19 +514,12 @@ def test_a_reader_that_has_enough_ends_the_run_quietly(pictures, tiny_checkpoint
     assert b'Broken pipe' not in said
 
 
-def test_standard_output_that_is_full_is_named(pictures, tiny_checkpoint):
-    command = [sys.executable, '-m', 'pyiqa_moeagiqa', 'score', pictures, '--prompt', 'x', '--weights', tiny_checkpoint]
+def test_standard_output_that_is_full_is_named(score, pictures):
+    command = [*MODULE, *score, pictures, '--prompt', 'x', '-o', '-']
     with open('/dev/full', 'w') as full:
-        done = subprocess.run([*command, '-o', '-'], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert 'moeagiqa: Standard output cannot be written (no space left on device).' in done.stderr
     assert 'Traceback' not in done.stderr
-
-
-def test_a_table_in_a_pipe_is_not_wrapped(pictures, tiny_checkpoint, monkeypatch):
-    prompt = 'a cat in the snow, ' * 20
-    monkeypatch.delenv('COLUMNS')
-    result = process('score', pictures / 'a.png', '--prompt', prompt, '--weights', tiny_checkpoint)
-    assert prompt.strip() in result.stdout.decode()
 
 
 # -- options write --------------------------------------------------------------------------------------------------
@@ -596,7 +527,6 @@ def test_a_table_in_a_pipe_is_not_wrapped(pictures, tiny_checkpoint, monkeypatch
 
 def test_option_files_are_written(tmp_path):
     result = run('options', 'write', tmp_path / 'mine')
-    assert result.exit_code == 0
     assert (tmp_path / 'mine' / 'options' / 'moeagiqa.yml').is_file()
     assert (tmp_path / 'mine' / 'datasets_meta' / 'agiqa3k.yml').is_file()
     assert str(tmp_path / 'mine' / 'options' / 'moeagiqa.yml') in result.stdout.splitlines()
@@ -606,8 +536,8 @@ def test_changed_option_files_need_force(tmp_path):
     run('options', 'write', tmp_path)
     changed = tmp_path / 'options' / 'moeagiqa.yml'
     changed.write_text('name: mine\n')
-    assert 'moeagiqa.yml is there already and differs' in refused(run('options', 'write', tmp_path))
-    assert run('options', 'write', tmp_path, '--force').exit_code == 0
+    assert 'moeagiqa.yml is there already and differs' in refused('options', 'write', tmp_path)
+    run('options', 'write', tmp_path, '--force')
     assert changed.read_text() != 'name: mine\n'
 
 
@@ -615,15 +545,14 @@ def test_imagereward_scores_images_for_their_prompts(image_reward_file, pictures
     import pyiqa
 
     prompts = {'a.png': 'a cat in the snow', 'b.jpg': 'a very old clock ' * 12, 'sub/c.webp': 'a dog'}
-    pd.DataFrame({'path': prompts.keys(), 'prompt': prompts.values()}).to_csv(tmp_path / 'prompts.csv', index=False)
+    write_table(tmp_path / 'prompts.csv', prompts.items())
     (pictures / 'd.png').write_text('no image')
     options = ['--metric', 'imagereward', '--weights', image_reward_file, '--output', tmp_path / 's.csv']
-    result = run('score', pictures, '--prompts', tmp_path / 'prompts.csv', *options)
-    assert result.exit_code == 1, result.output
+    result = run('score', pictures, '--prompts', tmp_path / 'prompts.csv', *options, code=1)
     assert 'b.jpg: its prompt was cut by 15 tokens: ' in result.stderr
     assert 'd.png: not scored' in result.stderr
     metric = pyiqa.create_metric('imagereward', pretrained_model_path=str(image_reward_file))
-    scores = read(tmp_path / 's.csv').set_index('path')['score']
+    scores = read_table(tmp_path / 's.csv').set_index('path')['score']
     for name, prompt in prompts.items():
         expected, _ = metric(str(pictures / name), caption_list=[prompt], return_details=True)
         assert scores[str(pictures / name)] == pytest.approx(float(expected), abs=1e-6)
@@ -646,16 +575,16 @@ def test_wrong_usage_of_imagereward_is_said_in_one_sentence(image_reward_file, t
     options, words = IMAGE_REWARD_USAGE[name]
     options = [str(option).format(tiny=tiny_checkpoint) for option in options]
     weights = [] if '--weights' in options else ['--weights', image_reward_file]
-    assert words in refused(run('score', pictures, '--metric', 'imagereward', *weights, *options))
+    assert words in refused('score', pictures, '--metric', 'imagereward', *weights, *options)
 
 
 def test_imagereward_is_named_to_those_who_give_its_file_to_moeagiqa(image_reward_file, pictures):
-    said = refused(run('score', pictures, '--prompt', 'a cat', '--weights', image_reward_file))
+    said = refused('score', pictures, '--prompt', 'a cat', '--weights', image_reward_file)
     assert 'score with the metric imagereward' in said
 
 
 def test_option_files_cannot_be_written_into_a_file(pictures):
-    assert 'a.png' in refused(run('options', 'write', pictures / 'a.png'))
+    assert 'a.png' in refused('options', 'write', pictures / 'a.png')
 
 
 # -- weights, convert -----------------------------------------------------------------------------------------------
@@ -663,7 +592,6 @@ def test_option_files_cannot_be_written_into_a_file(pictures):
 
 def test_weights_are_listed_with_what_is_missing():
     result = run('weights', 'list')
-    assert result.exit_code == 0, result.output
     for name in ('moeagiqa-v1', 'moeagiqa-v2'):
         assert name in result.stdout
 
@@ -674,9 +602,8 @@ def test_installed_weights_are_found_by_name(tiny_checkpoint, pictures, tmp_path
     checkpoint = read(tiny_checkpoint)
     checkpoint.info['model_name'] = 'moeagiqa-v1'
     result = run('weights', 'install', save(checkpoint, tmp_path / 'mine.safetensors'))
-    assert result.exit_code == 0, result.output
     assert result.stdout.strip() == str(tmp_path / 'home' / 'moeagiqa-v1.safetensors')
-    assert run('score', pictures / 'a.png', '--prompt', 'a cat', '--metric', 'moeagiqa-v1').exit_code == 0
+    run('score', pictures / 'a.png', '--prompt', 'a cat', '--metric', 'moeagiqa-v1')
 
 
 BAD_FILES = {
@@ -715,7 +642,7 @@ def test_a_file_that_cannot_be_converted_is_named(bad_file, tmp_path, name):
     visual = tmp_path / 'visual.pth'
     torch.save({'norm.weight': torch.zeros(2)}, visual)
     output = tmp_path / 'out.safetensors'
-    words = refused(run('convert', '--finetuned', bad_file(name), '--visual', visual, '--output', output))
+    words = refused('convert', '--finetuned', bad_file(name), '--visual', visual, '--output', output)
     assert 'best.pth: ' in words
     assert BAD_FILES[name][1] in words
     assert not output.exists()
@@ -723,11 +650,9 @@ def test_a_file_that_cannot_be_converted_is_named(bad_file, tmp_path, name):
 
 @pytest.mark.parametrize('name', ['gone', 'empty', 'text', 'image'])
 def test_a_file_that_is_no_checkpoint_is_not_installed(bad_file, tmp_path, name):
-    assert 'best.pth: ' in refused(run('weights', 'install', bad_file(name)))
+    assert 'best.pth: ' in refused('weights', 'install', bad_file(name))
     assert not (tmp_path / 'home').exists()
 
 
 def test_a_checkpoint_without_a_full_size_name_is_not_installed(tiny_checkpoint):
-    assert "a checkpoint of 'tiny'; only moeagiqa-v1 and moeagiqa-v2" in refused(
-        run('weights', 'install', tiny_checkpoint)
-    )
+    assert "a checkpoint of 'tiny'; only moeagiqa-v1 and moeagiqa-v2" in refused('weights', 'install', tiny_checkpoint)

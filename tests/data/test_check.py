@@ -3,8 +3,8 @@
 import json
 import shutil
 
-import pandas as pd
 import pytest
+from tables import write_table
 
 from pyiqa_moeagiqa.data.check import check_table
 from pyiqa_moeagiqa.data.check_report import describe
@@ -16,15 +16,8 @@ ROWS = [['a.png', 'a cat', 1, 'train'], ['b.jpg', 'a cat', 2, 'test'], ['sub/c.w
 @pytest.fixture
 def write(pictures):
     """Write rows of path, prompt, quality and split as a table beside the pictures."""
-
-    def write(rows, name='table.csv', columns=('path', 'prompt', 'quality', 'split')):
-        path, table = pictures / name, pd.DataFrame(rows, columns=columns)
-        kinds = {'.csv': table.to_csv, '.jsonl': table.to_json, '.parquet': table.to_parquet}
-        options = {'orient': 'records', 'lines': True} if path.suffix == '.jsonl' else {'index': False}
-        kinds[path.suffix](path, **options)
-        return path
-
-    return write
+    columns = ('path', 'prompt', 'quality', 'split')
+    return lambda rows, name='table.csv', columns=columns: write_table(pictures / name, rows, columns)
 
 
 def problems(report) -> dict[str, list[int]]:

@@ -6,14 +6,12 @@ import pytest
 import torch
 import torch.distributed
 from PIL import Image
-from tiny import COMPACT_LIKE, config
+from tiny import COMPACT_LIKE, made, saved
 from torch.utils.data import DataLoader
 
 from pyiqa_moeagiqa.archs.images import read_image
 from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
-from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.archs.views import crop_positions, free_places, take_crops
-from pyiqa_moeagiqa.checkpoints import Checkpoint, save
 from pyiqa_moeagiqa.data.prompt_nr_dataset import PromptNRDataset
 from pyiqa_moeagiqa.data.table import TableError
 from pyiqa_moeagiqa.options import OptionError
@@ -196,9 +194,7 @@ def test_crops_that_do_not_move_are_the_metrics_own(make, options):
 
 
 def test_crops_and_view_of_a_network_as_the_compact_one_are_the_metrics_own(make, tmp_path, monkeypatch):
-    torch.manual_seed(0)
-    network = MoEAGIQA(config(**COMPACT_LIKE))
-    path = save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), tmp_path / 'a.safetensors')
+    path = saved(made(**COMPACT_LIKE), tmp_path / 'a.safetensors')
     metric, seen = MoEAGIQAMetric(pretrained_model_path=str(path)), []
     encode = metric.network.encode
     monkeypatch.setattr(metric.network, 'encode', lambda *given: seen.append(given) or encode(*given))

@@ -6,6 +6,7 @@ import shutil
 
 import pandas as pd
 import pytest
+from tables import write_table
 
 from pyiqa_moeagiqa.data.table import TableError, read_mos_table, read_table
 
@@ -21,14 +22,7 @@ def write(pictures):
         if isinstance(rows, bytes | str):
             path.write_bytes(rows if isinstance(rows, bytes) else rows.encode())
             return path
-        table = pd.DataFrame(rows, columns=COLUMNS)
-        if path.suffix == '.csv':
-            table.to_csv(path, index=False)
-        elif path.suffix == '.jsonl':
-            table.to_json(path, orient='records', lines=True, force_ascii=False)
-        else:
-            table.to_parquet(path)
-        return path
+        return write_table(path, rows, COLUMNS)
 
     return write
 

@@ -2,26 +2,20 @@
 
 import pyiqa
 import pytest
-import torch
 from PIL import Image
-from tiny import COMPACT_LIKE, config
+from tiny import COMPACT_LIKE, made, saved
 
 from pyiqa_moeagiqa import score
-from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
-from pyiqa_moeagiqa.checkpoints import Checkpoint, save
 
 
 @pytest.fixture
-def made(tmp_path):
-    """A metric whose network knows what is usual: ``made(usual)``."""
+def metric_of(tmp_path):
+    """A metric whose network knows what is usual: ``metric_of(usual)``."""
 
     def make(usual: float):
-        torch.manual_seed(0)
-        network = MoEAGIQA(config(**COMPACT_LIKE))
+        network = made(**COMPACT_LIKE)
         network.novelty.usual.fill_(usual)
-        path = save(
-            Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), tmp_path / 'one.safetensors'
-        )
+        path = saved(network, tmp_path / 'one.safetensors')
         return pyiqa.create_metric('moeagiqa', pretrained_model_path=str(path))
 
     return make
@@ -32,8 +26,8 @@ def two_pictures():
 
 
 @pytest.mark.parametrize(('usual', 'is_far'), [(1e-3, True), (1e4, False)])
-def test_a_column_says_how_far_and_a_note_that_it_is_far(made, usual, is_far):
-    table = score(two_pictures(), 'a cat', metric=made(usual))
+def test_a_column_says_how_far_and_a_note_that_it_is_far(metric_of, usual, is_far):
+    table = score(two_pictures(), 'a cat', metric=metric_of(usual))
     assert ((table['novelty'] > 1) == is_far).all()
     assert table['novelty'].nunique() == 2
     assert all(
@@ -41,14 +35,14 @@ def test_a_column_says_how_far_and_a_note_that_it_is_far(made, usual, is_far):
     )
 
 
-def test_the_column_is_empty_where_nothing_is_known(made):
-    table = score(two_pictures(), 'a cat', metric=made(0))
+def test_the_column_is_empty_where_nothing_is_known(metric_of):
+    table = score(two_pictures(), 'a cat', metric=metric_of(0))
     assert table['novelty'].isna().all()
     assert not table['notes'].astype(bool).any()
 
 
-def test_the_details_have_it_for_each_image_also_of_prompts_in_windows(made):
-    metric, pictures = made(1.0), two_pictures()
+def test_the_details_have_it_for_each_image_also_of_prompts_in_windows(metric_of):
+    metric, pictures = metric_of(1.0), two_pictures()
     _, details = metric(pictures, caption_list=['a cat'] * 2, return_details=True)
     metric.net.long_prompts = 'window'
     _, windowed = metric(pictures, caption_list=['a cat', 'a dog ' * 60], return_details=True)

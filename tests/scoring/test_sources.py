@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-import pandas as pd
 import pytest
+from tables import write_table
 
 from pyiqa_moeagiqa.archs.images import ImageError, read_image
 from pyiqa_moeagiqa.data.table import TableError
@@ -13,17 +13,6 @@ from pyiqa_moeagiqa.scoring.sources import Item, SourceError, find_images, find_
 
 def names(paths, folder):
     return [path.relative_to(folder).as_posix() for path in paths]
-
-
-def prompts_file(path, rows):
-    table = pd.DataFrame(rows, columns=['path', 'prompt'])
-    if path.suffix == '.csv':
-        table.to_csv(path, index=False)
-    elif path.suffix == '.jsonl':
-        table.to_json(path, orient='records', lines=True, force_ascii=False)
-    else:
-        table.to_parquet(path)
-    return path
 
 
 def prompted(paths, table):
@@ -125,7 +114,7 @@ def test_both_kinds_of_prompts_are_refused(pictures):
 @pytest.mark.parametrize('ending', ['csv', 'jsonl', 'parquet'])
 def test_prompts_are_kept_as_text(pictures, ending):
     rows = [('a.png', 'None'), ('b.jpg', 'NA'), ('sub/c.webp', 'a 🐈, "so" cute')]
-    table = prompts_file(pictures / f'prompts.{ending}', rows)
+    table = write_table(pictures / f'prompts.{ending}', rows)
     assert prompted([pictures], table) == {'a.png': 'None', 'b.jpg': 'NA', 'c.webp': 'a 🐈, "so" cute'}
 
 
@@ -136,44 +125,44 @@ def test_prompts_are_kept_as_text(pictures, ending):
 @pytest.mark.parametrize('scored', ['folder', 'pattern', 'files'])
 def test_paths_are_relative_to_the_table_or_to_what_is_scored(pictures, place, prefix, scored):
     (pictures.parent / 'elsewhere').mkdir()
-    table = prompts_file(pictures.parent / place / 'prompts.csv', [(f'{prefix}a.png', 'A'), (f'{prefix}b.jpg', 'B')])
+    table = write_table(pictures.parent / place / 'prompts.csv', [(f'{prefix}a.png', 'A'), (f'{prefix}b.jpg', 'B')])
     (pictures / 'sub' / 'c.webp').unlink()
     paths = {'folder': [pictures], 'pattern': [pictures / '?.*'], 'files': [pictures / 'a.png', pictures / 'b.jpg']}
     assert prompted(paths[scored], table) == {'a.png': 'A', 'b.jpg': 'B'}
 
 
 def test_absolute_paths_are_taken(pictures):
-    table = prompts_file(pictures.parent / 'prompts.csv', [(str(pictures / 'a.png'), 'A')])
+    table = write_table(pictures.parent / 'prompts.csv', [(str(pictures / 'a.png'), 'A')])
     assert prompted([pictures / 'a.png'], table) == {'a.png': 'A'}
 
 
 def test_a_folder_behind_a_link_is_the_same_folder(pictures):
     (pictures.parent / 'link').symlink_to(pictures)
-    table = prompts_file(pictures / 'prompts.csv', [('a.png', 'A')])
+    table = write_table(pictures / 'prompts.csv', [('a.png', 'A')])
     assert prompted([pictures.parent / 'link' / 'a.png'], table) == {'a.png': 'A'}
 
 
 def test_two_links_to_one_file_have_their_own_prompts(pictures):
     for name in ('x.png', 'y.png'):
         (pictures / name).symlink_to('a.png')
-    table = prompts_file(pictures / 'prompts.csv', [('x.png', 'X'), ('y.png', 'Y')])
+    table = write_table(pictures / 'prompts.csv', [('x.png', 'X'), ('y.png', 'Y')])
     assert prompted([pictures / 'x.png', pictures / 'y.png'], table) == {'x.png': 'X', 'y.png': 'Y'}
 
 
 def test_an_image_without_a_row_has_no_prompt(pictures):
-    table = prompts_file(pictures / 'prompts.csv', [('a.png', 'A')])
+    table = write_table(pictures / 'prompts.csv', [('a.png', 'A')])
     assert prompted([pictures], table) == {'a.png': 'A', 'b.jpg': None, 'c.webp': None}
 
 
 def test_a_row_whose_image_is_nowhere_is_an_item_to_be_reported(pictures):
-    table = prompts_file(pictures.parent / 'prompts.csv', [('pictures/a.png', 'A'), ('pictures/gone.png', 'G')])
+    table = write_table(pictures.parent / 'prompts.csv', [('pictures/a.png', 'A'), ('pictures/gone.png', 'G')])
     items = find_items([pictures], None, table)
     *_, last = items
     assert last == Item(pictures / 'gone.png', 'G')
 
 
 def test_rows_for_other_images_do_not_matter_when_single_files_are_scored(pictures):
-    table = prompts_file(pictures / 'prompts.csv', [('a.png', 'A'), ('b.jpg', 'B'), ('gone.png', 'G')])
+    table = write_table(pictures / 'prompts.csv', [('a.png', 'A'), ('b.jpg', 'B'), ('gone.png', 'G')])
     assert prompted([pictures / 'a.png'], table) == {'a.png': 'A'}
 
 
@@ -196,13 +185,13 @@ def test_a_table_that_cannot_be_used_is_named_with_its_rows(pictures, text, word
 
 
 def test_a_row_that_stands_twice_with_one_prompt_is_no_clash(pictures):
-    table = prompts_file(pictures / 'prompts.csv', [('a.png', 'A'), ('a.png', 'A')])
+    table = write_table(pictures / 'prompts.csv', [('a.png', 'A'), ('a.png', 'A')])
     assert prompted([pictures / 'a.png'], table) == {'a.png': 'A'}
 
 
 def test_files_from_many_folders_find_their_own_prompts(tmp_path):
     rows = [(os.path.join(f'folder{place % 100}', f'{place}.png'), str(place)) for place in range(400)]
-    table = prompts_file(tmp_path / 'prompts.csv', rows)
+    table = write_table(tmp_path / 'prompts.csv', rows)
     images = [tmp_path / path for path, _ in rows]
     for image in images:
         image.parent.mkdir(exist_ok=True)
