@@ -27,6 +27,31 @@ def read_options(name: str) -> dict:
     return yaml.safe_load((FOLDER / name).read_text())
 
 
+def one_of_each_kind() -> list[str]:
+    """Files of which no two differ in their data sets and in numbers alone."""
+    kinds = {}
+    for name in FILES:
+        options = read_options(name)
+        data = [_without(data, 'name', 'meta_info_file') for data in options['datasets'].values()]
+        tests = [_without(data, 'meta_info_file') for data in options['test'].values()]
+        kind = _shape([data, tests, _without(options, 'name', 'published', 'datasets', 'test')])
+        kinds.setdefault(repr(kind), name)
+    return list(kinds.values())
+
+
+def _without(options: dict, *names: str) -> dict:
+    return {name: value for name, value in options.items() if name not in names}
+
+
+def _shape(value):
+    """The value with 0 for every number in it."""
+    if isinstance(value, dict):
+        return {name: _shape(value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return [_shape(one) for one in value]
+    return 0 if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 def make_tables(folder: Path) -> Path:
     """One table for every data set: ten pictures, with all of the splits that option files name."""
     generator = np.random.default_rng(0)

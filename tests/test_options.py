@@ -1,12 +1,10 @@
-"""Every option file is what its table says, passes the schema, trains two steps, and has a full-size network."""
-
-from pathlib import Path
+"""Every option file is what its table says, passes the schema and has a full-size network; each kind trains two steps."""
 
 import pyiqa.train
 import pytest
 import torch
 import yaml
-from option_files import FILES, as_tiny, make_tables, read_options, tiny_weights
+from option_files import FILES, as_tiny, make_tables, one_of_each_kind, read_options, tiny_weights
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 from pyiqa_moeagiqa.archs.degradation import build_vit
@@ -14,8 +12,6 @@ from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.archs.prior_arch import PriorRegressor
 from pyiqa_moeagiqa.checkpoints import load_network
 from pyiqa_moeagiqa.checkpoints.complete import encoders
-from pyiqa_moeagiqa.data.info import shared_folder
-from pyiqa_moeagiqa.data.shared_files import write_options
 from pyiqa_moeagiqa.models.fill_in import fill_in
 from pyiqa_moeagiqa.models.run_options import check_run
 from pyiqa_moeagiqa.options import OptionError
@@ -58,6 +54,7 @@ def test_files_of_one_run_say_so():
 def test_a_file_passes_the_schema_and_builds_its_full_size_network(name):
     options = read_options(name)
     check_run(options)
+    assert set(options.get('published', {})) <= {fill_in(options)['datasets']['val']['name'], *options['test']}
     with torch.device('meta'):
         if options['model_type'] == 'MoEAGIQAModel':
             network = MoEAGIQA(config(options))
@@ -81,20 +78,16 @@ def weights(tmp_path_factory):
     return tiny_weights(tmp_path_factory.mktemp('weights'))
 
 
-@pytest.mark.parametrize('name', FILES)
-def test_a_file_trains_two_steps_on_a_tiny_network(name, tables, weights, tmp_path):
+@pytest.mark.parametrize('name', one_of_each_kind())
+def test_a_file_of_each_kind_trains_two_steps_on_a_tiny_network(name, tables, weights, tmp_path):
     options = as_tiny(read_options(name), tables, weights, tmp_path)
     check_run(options)
     result = run(options, tmp_path / 'run')
     assert result['best_iteration'] == 2
-    if (
-        options['model_type'] == 'MoEAGIQAModel'
-    ):  # what was trained, and from elsewhere what was not, is a network again
+    if options['model_type'] == 'MoEAGIQAModel':  # the trained parts, with the others from elsewhere, are a network
         network, _ = load_network(tmp_path / 'run' / 'models' / 'net_best.safetensors')
         assert network.config == config(options)
-    tested = {fill_in(options)['datasets']['val']['name'], *options['test']}
-    assert set(result['figures']) == tested
-    assert set(options.get('published', {})) <= tested
+    assert set(result['figures']) == {fill_in(options)['datasets']['val']['name'], *options['test']}
 
 
 @pytest.mark.parametrize('name', ['moeagiqa.yml', 'moeagiqa_compact.yml', 'compact_prior.yml'])
@@ -153,33 +146,3 @@ def test_a_change_reaches_its_option_and_null_removes_it():
     options = read_checked(FOLDER / 'moeagiqa.yml', changes)
     assert (options['train']['optim']['lr'], options['network']['layers']) == (2e-4, [1, 2])
     assert 'published' not in options
-
-
-BAD_FILES = {
-    'missing': (None, 'there is no such file; "moeagiqa options write'),
-    'no YAML': ('a: [1', 'it cannot be read as YAML'),
-    'a list': ('- 1', 'it holds no options'),
-    'code': ('a: !!python/object/apply:os.system ["true"]', 'it cannot be read as YAML'),
-}
-
-
-@pytest.mark.parametrize('name', BAD_FILES)
-def test_a_file_that_holds_no_options_is_refused(name, tmp_path):
-    content, words = BAD_FILES[name]
-    if content is not None:
-        (tmp_path / 'o.yml').write_text(content)
-    with pytest.raises(OptionError, match=words) as error:
-        read_checked(tmp_path / 'o.yml')
-    assert '\n' not in str(error.value)
-
-
-def test_written_files_are_not_overwritten_where_they_were_changed(tmp_path):
-    written = write_options(tmp_path)
-    assert (tmp_path / 'options' / 'table9' / 'n4_k3.yml') in written
-    assert write_options(tmp_path) == written
-    (tmp_path / 'options' / 'moeagiqa.yml').write_text('mine')
-    with pytest.raises(OptionError, match=r'moeagiqa\.yml is there already and differs'):
-        write_options(tmp_path)
-    write_options(tmp_path, force=True)
-    source = Path(shared_folder('options')) / 'moeagiqa.yml'
-    assert yaml.safe_load((tmp_path / 'options' / 'moeagiqa.yml').read_text()) == yaml.safe_load(source.read_text())

@@ -13,7 +13,7 @@ from tiny import COMPACT_LIKE, TINY_BLIP, made, saved
 from pyiqa_moeagiqa.archs.images import ImageBatch
 from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
 from pyiqa_moeagiqa.checkpoints import read, save
-from pyiqa_moeagiqa.scoring import explain_command
+from pyiqa_moeagiqa.scoring import explain_command, explain_figure
 from pyiqa_moeagiqa.scoring.explain import ExplanationError, explain, read_words
 from pyiqa_moeagiqa.scoring.explain_figure import draw, write_figure
 from pyiqa_moeagiqa.scoring.occlusion import occluded
