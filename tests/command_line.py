@@ -1,7 +1,6 @@
 """``moeagiqa ...`` as a user types it, in this process: what it answers, and the sentence in which it refuses."""
 
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from pyiqa_moeagiqa.cli import app
 
