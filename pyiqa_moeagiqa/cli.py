@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -515,6 +516,7 @@ def list_weights() -> None:
 def main() -> None:
     """Entry point of the ``moeagiqa`` command."""
     accept_any_text()
+    warnings.filterwarnings('ignore', module='PIL')  # they do not name the file
     app()
 
 

@@ -17,7 +17,8 @@ from .blip import BlipSemantic
 from .hardware import fast_dtype, images_at_once
 from .images import ImageBatch, read_images, read_with_prompts
 from .metric_options import ImageRewardOptions, check_values, refuse_others
-from .semantic import tokenize, warn_of_cut_prompts, warn_of_unknown_words
+from .notes import cut_summary, prompts_summary, warn_caller
+from .semantic import tokenize
 from .views import normalize, pillow_view, semantic_view
 
 PROMPT_TOKENS = 35
@@ -123,9 +124,8 @@ class ImageRewardMetric(SteadyModule):
         """
         images, prompts = read_with_prompts(x, caption_list)
         ids, mask, cut = tokenize(prompts, PROMPT_TOKENS)
-        if not return_details:
-            warn_of_cut_prompts(cut, f'{PROMPT_TOKENS} tokens')
-            warn_of_unknown_words(prompts)
+        notes = [] if return_details else [*cut_summary(cut, f'{PROMPT_TOKENS} tokens'), *prompts_summary(prompts)]
+        warn_caller([*images.notes, *notes])
         with plain_arithmetic(self.device):
             self._make_ready()
             rewards = self._rewards(images, ids, mask)
@@ -145,7 +145,7 @@ class ImageRewardMetric(SteadyModule):
         if not images or not prompts:
             return torch.zeros(len(images), len(prompts), device=self.device)
         ids, mask, cut = tokenize(prompts, PROMPT_TOKENS)
-        warn_of_cut_prompts(cut, f'{PROMPT_TOKENS} tokens')
+        warn_caller([*images.notes, *cut_summary(cut, f'{PROMPT_TOKENS} tokens')])
         pairs = list(zip(ids.to(self.device).split(1), mask.to(self.device).split(1), strict=True))
         rows = []
         with plain_arithmetic(self.device):

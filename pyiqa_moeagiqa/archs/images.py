@@ -2,7 +2,6 @@
 
 import io
 import os
-import warnings
 from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, SupportsIndex, overload
@@ -17,6 +16,7 @@ from ..image_files import ImageError, check_content, errors_named, opened
 from ..prompts import SidecarError, find_prompt, metadata_prompt, prompt_in_image
 from ..room import ask_for_room
 from . import pixels
+from .notes import warn_caller
 
 ROUNDING = 1e-4
 STRAY = 0.5  # allowed in a loss; images scaled to [-1, 1] or [0, 255] are still refused
@@ -28,15 +28,17 @@ class ImageBatch(list[Tensor]):
     Attributes:
         prompts: the images' own prompts, if they were given with them.
         sources: the objects that the images were read from, where prompts are looked for when they are needed.
+        notes: what to know about how they were read.
     """
 
     prompts: list[str] | None = None
     sources: Sequence[Any] = ()
+    notes: Sequence[str] = ()
 
     def to(self, *args: Any, **kwargs: Any) -> 'ImageBatch':
         """Move all images as ``Tensor.to`` does; pyiqa calls this with the metric's device."""
         moved = ImageBatch(image.to(*args, **kwargs) for image in self)
-        moved.prompts, moved.sources = self.prompts, self.sources
+        moved.prompts, moved.sources, moved.notes = self.prompts, self.sources, self.notes
         return moved
 
     @overload
@@ -68,14 +70,13 @@ def read_images(source: Any, stray: float = ROUNDING) -> ImageBatch:
         return batch
     if isinstance(source, Tensor | np.ndarray) and source.ndim == 4:
         source = list(source)
-    if not isinstance(source, list | tuple):
-        batch = ImageBatch([read_image(source, stray=stray)])
-        batch.sources = [source]
-        return batch
-    batch = ImageBatch(read_image(image, f'image {index}', stray) for index, image in enumerate(source))
-    batch.sources = list(source)
-    if source and all(hasattr(image, 'prompts') for image in source):
-        batch.prompts = [prompt for image in source for prompt in image.prompts]
+    is_list = isinstance(source, list | tuple)
+    sources = list(source) if is_list else [source]
+    read = [_read(image, f'image {index}' if is_list else 'image', stray) for index, image in enumerate(sources)]
+    batch = ImageBatch(image for image, _ in read)
+    batch.sources, batch.notes = sources, [note for _, notes in read for note in notes]
+    if sources and all(hasattr(image, 'prompts') for image in sources):
+        batch.prompts = [prompt for image in sources for prompt in image.prompts]
     return batch
 
 
@@ -86,11 +87,21 @@ def shrunk(image: Tensor, longest: int) -> Tensor:
 
 
 def read_image(source: Any, name: str = 'image', stray: float = ROUNDING) -> Tensor:
-    """Read one image as (3, H, W); messages call it ``name`` if it is not a file; ``stray`` is that of ``read_images``."""
+    """Read one image as (3, H, W); messages call it ``name`` if it is not a file; ``stray`` is that of ``read_images``.
+
+    What ``ImageBatch.notes`` would hold is warned of.
+    """
+    image, notes = _read(source, name, stray)
+    warn_caller(notes)
+    return image
+
+
+def _read(source: Any, name: str, stray: float) -> tuple[Tensor, list[str]]:
+    """The image as (3, H, W), and notes on how it was read."""
     if isinstance(source, Tensor):
-        return _check_tensor(source, name, stray)
+        return _check_tensor(source, name, stray), []
     if isinstance(source, np.ndarray):
-        return _array_to_rgb(source, name)
+        return _array_to_rgb(source, name), []
     if isinstance(source, Image.Image):
         with errors_named(name):
             return _pil_to_rgb(source, name)
@@ -104,26 +115,31 @@ def read_image(source: Any, name: str = 'image', stray: float = ROUNDING) -> Ten
     )
 
 
-def _read_file(file: Any, name: str) -> Tensor:
+def _read_file(file: Any, name: str) -> tuple[Tensor, list[str]]:
     with opened(file, name) as image:
         return _pil_to_rgb(image, name)
 
 
-def _pil_to_rgb(image: Image.Image, name: str) -> Tensor:
-    """Convert to uint8 (3, H, W), or 16-bit and float images to float in [0, 1]: upright, on white where transparent."""
+def _pil_to_rgb(image: Image.Image, name: str) -> tuple[Tensor, list[str]]:
+    """Convert to uint8 (3, H, W), or 16-bit and float images to float in [0, 1]: upright, on white where transparent.
+
+    Returns:
+        The pixels and the notes.
+    """
     if 0 in image.size:
         raise ImageError(f'{name} has {image.size[0]} x {image.size[1]} pixels: an image needs at least one.')
     check_content(image, name)
+    notes = []
     if getattr(image, 'is_animated', False):  # counting frames would need a walk through all of them
-        warnings.warn(f'{name} has more than one frame: the first one is scored.', stacklevel=2)
+        notes.append(f'{name} has more than one frame: the first one is scored.')
         if image.format != 'HEIF':  # Pillow opens its primary image, which can lie anywhere in the file
             image.seek(0)
     ask_for_room(image.width * image.height)
     if image.mode.startswith('I'):
-        return _grey_to_rgb(image, 65535, name)
+        return _grey_to_rgb(image, 65535, name), notes
     if image.mode == 'F':
-        return _grey_to_rgb(image, 1, name)
-    return pixels.rgb(image)
+        return _grey_to_rgb(image, 1, name), notes
+    return pixels.rgb(image), notes
 
 
 def _grey_to_rgb(image: Image.Image, white: int, name: str) -> Tensor:
@@ -140,7 +156,7 @@ def _array_to_rgb(array: np.ndarray, name: str) -> Tensor:
             f'{name} has shape {array.shape}: as an array it must be (H, W, 3), (H, W, 4), (H, W, 1) or (H, W).'
         )
     if array.dtype == np.uint8:
-        return _pil_to_rgb(Image.fromarray(array[..., 0] if channels == 1 and array.ndim == 3 else array), name)
+        return _pil_to_rgb(Image.fromarray(array[..., 0] if channels == 1 and array.ndim == 3 else array), name)[0]
     if array.dtype.kind != 'f' or channels == 4:
         raise ImageError(
             f'{name} has {channels} channels of type {array.dtype}: give uint8, or up to 3 channels of floats in [0, 1].'
@@ -254,6 +270,4 @@ def check_prompts(prompts: Iterable[str] | str | None, images: int) -> list[str]
     for index, prompt in enumerate(prompts):
         if not isinstance(prompt, str):
             raise PromptError(f'Prompt {index} is {prompt!r} of type {type(prompt).__name__}: it must be a string.')
-        if not prompt.strip():
-            warnings.warn(f'Prompt {index} is empty: the score says little about how the image fits it.', stacklevel=3)
     return prompts

@@ -14,14 +14,13 @@ from .hardware import fast_dtype, images_at_once
 from .images import ImageBatch, read_images, read_with_prompts
 from .metric_options import MetricOptions, check_values, refuse_others
 from .moeagiqa_arch import Assessment, Features, mean_over_crops
+from .notes import cut_summary, prompts_summary, warn_caller
 from .semantic import (
     MOST_WINDOWS,
     Windows,
     one_window_each,
     tokenize,
     tokenize_windows,
-    warn_of_cut_prompts,
-    warn_of_unknown_words,
 )
 from .views import crop_positions, crop_sides, free_places, take_crops, view_of
 
@@ -151,9 +150,8 @@ class MoEAGIQAMetric(SteadyModule):
         """
         images, prompts = read_with_prompts(x, caption_list)
         windows = self._windows(prompts)
-        if not return_details:
-            warn_of_cut_prompts(windows.cut, self._room)
-            warn_of_unknown_words(prompts)
+        notes = [] if return_details else [*cut_summary(windows.cut, self._room), *prompts_summary(prompts)]
+        warn_caller([*images.notes, *notes])
         positions = [self._positions(image, crop_positions) for image in images]
         with plain_arithmetic(self.device):
             self.network.make_ready(self._wanted_dtype)
@@ -191,7 +189,7 @@ class MoEAGIQAMetric(SteadyModule):
         if not images or not prompts:
             return torch.zeros(len(images), len(prompts), device=self.device)
         windows = self._windows(prompts)
-        warn_of_cut_prompts(windows.cut, self._room)
+        warn_caller([*images.notes, *cut_summary(windows.cut, self._room)])
         with plain_arithmetic(self.device):
             self.network.make_ready(self._wanted_dtype)
             read = [self.network.read(*window) for window in self._each(windows)]

@@ -4,7 +4,6 @@ BLIP, in ``archs/blip.py``, is another text encoder with the same interface.
 """
 
 import itertools
-import warnings
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
@@ -18,7 +17,6 @@ from .bert import Bert
 from .fusion import CrossAttention
 
 MOST_WINDOWS = 32  # per prompt: about a thousand tokens
-UNKNOWN = '[UNK]'
 PAUSES = frozenset(',;.:!?|')
 
 
@@ -90,44 +88,6 @@ def _padded(rows: list[list[int]], length: int) -> tuple[Tensor, Tensor]:
     return ids, mask
 
 
-def warn_of_cut_prompts(cut: Sequence[int], room: str) -> None:
-    """Warn a metric's caller of cut prompts; ``cut`` is counted as by ``tokenize``, ``room`` names the length that is left."""
-    if any(cut):
-        warnings.warn(
-            f'{sum(map(bool, cut))} of {len(cut)} prompts were cut (by {max(cut)} tokens at most) to {room}.',
-            stacklevel=3,
-        )
-
-
-def unknown_words(prompt: str) -> tuple[int, int]:
-    """Count a prompt's words that the text encoder's vocabulary lacks, and all its words; punctuation does not count."""
-    encoding = bert_tokenizer().encode(prompt)
-    words = {}  # a word's number -> whether it is unknown
-    for token, word, (start, end) in zip(encoding.tokens, encoding.word_ids, encoding.offsets, strict=True):
-        if token == UNKNOWN or (word is not None and any(map(str.isalnum, prompt[start:end]))):
-            words[word] = token == UNKNOWN
-    return sum(words.values()), len(words)
-
-
-def unknown_note(prompt: str) -> str | None:
-    """Describe the problem of a prompt most of whose words are unknown; None for other prompts."""
-    unknown, words = unknown_words(prompt)
-    if 2 * unknown <= words:
-        return None
-    if unknown == words:
-        return 'no word of its prompt is known to the text encoder: the score says little about how the image fits it'
-    return f'{unknown} of {words} words of its prompt are unknown to the text encoder, which reads the others alone'
-
-
-def warn_of_unknown_words(prompts: Sequence[str]) -> None:
-    """Warn a metric's caller of prompts most of whose words are unknown."""
-    notes = [(place, note) for place, note in enumerate(map(unknown_note, prompts)) if note]
-    if notes:
-        place, note = notes[0]
-        more = f' (and {len(notes) - 1} more)' if len(notes) > 1 else ''
-        warnings.warn(f'Image {place}: {note}{more}.', stacklevel=3)
-
-
 class Windows(NamedTuple):
     """Prompts split into M windows that fit the text encoder; the windows of a prompt follow each other.
 
@@ -182,9 +142,3 @@ def _window_ends(encoding: Encoding, room: int) -> Iterator[int]:
         start = next(itertools.chain(pauses, between), start + room)
         yield start
     yield stop
-
-
-def cut_words(prompt: str, cut: int) -> str:
-    """Return the text of a prompt's last ``cut`` tokens, which were cut."""
-    offsets = bert_tokenizer().encode(prompt).offsets
-    return prompt[offsets[len(offsets) - 1 - cut][0] :] if cut else ''

@@ -1,12 +1,9 @@
 """Reading ahead: threads decode images while the network computes; the images are handed on in their order."""
 
 import os
-import threading
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from ..room import Room
@@ -73,46 +70,3 @@ def read_batches(
             pixels = 0
     if batch:
         yield batch
-
-
-class Notes:
-    """Collects warnings by the thread that gave them; Python's own ``catch_warnings`` mixes those of all threads.
-
-    Example:
-        >>> with Notes() as notes, notes.taken() as said:
-        ...     warnings.warn('the prompt was cut')
-        >>> said
-        ['the prompt was cut']
-    """
-
-    def __init__(self) -> None:
-        self._own = threading.local()
-        self._catch = warnings.catch_warnings()
-
-    def __enter__(self) -> 'Notes':
-        self._catch.__enter__()
-        self._shown_before = warnings.showwarning
-        warnings.simplefilter('always', UserWarning)
-        warnings.showwarning = self._show  # type: ignore[assignment]  # it hands on whatever else it is given
-        return self
-
-    def __exit__(self, *reason: Any) -> None:
-        self._catch.__exit__(*reason)
-
-    @contextmanager
-    def taken(self) -> Iterator[list[str]]:
-        """Give a list that holds this thread's warnings from within the ``with`` block; each appears once after it."""
-        said: list[str] = []
-        self._own.said = said
-        try:
-            yield said
-        finally:
-            self._own.said = None
-            said[:] = dict.fromkeys(said)
-
-    def _show(self, message: Warning | str, *where: Any) -> None:
-        said = getattr(self._own, 'said', None)
-        if said is not None and isinstance(message, UserWarning | RuntimeWarning):
-            said.append(str(message))
-        else:
-            self._shown_before(message, *where)

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from ..archs.images import read_image
 from ..data.columns import find_column
 from ..options import OptionError
 from .inputs import Prompts, items_of
@@ -136,7 +137,7 @@ def _row(metric: Metric, item: Item, prompts: list[str]) -> list[float]:
     image = str(item.path) if item.image is None else item.image
     if hasattr(metric.net, 'matrix'):
         return metric.net.matrix(image, prompts)[0].tolist()
-    image = image if isinstance(image, str) else as_batch(image)
+    image = image if isinstance(image, str) else as_batch(read_image(image))
     return [float(metric(image, caption_list=[prompt])) for prompt in prompts]
 
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from ..archs.hardware import images_at_once
 from ..archs.images import ImageBatch
 from ..archs.metric_arch import Details, MoEAGIQAMetric
+from ..archs.notes import prompts_summary, warn_caller
 from ..archs.semantic import bert_tokenizer
 from ..archs.views import MAX_ASPECT, crop_sides
 from .occlusion import grid_of, occluded
@@ -116,6 +117,7 @@ def explain(metric: Any, image: Any, prompt: str, places: bool = True) -> Explan
     if len(images) != 1:
         raise ExplanationError(f'{len(images)} images were given: one at a time is explained.')
     score, details = net(images, [prompt], return_details=True)
+    warn_caller(prompts_summary([prompt]))
     config = net.network.config
     words, unread = read_words(prompt, config.prompt_tokens)
     words = words if config.branches != 'visual' else []

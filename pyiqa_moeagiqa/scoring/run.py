@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from ..archs.hardware import images_at_once
-from ..archs.images import ImageBatch, read_image
-from ..archs.semantic import cut_words, unknown_note
+from ..archs.images import ImageBatch, read_images
+from ..archs.notes import image_notes
 from ..options import first_line
-from .ahead import Notes, read_batches
+from .ahead import read_batches
 from .output import Key, ScoreFile
 from .protocol import Metric
 from .result import Result, content_of, known_result, row_of
@@ -22,7 +22,6 @@ from .score_formats import Row
 from .score_stream import ScoreStream
 from .sources import Item
 
-LONGEST_SHOWN = 80  # characters of a prompt's cut part
 READ_AHEAD = 4  # images; on an accelerator twice the number that it scores at once, if that is more
 
 
@@ -42,15 +41,14 @@ def score_items(
     """
     done = {(row['path'], row['prompt']): row for row in output.rows} if output else {}
     at_once = (at_once or images_at_once(metric.device)) if reads_images(metric) else 1
-    with Notes() as notes:
-        scorer = Scorer(metric, done, notes, with_content=output is not None)
-        for batch in read_batches(scorer.read, items, max(READ_AHEAD, 2 * at_once), at_once):
-            for result in scorer.score(batch):
-                key = (result.path, result.prompt)
-                if output and result.score is not None and key not in done:
-                    output.add(*key, result.score, result.numbers, result.content)
-                    done[key] = row_of(result)
-                yield result
+    scorer = Scorer(metric, done, with_content=output is not None)
+    for batch in read_batches(scorer.read, items, max(READ_AHEAD, 2 * at_once), at_once):
+        for result in scorer.score(batch):
+            key = (result.path, result.prompt)
+            if output and result.score is not None and key not in done:
+                output.add(*key, result.score, result.numbers, result.content)
+                done[key] = row_of(result)
+            yield result
 
 
 def takes_prompts(metric: Metric) -> bool:
@@ -63,15 +61,14 @@ def reads_images(metric: Metric) -> bool:
     return hasattr(metric.net, 'read_images')
 
 
-def as_batch(image: Any) -> Tensor:
+def as_batch(pixels: Tensor) -> Tensor:
     """One image as a batch of floats, (1, 3, H, W) in [0, 1], for metrics that do not read images themselves."""
-    pixels = read_image(image)
     return (pixels if pixels.is_floating_point() else pixels / 255)[None]
 
 
 @dataclass
 class Seen:
-    """An image as the metric takes it, with its prompt and the warnings from reading it."""
+    """An image as the metric takes it, with its prompt and the notes from reading it."""
 
     path: str
     prompt: str
@@ -86,12 +83,11 @@ class Scorer:
     Args:
         metric: from ``pyiqa.create_metric``.
         done: rows that are known, by path and prompt.
-        notes: collects warnings.
         with_content: whether files are hashed, which an output needs.
     """
 
-    def __init__(self, metric: Metric, done: Mapping[Key, Row], notes: Notes, with_content: bool = False):
-        self.metric, self.done, self.notes, self.with_content = metric, done, notes, with_content
+    def __init__(self, metric: Metric, done: Mapping[Key, Row], with_content: bool = False):
+        self.metric, self.done, self.with_content = metric, done, with_content
         self.needs_prompt = takes_prompts(metric)
         self.scales = scales_of(metric)
 
@@ -106,21 +102,22 @@ class Scorer:
             return Result(path, prompt, None, 'its name or prompt is no valid Unicode; change it')
         # Hash before reading the pixels: if the file changes in between, the next run scores it again.
         content = content_of(path) if self.with_content and item.image is None else ''
-        if not reads_images(self.metric) and item.image is None:
-            return Seen(path, prompt, path, (), content)
-        with self.notes.taken() as notes:
-            try:
-                return Seen(path, prompt, self._image(item), notes, content)
-            except Exception as error:  # a decoder can raise anything; the other images are still scored
-                return Result(path, prompt, None, reason_of(error, path))
+        try:
+            return Seen(path, prompt, *self._image(item), content)
+        except Exception as error:  # a decoder can raise anything; the other images are still scored
+            return Result(path, prompt, None, reason_of(error, path))
 
-    def _image(self, item: Item) -> Any:
-        """The image as the metric takes it: a batch of floats for metrics that do not read images themselves."""
+    def _image(self, item: Item) -> tuple[Any, Sequence[str]]:
+        """The image as the metric takes it, and notes from reading it; metrics that read no images get a path or floats."""
         if isinstance(item.image, Exception):
             raise item.image
         if reads_images(self.metric):
-            return self.metric.net.read_images(str(item.path) if item.image is None else item.image)[0]
-        return as_batch(item.image)
+            images = self.metric.net.read_images(str(item.path) if item.image is None else item.image)
+            return images[0], images.notes
+        if item.image is None:
+            return str(item.path), ()
+        images = read_images(item.image)
+        return as_batch(images[0]), images.notes
 
     def score(self, batch: Sequence[Result | Seen]) -> list[Result]:
         """The results of a batch, in its order."""
@@ -131,23 +128,21 @@ class Scorer:
         if not seen:
             return []
         try:
-            with self.notes.taken() as said:
-                answers = self._call(seen)
+            answers = self._call(seen)
         except Exception as error:  # a metric can raise anything; the other images are still scored
-            said, answers = [], [_Answer(math.nan)]
+            answers = [_Answer(math.nan)]
             reason = reason_of(error, seen[0].path)
         else:
             reason = f'its score is {answers[0].score}'
-        if len(seen) > 1 and (
-            said or not all(math.isfinite(answer.score) for answer in answers)
-        ):  # score one by one to find the image
+        if len(seen) > 1 and not all(math.isfinite(answer.score) for answer in answers):
+            # Score one by one to find the image.
             return [self._score([one])[0] for one in seen]
         return [
             Result(
                 one.path,
                 one.prompt,
                 answer.score,
-                notes=tuple(dict.fromkeys([*one.notes, *said, *answer.notes])),
+                notes=(*one.notes, *answer.notes),
                 scores=answer.scores,
                 numbers=numbers_of(self.scales, answer.score, answer.scores, answer.novelty),
                 content=one.content,
@@ -171,7 +166,7 @@ class Scorer:
             _Answer(
                 score,
                 {name: values[place] for name, values in targets.items()},
-                [*_prompt_notes(seen[place].prompt, details.cut_tokens[place]), *_novelty_notes(novelty[place])],
+                image_notes(seen[place].prompt, details.cut_tokens[place], novelty[place]),
                 novelty[place],
             )
             for place, score in enumerate(scores.flatten().tolist())
@@ -185,28 +180,6 @@ class _Answer(NamedTuple):
     scores: Mapping[str, float] = MappingProxyType({})
     notes: Sequence[str] = ()
     novelty: float | None = None
-
-
-def _novelty_notes(novelty: float | None) -> list[str]:
-    """A note for a picture that is far from everything that the network was trained on: novelty above 1."""
-    if novelty is None or novelty <= 1:
-        return []
-    return [
-        f'it is unlike the pictures that the metric was trained on (novelty {novelty:.1f}), so its score is a guess'
-    ]
-
-
-def _prompt_notes(prompt: str, cut: int) -> list[str]:
-    """Notes for a prompt that was cut, or of which most words are unknown."""
-    notes = [_cut_note(prompt, cut) if cut else None, unknown_note(prompt)]
-    return [note for note in notes if note]
-
-
-def _cut_note(prompt: str, tokens: int) -> str:
-    """A note that quotes the part of the prompt that was not read."""
-    words = ' '.join(cut_words(prompt, tokens).split())
-    shown = words if len(words) <= LONGEST_SHOWN else f'{words[:LONGEST_SHOWN].rstrip()}…'
-    return f"its prompt was cut by {tokens} token{'s' if tokens > 1 else ''}: '…{shown}'"
 
 
 def reason_of(error: Exception, path: str) -> str:

@@ -1,6 +1,5 @@
 """Tells whether images that are compared differ in size: a score also depends on an image's size."""
 
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -41,10 +40,8 @@ def _sizes(images: Iterable[Path | str]) -> list[Size]:
 
 def _size(image: Path | str) -> Size | None:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # scoring reports what is wrong with an image
-            with opened(image, str(image)) as picture:
-                return picture.size
+        with opened(image, str(image)) as picture:
+            return picture.size
     except ImageError:
         return None
 

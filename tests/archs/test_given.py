@@ -11,7 +11,7 @@ from PIL import Image
 
 from pyiqa_moeagiqa.archs.images import STRAY, ImageError, PromptError
 from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
-from pyiqa_moeagiqa.archs.semantic import unknown_note, unknown_words
+from pyiqa_moeagiqa.archs.notes import prompt_note, unknown_words
 from pyiqa_moeagiqa.options import OptionError
 from pyiqa_moeagiqa.scoring.run import score_items
 from pyiqa_moeagiqa.scoring.sources import Item
@@ -192,13 +192,12 @@ def test_imagereward_names_unknown_options_too(image_reward_file):
         ('a cat 🐱', 1, 3),
         ('🐱 cat 🐶 🐭', 3, 4),
         ('!!!', 0, 0),
-        ('', 0, 0),
         ('кошка', 0, 1),
     ],
 )
 def test_words_that_the_text_encoder_does_not_know_are_counted(prompt, unknown, words):
     assert unknown_words(prompt) == (unknown, words)
-    note = unknown_note(prompt)
+    note = prompt_note(prompt)
     assert (note is not None) == (2 * unknown > words)
     if note:
         assert ('no word of its prompt is known' in note) == (unknown == words)
@@ -216,10 +215,22 @@ def test_a_prompt_of_unknown_words_is_warned_of(
         metric(images, caption_list=[CAT, '고양이'])
     with pytest.warns(UserWarning, match=r'^Image 0: 3 of 4 words of its prompt are unknown .* \(and 1 more\)\.$'):
         metric(images, caption_list=['🐱 cat 🐶 🐭', '고양이'])
+    with pytest.warns(UserWarning, match=r'^Image 1: its prompt is empty') as said:
+        metric(images, caption_list=[CAT, ' '])
+    assert said[0].filename == __file__  # the user's own line
     for at_once in (1, 2):
         items = [Item(pictures / 'a.png', '고양이'), Item(pictures / 'b.jpg', CAT)]
         notes = [result.notes for result in score_items(metric, items, at_once=at_once)]
-        assert notes == [(unknown_note('고양이'),), ()]
+        assert notes == [(prompt_note('고양이'),), ()]
+
+
+def test_a_metric_warns_of_frames_that_it_does_not_score(metric, tmp_path):
+    frames = [Image.new('RGB', (70, 80), colour) for colour in ('red', 'blue')]
+    frames[0].save(tmp_path / 'a.gif', save_all=True, append_images=frames[1:])
+    for score in (lambda path: metric(path, caption_list=[CAT]), lambda path: metric.net.matrix(path, [CAT])):
+        with pytest.warns(UserWarning, match=r'a\.gif has more than one frame') as said:
+            score(tmp_path / 'a.gif')
+        assert [warning.filename for warning in said] == [__file__]
 
 
 def test_what_is_no_image_is_named(metric):

@@ -116,8 +116,10 @@ def test_a_wrong_value_in_any_strip_is_seen(monkeypatch):
 
 def test_the_first_frame_of_an_animation_is_scored_and_said_so(picture):
     data = file_bytes(picture, 'GIF', save_all=True, append_images=[Image.new('RGB', (30, 20))])
-    with pytest.warns(UserWarning, match='more than one frame: the first'):
+    with pytest.warns(UserWarning, match='image has more than one frame: the first') as said:
         assert read_image(data).shape == (3, 20, 30)
+    assert said[0].filename == __file__
+    assert read_images([picture, data]).notes == ['image 1 has more than one frame: the first one is scored.']
 
 
 def test_one_pixel_and_a_grey_tensor():
@@ -200,11 +202,6 @@ def test_a_truncated_picture_given_as_pil_is_refused(picture):
 def test_prompts_that_cannot_be_used(prompts, words):
     with pytest.raises(ValueError, match=words):
         check_prompts(prompts, 2)
-
-
-def test_an_empty_prompt_is_warned_of():
-    with pytest.warns(UserWarning, match='Prompt 1 is empty'):
-        assert check_prompts(['a', ' '], 2) == ['a', ' ']
 
 
 def test_none_and_na_are_prompts():

@@ -4,7 +4,8 @@ import pyiqa
 import pytest
 import torch
 
-from pyiqa_moeagiqa.archs.semantic import MOST_WINDOWS, bert_tokenizer, cut_words, tokenize, tokenize_windows
+from pyiqa_moeagiqa.archs.notes import cut_words
+from pyiqa_moeagiqa.archs.semantic import MOST_WINDOWS, bert_tokenizer, tokenize, tokenize_windows
 
 STYLE = 'a detailed oil painting of a red fox in a snowy forest, dramatic light, fog, '
 LONG = STYLE * 4

@@ -1,12 +1,11 @@
-"""Reading ahead keeps the order, holds few images, and sorts what is said by thread."""
+"""Reading ahead keeps the order and holds few images."""
 
 import threading
-import warnings
 
 import pytest
 
 from pyiqa_moeagiqa.room import Room
-from pyiqa_moeagiqa.scoring.ahead import Notes, read_ahead
+from pyiqa_moeagiqa.scoring.ahead import read_ahead
 
 
 def test_items_come_in_order_with_what_was_read():
@@ -47,32 +46,3 @@ def test_what_reading_raises_comes_out_at_its_item():
     assert (first.result(), third.result()) == (0, 2)
     with pytest.raises(OSError, match='no'):
         second.result()
-
-
-def test_each_thread_hears_its_own_warnings():
-    both = threading.Barrier(2, timeout=30)
-    heard = {}
-
-    def speak(notes, name):
-        with notes.taken() as said:
-            both.wait()
-            for _ in range(2):
-                warnings.warn(f'from {name}', stacklevel=2)
-            both.wait()
-        heard[name] = said
-
-    with Notes() as notes:
-        threads = [threading.Thread(target=speak, args=(notes, name)) for name in 'ab']
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert heard == {'a': ['from a'], 'b': ['from b']}
-
-
-def test_what_nobody_takes_is_shown_as_before():
-    with pytest.warns(UserWarning, match='of nobody'), Notes() as notes, notes.taken() as said:
-        threading.Thread(target=warnings.warn, args=('of nobody',)).start()
-    assert said == []
-    with pytest.warns(UserWarning, match='afterwards'):
-        warnings.warn('afterwards', stacklevel=2)

@@ -1,13 +1,13 @@
 """Scoring one image after the other: failures are reported, finished rows are not computed again."""
 
-import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from pyiqa_moeagiqa.archs.images import ImageError
+from pyiqa_moeagiqa.archs.images import ImageBatch, ImageError
+from pyiqa_moeagiqa.archs.notes import prompt_note
 from pyiqa_moeagiqa.scoring.output import ScoreFile
 from pyiqa_moeagiqa.scoring.run import score_items, takes_prompts
 from pyiqa_moeagiqa.scoring.sources import Item
@@ -24,9 +24,6 @@ class FakeMetric:
     def __call__(self, path, **options):
         self.calls.append((path, options))
         answer = self.answers.get(Path(path).stem, 0.5)
-        if isinstance(answer, Warning):
-            warnings.warn(answer, stacklevel=2)
-            return 0.5
         if isinstance(answer, BaseException):
             raise answer
         return answer
@@ -80,12 +77,6 @@ def test_a_name_that_is_no_unicode_is_reported(tmp_path):
     assert [row['path'] for row in output.rows] == ['a.png']
 
 
-def test_what_was_said_about_an_image_is_noted_once():
-    metric = FakeMetric(a=UserWarning('the prompt was cut'))
-    results = list(score_items(metric, items('a.png', 'a.png')))
-    assert [result.notes for result in results] == [('the prompt was cut',)] * 2
-
-
 def test_finished_rows_are_not_computed_again(tmp_path):
     output = ScoreFile(tmp_path / 'scores.csv', {})
     list(score_items(FakeMetric(b=0.75), items('b.png'), output))
@@ -122,9 +113,9 @@ class FakeReader(FakeMetric):
     def read(self, path):
         if Path(path).stem in self.unreadable:
             raise ImageError(f'{path}: the image is damaged')
-        if Path(path).stem == 'film':
-            warnings.warn('only the first frame', stacklevel=2)
-        return [Path(path).stem]
+        images = ImageBatch([Path(path).stem])
+        images.notes = ['only the first frame'] if path == 'film.png' else []
+        return images
 
     def __call__(self, images, caption_list, return_details):
         self.calls.append([*images])
@@ -132,8 +123,6 @@ class FakeReader(FakeMetric):
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
-        if '' in caption_list:
-            warnings.warn('Prompt 0 is empty', stacklevel=2)
         cut = [len(prompt.split()) // 35 for prompt in caption_list]
         return torch.tensor(answers)[:, None], SimpleNamespace(cut_tokens=cut)
 
@@ -161,11 +150,11 @@ def test_one_that_fails_in_a_batch_leaves_the_others_scored(tmp_path):
     assert [row['path'] for row in output.rows] == ['a.png', 'e.png']
 
 
-def test_what_is_said_in_a_batch_is_noted_at_its_image():
+def test_what_is_known_about_an_image_of_a_batch_is_noted_at_it():
     prompts = {'a.png': 'a cat', 'b.png': '', 'film.png': 'a cat', 'd.png': 'word ' * 35}
     metric = FakeReader()
     results = list(score_items(metric, [Item(Path(path), prompt) for path, prompt in prompts.items()]))
-    notes = [(), ('Prompt 0 is empty',), ('only the first frame',), ("its prompt was cut by 1 token: '…word'",)]
+    notes = [(), (prompt_note(''),), ('only the first frame',), ("its prompt was cut by 1 token: '…word'",)]
     assert [result.notes for result in results] == notes
 
 

@@ -1,0 +1,91 @@
+"""Notes: what to know about a score besides its number. A result holds them; a metric's caller gets them as warnings."""
+
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+
+from .semantic import bert_tokenizer
+
+UNKNOWN = '[UNK]'
+LONGEST_SHOWN = 80  # characters of a prompt's cut part
+
+
+def warn_caller(notes: Iterable[str]) -> None:
+    """Give notes as warnings that name the user's line: the nearest one outside of this package, pyiqa and torch."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get('__name__', '').partition('.')[0] in (
+        'pyiqa_moeagiqa',
+        'pyiqa',
+        'torch',
+    ):
+        frame, level = frame.f_back, level + 1
+    for note in notes:
+        warnings.warn(note, stacklevel=level)
+
+
+def image_notes(prompt: str, cut: int, novelty: float | None = None) -> list[str]:
+    """Notes on the score of one image.
+
+    Args:
+        prompt: its prompt.
+        cut: how many tokens of the prompt were not read.
+        novelty: of the image, if the metric knows it.
+    """
+    notes = [_cut_note(prompt, cut) if cut else None, prompt_note(prompt), _novelty_note(novelty)]
+    return [note for note in notes if note]
+
+
+def prompt_note(prompt: str) -> str | None:
+    """Describe the problem of a prompt that is empty, or most of whose words are unknown; None for other prompts."""
+    if not prompt.strip():
+        return 'its prompt is empty: the score says little about how the image fits it'
+    unknown, words = unknown_words(prompt)
+    if 2 * unknown <= words:
+        return None
+    if unknown == words:
+        return 'no word of its prompt is known to the text encoder: the score says little about how the image fits it'
+    return f'{unknown} of {words} words of its prompt are unknown to the text encoder, which reads the others alone'
+
+
+def prompts_summary(prompts: Sequence[str]) -> list[str]:
+    """Sum up the ``prompt_note`` of each image's prompt: the first one, and how many more there are."""
+    notes = [f'Image {place}: {note}' for place, note in enumerate(map(prompt_note, prompts)) if note]
+    more = f' (and {len(notes) - 1} more)' if len(notes) > 1 else ''
+    return [f'{note}{more}.' for note in notes[:1]]
+
+
+def cut_summary(cut: Sequence[int], room: str) -> list[str]:
+    """Say how many prompts were cut; ``cut`` is counted as by ``tokenize``, ``room`` names the length that is left."""
+    if not any(cut):
+        return []
+    return [f'{sum(map(bool, cut))} of {len(cut)} prompts were cut (by {max(cut)} tokens at most) to {room}.']
+
+
+def unknown_words(prompt: str) -> tuple[int, int]:
+    """Count a prompt's words that the text encoder's vocabulary lacks, and all its words; punctuation does not count."""
+    encoding = bert_tokenizer().encode(prompt)
+    words = {}  # a word's number -> whether it is unknown
+    for token, word, (start, end) in zip(encoding.tokens, encoding.word_ids, encoding.offsets, strict=True):
+        if token == UNKNOWN or (word is not None and any(map(str.isalnum, prompt[start:end]))):
+            words[word] = token == UNKNOWN
+    return sum(words.values()), len(words)
+
+
+def cut_words(prompt: str, cut: int) -> str:
+    """Return the text of a prompt's last ``cut`` tokens, which were cut."""
+    offsets = bert_tokenizer().encode(prompt).offsets
+    return prompt[offsets[len(offsets) - 1 - cut][0] :] if cut else ''
+
+
+def _cut_note(prompt: str, tokens: int) -> str:
+    """Quote the part of the prompt that was not read."""
+    words = ' '.join(cut_words(prompt, tokens).split())
+    shown = words if len(words) <= LONGEST_SHOWN else f'{words[:LONGEST_SHOWN].rstrip()}…'
+    return f"its prompt was cut by {tokens} token{'s' if tokens > 1 else ''}: '…{shown}'"
+
+
+def _novelty_note(novelty: float | None) -> str | None:
+    """Describe a picture that is far from everything that the network was trained on: novelty above 1."""
+    if novelty is None or novelty <= 1:
+        return None
+    return f'it is unlike the pictures that the metric was trained on (novelty {novelty:.1f}), so its score is a guess'
