@@ -134,12 +134,14 @@ def read(path: Path | str) -> Checkpoint:
         CheckpointError: for a file that is missing, cut short or no MoE-AGIQA checkpoint, or holds NaN or infinite values.
     """
     path = Path(path)
-    config, info = read_header(path)
-    try:
-        with safe_open(path, framework='pt') as file:
+    with _open(path) as file:
+        config, info = parse_header(file.metadata() or {}, path)
+        try:
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except Exception as error:  # for a type that torch lacks, safetensors raises various errors
-        raise CheckpointError(f'{path}: its tensors cannot be read ({quoted(error)}); get the file again.') from None
+        except Exception as error:  # for a type that torch lacks, safetensors raises various errors
+            raise CheckpointError(
+                f'{path}: its tensors cannot be read ({quoted(error)}); get the file again.'
+            ) from None
     scales = {name for name in stored if name.endswith(SCALE) and name.removesuffix(SCALE) in stored}
     weights = {name: _decode(name, stored, path) for name in stored if name not in scales}
     return Checkpoint(config, weights, info, path)
@@ -164,7 +166,9 @@ def _decode(name: str, stored: dict[str, Tensor], path: Path) -> Tensor:
 
 def read_header(path: Path | str) -> tuple[MoEAGIQAConfig, dict[str, Any]]:
     """Read configuration and info only, not the weights; raises as ``read`` does."""
-    return parse_header(_metadata(Path(path)), Path(path))
+    path = Path(path)
+    with _open(path) as file:
+        return parse_header(file.metadata() or {}, path)
 
 
 def parse_header(metadata: Mapping[str, str], path: Path) -> tuple[MoEAGIQAConfig, dict[str, Any]]:
@@ -203,11 +207,10 @@ def _newer_than_this_version(stored_format: str, options: dict[str, Any]) -> str
     return f'option {", ".join(sorted(unknown))}' if unknown else ''
 
 
-def _metadata(path: Path) -> dict[str, str]:
+def _open(path: Path) -> safe_open:
     require_file(path)
     try:
-        with safe_open(path, framework='pt') as file:
-            return file.metadata() or {}
+        return safe_open(path, framework='pt')
     except (SafetensorError, OSError) as error:
         if holds_image_reward(path):
             raise CheckpointError(

@@ -7,25 +7,23 @@ from ..archs.moeagiqa_arch import MoEAGIQA
 from ..options import OptionError, quoted
 from .complete import complete
 from .file import CheckpointError, read
-from .find import find
 from .load import network_with
 from .onnx_network import OnnxNetwork, load_graph
 
 WORDS = 30_522  # in BERT's uncased vocabulary
 
 
-def load_network(source: str | Path, crop_size: int | None = None) -> tuple[MoEAGIQA | OnnxNetwork, dict[str, Any]]:
+def load_network(path: Path, crop_size: int | None = None) -> tuple[MoEAGIQA | OnnxNetwork, dict[str, Any]]:
     """Load the network of a checkpoint or an exported graph, in evaluation mode, and its header's info.
 
     Args:
-        source: 'moeagiqa', 'moeagiqa-v1', 'moeagiqa-v2', a file, ``https://...`` or ``hf://owner/repo/file``.
+        path: the checkpoint's file, as ``find`` returns it.
         crop_size: crop size in pixels, if not the checkpoint's; position embeddings, w1 and w2 are interpolated to it.
 
     Raises:
-        CheckpointError: for a checkpoint that cannot be obtained or used.
+        CheckpointError: for a checkpoint that cannot be used.
         ValueError: for a crop size that the network cannot have.
     """
-    path = find(source)
     if path.suffix == '.onnx':
         if crop_size is not None:
             raise CheckpointError(f'{path}: crop_size is {crop_size}, but a graph has its own; export it again.')

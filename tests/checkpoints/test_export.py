@@ -12,7 +12,7 @@ from command_line import refused, run
 from PIL import Image
 from tiny import COMPACT_LIKE, inputs, made, saved
 
-from pyiqa_moeagiqa.checkpoints import CheckpointError, export, load_network
+from pyiqa_moeagiqa.checkpoints import CheckpointError, export, find, load_network
 from pyiqa_moeagiqa.checkpoints.export import NAMES
 from pyiqa_moeagiqa.options import OptionError
 from pyiqa_moeagiqa.scoring.explain import explain
@@ -110,7 +110,7 @@ def test_a_network_too_large_for_one_file_is_refused(tiny_checkpoint, tmp_path, 
 @pytest.mark.parametrize('address', ['https://example.org/a.onnx', 'hf://one/two/a.onnx'])
 def test_graphs_are_not_downloaded(address):
     with pytest.raises(CheckpointError, match='download it, then give its path'):
-        load_network(address)
+        find(address)
 
 
 def test_a_graph_gives_no_gradient(graph):

@@ -122,7 +122,7 @@ def test_plain_http_is_refused():
 def test_an_https_address_is_downloaded_once(tls_server, file, network):
     tls_server.pages['/tiny.safetensors?download=1'] = Page(file.read_bytes())
     url = f'{tls_server.address}/tiny.safetensors?download=1'
-    assert load_network(url)[0].config == network.config
+    assert load_network(find(url))[0].config == network.config
     assert find(url).read_bytes() == file.read_bytes()
     assert tls_server.asked == ['GET /tiny.safetensors?download=1']
 
@@ -175,7 +175,7 @@ def hub_page(body, **options) -> Page:
 
 def test_a_file_on_the_hub_is_downloaded_once(hub, file, network):
     hub.pages[PATH_ON_THE_HUB] = hub_page(file.read_bytes())
-    assert load_network(ON_THE_HUB)[0].config == network.config
+    assert load_network(find(ON_THE_HUB))[0].config == network.config
     assert find(ON_THE_HUB).read_bytes() == file.read_bytes()
     assert hub.asked.count(f'GET {PATH_ON_THE_HUB}') == 1
 
