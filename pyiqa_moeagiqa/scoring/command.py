@@ -18,7 +18,7 @@ from .output import Key, ScoreFile, check_output
 from .protocol import Metric
 from .result import Result, changed_rows
 from .score_stream import STREAM, ScoreStream
-from .sources import Item, SourceError, find_items, require_prompt, sources_line, tallied
+from .sources import Item, SourceError, find_images, find_items, require_prompt, sources_line, tallied
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,8 +97,8 @@ def _start(job: Job, is_ranked: bool) -> Run:
     from .run import takes_prompts
     from .scale import number_columns
 
-    items = find_items(job.paths, *job.prompts)  # raises an error for paths or prompts that cannot be used
-    places = [item.path for item in find_items(job.paths, *job.prompts._replace(prompt_from=None))]
+    images = list(find_images(job.paths))  # these two raise errors for paths and prompts that cannot be used
+    items = find_items(job.paths, *job.prompts, images)
     if job.metric in OURS:
         items = require_prompt(items)  # fails before a large network is loaded
     metric = make_metric(job.metric, job.options)
@@ -107,10 +107,10 @@ def _start(job: Job, is_ranked: bool) -> Run:
     output = _open_output(job, metric, is_ranked)
     changed: Collection[Key] = ()
     if isinstance(output, ScoreFile) and output.rows:
-        changed = changed_rows(places, output.rows)
+        changed = changed_rows(images, output.rows)
         output.drop(changed)
     sources: Counter[str] = Counter()
-    results = _results(metric, tallied(items, sources), len(places), output)
+    results = _results(metric, tallied(items, sources), len(images), output)
     return Run(results, metric.lower_better, numbers, sources, changed)
 
 

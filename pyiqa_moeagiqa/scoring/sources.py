@@ -128,6 +128,7 @@ def find_items(
     prompt: str | None = None,
     table: Path | str | None = None,
     prompt_from: str | None = 'auto',
+    images: Iterable[Path] | None = None,
 ) -> Iterator[Item]:
     """Find images as ``find_images`` does, each with its prompt; prompts are looked up lazily, item by item.
 
@@ -138,6 +139,7 @@ def find_items(
             of a scored file. If a folder is scored, rows whose image is not found are items too, so that they are reported.
         prompt_from: where to look for each image's prompt if neither ``prompt`` nor ``table`` is given: one of ``PLACES``,
             or 'auto' for the first place that has one. With None, no prompt is looked for and no file is opened.
+        images: what ``find_images`` finds at ``paths``, if that is known.
 
     Raises:
         SourceError, TableError: for paths, prompts or a table that cannot be used, or if ``prompt`` and ``table`` are given.
@@ -150,7 +152,7 @@ def find_items(
         raise SourceError(
             f'Prompts come from one place: --prompt-from {prompt_from} goes without --prompt and --prompts.'
         )
-    images = find_images(paths)
+    images = find_images(paths) if images is None else images
     if table is not None:
         return _with_table(images, paths, table)
     if prompt is not None or prompt_from is None:
