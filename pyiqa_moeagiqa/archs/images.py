@@ -105,18 +105,16 @@ def _read(source: Any, name: str, stray: float) -> tuple[Tensor, list[str]]:
     if isinstance(source, Image.Image):
         with errors_named(name):
             return _pil_to_rgb(source, name)
-    if isinstance(source, bytes | bytearray):
-        return _read_file(io.BytesIO(source), name)
     if isinstance(source, str | Path):
-        return _read_file(source, str(source))
-    raise ImageError(
-        f'{name} is of type {type(source).__name__}: give a path, bytes, a PIL image, or a tensor or array '
-        'with values in [0, 1].'
-    )
-
-
-def _read_file(file: Any, name: str) -> tuple[Tensor, list[str]]:
-    with opened(file, name) as image:
+        name = str(source)
+    elif isinstance(source, bytes | bytearray):
+        source = io.BytesIO(source)
+    else:
+        raise ImageError(
+            f'{name} is of type {type(source).__name__}: give a path, bytes, a PIL image, or a tensor or array '
+            'with values in [0, 1].'
+        )
+    with opened(source, name) as image:
         return _pil_to_rgb(image, name)
 
 
