@@ -29,9 +29,9 @@ sys.path[:0] = [str(ROOT / 'benchmarks')]
 from measure import machine, measure_times  # noqa: E402
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig  # noqa: E402
-from pyiqa_moeagiqa.archs.images import read_image  # noqa: E402
 from pyiqa_moeagiqa.archs.moeagiqa_arch import mean_over_crops  # noqa: E402
-from pyiqa_moeagiqa.archs.views import crop_positions, free_places  # noqa: E402
+from pyiqa_moeagiqa.images.read import read_image  # noqa: E402
+from pyiqa_moeagiqa.images.views import crop_positions, free_places  # noqa: E402
 
 COUNTS = (1, 2, 3, 5, 10, 15)
 GRIDS = {1: (1, 1), 2: (1, 2), 3: (1, 3), 5: (1, 5), 10: (2, 5), 15: (3, 5)}

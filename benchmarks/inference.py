@@ -31,9 +31,9 @@ from tiny import TINY, TINY_BLIP  # noqa: E402
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig  # noqa: E402
 from pyiqa_moeagiqa.archs.hardware import fast_dtype  # noqa: E402
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA  # noqa: E402
-from pyiqa_moeagiqa.archs.views import crop_positions, take_crops, view_of  # noqa: E402
 from pyiqa_moeagiqa.checkpoints import find, load_network  # noqa: E402
 from pyiqa_moeagiqa.checkpoints.load import build_network  # noqa: E402
+from pyiqa_moeagiqa.images.views import crop_positions, take_crops, view_of  # noqa: E402
 
 CROPS, PIXELS, PROMPT_TOKENS = 15, 512, 12
 SAME = 1e-4

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pyiqa_moeagiqa.archs.blip import BlipSemantic
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
-from pyiqa_moeagiqa.archs.views import normalize
+from pyiqa_moeagiqa.images.views import normalize
 
 TEXT_DROPOUT = 0.1  # of BERT, which ImageReward's text encoder is
 RATE, SWING = 1e-5, 50

@@ -113,7 +113,7 @@ def _let_network_read_images(module: 'Any') -> None:
 
     def _prepare_inputs(self: 'Any', target: 'Any', ref: 'Any' = None) -> 'Any':
         if hasattr(self.net, 'read_images'):
-            from pyiqa_moeagiqa.archs.images import ROUNDING, STRAY, refuse_reference
+            from pyiqa_moeagiqa.images.read import ROUNDING, STRAY, refuse_reference
 
             refuse_reference(ref)
             return self.net.read_images(target, stray=ROUNDING if self.check_input_range else STRAY), None

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..images.read import ImageBatch, read_images, read_with_prompts
+from ..images.views import normalize, pillow_view, semantic_view
 from .ambient import SteadyModule, plain_arithmetic
 from .blip import BlipSemantic
 from .hardware import fast_dtype, images_at_once
-from .images import ImageBatch, read_images, read_with_prompts
 from .metric_options import ImageRewardOptions, check_values, refuse_others
 from .notes import cut_summary, prompts_summary, warn_caller
 from .semantic import tokenize
-from .views import normalize, pillow_view, semantic_view
 
 PROMPT_TOKENS = 35
 REWARD_MEAN, REWARD_STD = 0.16717362830052426, 1.0333394966054072  # of ImageReward 1.0's own head

@@ -6,12 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..images.read import ImageBatch, read_images, read_with_prompts
+from ..images.views import crop_positions, crop_sides, free_places, take_crops, view_of
 from ..options import OptionError
 from .ambient import SteadyModule, plain_arithmetic
 from .details import Details, details, joined, no_answers, together
 from .experts import ExpertScores
 from .hardware import fast_dtype, images_at_once
-from .images import ImageBatch, read_images, read_with_prompts
 from .metric_options import MetricOptions, check_values, refuse_others
 from .moeagiqa_arch import Assessment, Features, mean_over_crops
 from .notes import cut_summary, prompts_summary, warn_caller
@@ -22,7 +23,6 @@ from .semantic import (
     tokenize,
     tokenize_windows,
 )
-from .views import crop_positions, crop_sides, free_places, take_crops, view_of
 
 REVISION = 2  # of the scoring code: raise it with each change that alters scores
 DTYPES = {

@@ -14,6 +14,7 @@ from timm.layers import Attention
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from ..images.views import normalize
 from ..options import OptionError
 from .chunks import crops_at_once, in_chunks, without_twins
 from .config import MoEAGIQAConfig
@@ -34,7 +35,6 @@ from .linear_score import LinearScore
 from .matching import PromptMatching
 from .novelty import Novelty
 from .semantic import BertSemantic
-from .views import normalize
 
 
 class Features(NamedTuple):

@@ -7,11 +7,11 @@ from typing import Any
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from ..images.views import normalize
 from ..section import FromZero, Section, Text
 from .config import MoEAGIQAConfig, PixelMean, PixelStd, VisualName
 from .degradation import build_vit, class_token
 from .encoder_options import Side, VisualOptions
-from .views import normalize
 
 FROZEN_BLOCKS = 8
 NETWORK = MoEAGIQAConfig()

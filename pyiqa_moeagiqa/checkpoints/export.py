@@ -41,7 +41,7 @@ class Scores(nn.Module):
 def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = None) -> Path:
     """Write a checkpoint's network as ONNX, weights included.
 
-    ``archs/views.py`` and ``tokenize`` make its inputs from images and prompts: float ``crops`` (N, n, 3, S, S) and
+    ``images/views.py`` and ``tokenize`` make its inputs from images and prompts: float ``crops`` (N, n, 3, S, S) and
     ``view`` (N, 3, V, V) in [0, 1], int64 ``ids`` and ``mask`` (N, 35). N is free, n is fixed. Its outputs are named by
     the targets: ``quality`` (N, 1), and its crops' scores, gate and chosen experts as ``quality_crops`` and so on. Its
     metadata is a checkpoint's header, so that ``create_metric(..., pretrained_model_path='model.onnx')`` can run it.

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import to_dtype
 
-from ..archs.images import read_image
+from ..images.read import read_image
 from ..options import OptionError
 from .options import BenchmarkOptions
 from .pictures import Picture, for_each, look_at

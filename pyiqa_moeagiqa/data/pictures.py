@@ -8,9 +8,9 @@ from typing import NamedTuple, TypeVar
 
 from tqdm import tqdm
 
-from ..archs.images import ImageError, read_image
-from ..image_files import opened
-from ..room import Room
+from ..images.files import opened
+from ..images.read import ImageError, read_image
+from ..images.room import Room
 
 THREADS = 4
 Answer = TypeVar('Answer')

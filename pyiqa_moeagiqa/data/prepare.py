@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ..image_files import ENDINGS
+from ..images.files import ENDINGS
 from ..whole_file import whole_file
 from .info import description
 from .official import READERS

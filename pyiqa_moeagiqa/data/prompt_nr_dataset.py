@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..archs.images import read_image
 from ..archs.semantic import tokenize
-from ..archs.views import crop_positions, free_places, take_crops, view_of
 from ..distributed import processes
+from ..images.read import read_image
+from ..images.views import crop_positions, free_places, take_crops, view_of
 from .degradations import degrade
 from .feature_cache import FeatureCache, picture_key
 from .options import NETWORK, TRAINING_CROPS, PromptNROptions

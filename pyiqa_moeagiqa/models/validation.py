@@ -12,11 +12,11 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.utils import make_grid
 from tqdm import tqdm
 
-from ..archs.images import read_image
-from ..archs.views import semantic_view
 from ..data.batches import batches
 from ..data.prompt_nr_dataset import PromptNRDataset
 from ..distributed import gather_objects, in_order, share
+from ..images.read import read_image
+from ..images.views import semantic_view
 from ..options import OptionError
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from torchvision.transforms.v2.functional import to_dtype, to_pil_image
 
-from ..archs.images import read_image, shrunk
 from ..console import plain
-from ..image_files import ImageError
+from ..images.files import ImageError
+from ..images.read import read_image, shrunk
 from ..whole_file import whole_file
 
 LONGEST_SIDE = 256  # pixels of a picture on a page

@@ -1,6 +1,6 @@
 """Find the prompt that comes with an image: in a file beside it, or in metadata from the software that made it.
 
-It imports only ``image_files`` from the rest of the package, so that both the metric and the commands can use it.
+It imports only ``images.files`` from the rest of the package, so that both the metric and the commands can use it.
 """
 
 from pathlib import Path

@@ -32,7 +32,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
-from ..image_files import opened
+from ..images.files import opened
 from . import clean, makers
 from .novelai_alpha import alpha_fields
 from .text_fields import late_fields, text_fields

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from ..room import Room
+from ..images.room import Room
 
 THREADS = min(4, os.cpu_count() or 1)
 

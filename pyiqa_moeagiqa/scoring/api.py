@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from ..archs.images import read_image
 from ..data.columns import find_column
+from ..images.read import read_image
 from ..options import OptionError
 from .inputs import Prompts, items_of
 from .metric import make_metric

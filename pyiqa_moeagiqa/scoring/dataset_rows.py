@@ -10,7 +10,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from ..data.columns import NAMES, find_column
-from ..image_files import ENDINGS
+from ..images.files import ENDINGS
 from .sources import SourceError
 
 ID_KEYS = ('id', 'image_id', '__key__', 'key', 'name', 'file_name', 'filename')

@@ -18,8 +18,8 @@ from matplotlib.patheffects import withStroke
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_dtype
 
-from ..archs.images import shrunk
 from ..console import plain
+from ..images.read import shrunk
 from ..whole_file import whole_file
 from .explain import Explanation, ExplanationError
 

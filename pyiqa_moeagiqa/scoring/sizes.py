@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..image_files import ImageError, opened
+from ..images.files import ImageError, opened
 
 SIMILAR = 1.1  # ratio of pixels up to which sizes count as equal, such as 1024 x 1024 and 832 x 1216
 # Measured with the embedded checkpoint on AGIQA-3K's pictures, enlarged by bicubic interpolation.

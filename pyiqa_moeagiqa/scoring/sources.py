@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..data.table import TableError
-from ..image_files import ENDINGS
+from ..images.files import ENDINGS
 from ..prompts import SidecarError, find_prompt
 from .prompt_tables import FOLDER_TABLES, FolderTables, PromptTable
 

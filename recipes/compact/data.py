@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from pyiqa_moeagiqa.archs.images import read_image
 from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA
 from pyiqa_moeagiqa.archs.semantic import tokenize
+from pyiqa_moeagiqa.images.read import read_image
 
 from .. import photographs
 from ..damage import DAMAGE, STRENGTHS

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from pyiqa_moeagiqa.archs.hardware import fast_dtype
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
-from pyiqa_moeagiqa.archs.views import crop_positions, take_crops, view_of
+from pyiqa_moeagiqa.images.views import crop_positions, take_crops, view_of
 
 _job: list = []  # forked processes share it, where an argument would be copied to each
 

@@ -17,8 +17,8 @@ from scipy.stats import spearmanr
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from pyiqa_moeagiqa.archs.images import read_image
 from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA, image_means
+from pyiqa_moeagiqa.images.read import read_image
 
 from .data import MOS_MAX, SIDES, Data, image_paths
 from .features import extract

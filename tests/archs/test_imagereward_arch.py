@@ -13,8 +13,8 @@ from torchvision.transforms.v2.functional import InterpolationMode, resize, to_i
 from pyiqa_moeagiqa.archs import imagereward_arch
 from pyiqa_moeagiqa.archs.hardware import fast_dtype
 from pyiqa_moeagiqa.archs.imagereward_arch import ImageRewardMetric
-from pyiqa_moeagiqa.archs.images import ImageError, PromptError
-from pyiqa_moeagiqa.archs.views import pillow_view, semantic_view
+from pyiqa_moeagiqa.images.read import ImageError, PromptError
+from pyiqa_moeagiqa.images.views import pillow_view, semantic_view
 from pyiqa_moeagiqa.options import OptionError
 
 SCORES = np.load(Path(__file__).parent.parent / 'reference' / 'image_reward.npz')['scores']

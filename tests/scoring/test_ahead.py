@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from pyiqa_moeagiqa.room import Room
+from pyiqa_moeagiqa.images.room import Room
 from pyiqa_moeagiqa.scoring.ahead import read_ahead
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tables import write_table
 
-from pyiqa_moeagiqa.archs.images import ImageError, read_image
 from pyiqa_moeagiqa.data.table import TableError
+from pyiqa_moeagiqa.images.read import ImageError, read_image
 from pyiqa_moeagiqa.scoring.sources import Item, SourceError, find_images, find_items
 
 

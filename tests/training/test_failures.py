@@ -11,10 +11,10 @@ import torch
 from pictures import make_table, options, same_weights, short
 from refusals import refuses
 
-from pyiqa_moeagiqa.archs.images import ImageError
 from pyiqa_moeagiqa.checkpoints import file, read
 from pyiqa_moeagiqa.checkpoints.file import CheckpointError
 from pyiqa_moeagiqa.checkpoints.find import home
+from pyiqa_moeagiqa.images.read import ImageError
 from pyiqa_moeagiqa.models import state_file
 from pyiqa_moeagiqa.models.moeagiqa_model import MoEAGIQAModel
 from pyiqa_moeagiqa.models.state_file import read_state

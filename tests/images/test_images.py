@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image, ImageFile, ImageOps
 
-from pyiqa_moeagiqa.archs import pixels
-from pyiqa_moeagiqa.archs.images import ImageError, check_prompts, read_image, read_images
+from pyiqa_moeagiqa.images import pixels
+from pyiqa_moeagiqa.images.read import ImageError, check_prompts, read_image, read_images
 
 RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 

@@ -23,7 +23,7 @@ from typing import BinaryIO
 
 from PIL import Image, ImageFile, UnidentifiedImageError, features
 
-from .options import quoted
+from ..options import quoted
 
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF', 'AVIF', 'JPEG2000', 'PPM')  # JPEG includes MPO
 ENDINGS = frozenset(

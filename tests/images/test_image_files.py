@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, PngImagePlugin
 
-from pyiqa_moeagiqa import image_files
-from pyiqa_moeagiqa.archs.images import ImageError, read_image
+from pyiqa_moeagiqa.images import files as image_files
+from pyiqa_moeagiqa.images.read import ImageError, read_image
 from pyiqa_moeagiqa.prompts import metadata_prompt
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)

@@ -12,11 +12,11 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize
 
-from ..image_files import ImageError, check_content, errors_named, opened
+from ..archs.notes import warn_caller
 from ..prompts import SidecarError, find_prompt, metadata_prompt, prompt_in_image
-from ..room import ask_for_room
 from . import pixels
-from .notes import warn_caller
+from .files import ImageError, check_content, errors_named, opened
+from .room import ask_for_room
 
 ROUNDING = 1e-4
 STRAY = 0.5  # allowed in a loss; images scaled to [-1, 1] or [0, 255] are still refused

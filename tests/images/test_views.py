@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import resize
 
-from pyiqa_moeagiqa.archs.views import (
+from pyiqa_moeagiqa.images.views import (
     PLASTIC,
     crop_positions,
     crop_sides,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pyiqa_moeagiqa.archs.images import read_image
 from pyiqa_moeagiqa.data import pictures as data_pictures
-from pyiqa_moeagiqa.room import Room, ask_for_room
+from pyiqa_moeagiqa.images.read import read_image
+from pyiqa_moeagiqa.images.room import Room, ask_for_room
 from pyiqa_moeagiqa.scoring import ahead
 from pyiqa_moeagiqa.scoring.ahead import read_ahead, read_batches
 
@@ -32,7 +32,7 @@ class Watched(Room):
 @pytest.fixture
 def room(monkeypatch) -> Watched:
     """Room for 100 pixels, which batches are read with."""
-    monkeypatch.setattr('pyiqa_moeagiqa.room.PIXELS', 100)
+    monkeypatch.setattr('pyiqa_moeagiqa.images.room.PIXELS', 100)
     watched = Watched()
     monkeypatch.setattr(ahead, 'Room', lambda: watched)
     return watched
