@@ -11,7 +11,6 @@ TYPE_CHECKING = False  # that of typing would have to be imported
 if TYPE_CHECKING:
     from typing import Any
 
-ARCHS = 'pyiqa_moeagiqa.archs'
 METRICS = {
     'moeagiqa': 'the embedded compact model',
     'moeagiqa-v1': "the paper's network without the natural degradation prior",
@@ -27,12 +26,12 @@ def register_archs() -> None:
     from pyiqa.utils.registry import ARCH_REGISTRY
 
     for name, module in (
-        ('MoEAGIQA', 'moeagiqa_arch'),
-        ('MoEAGIQAMetric', 'metric_arch'),
-        ('MoEAGIQAPrior', 'prior_arch'),
-        ('ImageRewardMetric', 'imagereward_arch'),
+        ('MoEAGIQA', 'archs.moeagiqa_arch'),
+        ('MoEAGIQAMetric', 'metrics.moeagiqa'),
+        ('MoEAGIQAPrior', 'archs.prior_arch'),
+        ('ImageRewardMetric', 'metrics.imagereward'),
     ):
-        ARCH_REGISTRY.register_lazy(name, f'{ARCHS}.{module}:{name}', override=True)
+        ARCH_REGISTRY.register_lazy(name, f'pyiqa_moeagiqa.{module}:{name}', override=True)
 
 
 def register_datasets() -> None:

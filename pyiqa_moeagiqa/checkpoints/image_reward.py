@@ -3,7 +3,7 @@
 import zipfile
 from pathlib import Path
 
-from ..archs.imagereward_arch import ImageReward
+from ..archs.image_reward import ImageReward
 from ..options import quoted
 from .convert import read_weights
 from .file import CheckpointError, holds_image_reward, is_ours, require_file

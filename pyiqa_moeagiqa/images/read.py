@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize
 
-from ..archs.notes import warn_caller
 from ..prompts import SidecarError, find_prompt, metadata_prompt, prompt_in_image
+from ..warn import warn_caller
 from . import pixels
 from .files import ImageError, check_content, errors_named, opened
 from .room import ask_for_room

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..archs.metric_arch import MoEAGIQAMetric
 from ..data.feature_cache import FeatureCache, picture_key
 from ..data.table import TableError
 from ..images.read import read_image
 from ..images.views import crop_positions
+from ..metrics.moeagiqa import MoEAGIQAMetric
 from .rated import Rated
 
 PENALTIES = np.logspace(-1, 6, 29)

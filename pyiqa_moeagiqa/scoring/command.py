@@ -17,6 +17,7 @@ from .metric import made_by, make_metric
 from .output import Key, ScoreFile, check_output
 from .protocol import Metric
 from .result import Result, changed_rows
+from .scale import number_columns, scale_of
 from .score_stream import STREAM, ScoreStream
 from .sources import Item, SourceError, find_images, find_items, require_prompt, sources_line, tallied
 
@@ -50,7 +51,7 @@ def score(job: Job, top: int | None = None) -> int:
     if job.output and job.output != STREAM:
         console().print(written_line(job, tally), soft_wrap=True)
     if scored:
-        from .tables import as_table
+        from .tables import as_table  # pandas: only for a printed table
 
         scored.sort(key=lambda result: result.score or 0.0, reverse=not run.lower_better)
         console().print(shown(as_table(scored[:top], run.numbers), ['path', 'prompt'], job.metric))
@@ -94,8 +95,7 @@ def start(job: Job, is_ranked: bool = False) -> Run:
 
 
 def _start(job: Job, is_ranked: bool) -> Run:
-    from .run import takes_prompts
-    from .scale import number_columns
+    from .run import takes_prompts  # loads torch, which a run with nothing left to do spares
 
     images = list(find_images(job.paths))  # these two raise errors for paths and prompts that cannot be used
     items = find_items(job.paths, *job.prompts, images)
@@ -115,8 +115,6 @@ def _start(job: Job, is_ranked: bool) -> Run:
 
 
 def _open_output(job: Job, metric: Metric, is_ranked: bool) -> ScoreFile | ScoreStream | None:
-    from .scale import scale_of
-
     if job.output is None:
         return None
     facts = made_by(job.metric, metric) | {'lower_better': metric.lower_better, 'asked': asked(job)}
@@ -129,7 +127,7 @@ def _open_output(job: Job, metric: Metric, is_ranked: bool) -> ScoreFile | Score
 def _results(
     metric: Metric, items: Iterable[Item], count: int, output: ScoreFile | ScoreStream | None
 ) -> Generator[Result, None, None]:
-    from .run import score_items
+    from .run import score_items  # loads torch
 
     try:
         for result in tqdm(score_items(metric, items, output), total=count, unit='image', disable=None):

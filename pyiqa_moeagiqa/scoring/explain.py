@@ -13,11 +13,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..archs.hardware import images_at_once
-from ..archs.metric_arch import Details, MoEAGIQAMetric
-from ..archs.notes import prompts_summary, warn_caller
 from ..archs.semantic import bert_tokenizer
 from ..images.read import ImageBatch
 from ..images.views import MAX_ASPECT, crop_sides
+from ..metrics.moeagiqa import Details, MoEAGIQAMetric
+from ..metrics.notes import prompts_summary
+from ..warn import warn_caller
 from .occlusion import grid_of, occluded
 from .scale import scale_of
 

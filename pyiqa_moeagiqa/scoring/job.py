@@ -57,7 +57,7 @@ def ranking(lower_better: bool, is_ranked: bool) -> Callable[[list[Row]], list[R
     """The function that sorts an output's rows when it is closed; None if they keep their order."""
 
     def sort(rows: list[Row]) -> list[Row]:
-        from .tables import ranked_rows
+        from .tables import ranked_rows  # pandas: only for a ranking
 
         return ranked_rows(rows, lower_better)
 

@@ -9,6 +9,7 @@ from ..console import say
 from ..options import quoted
 from ..plugin import IMAGE_REWARD, METRICS, OURS
 from .protocol import Metric
+from .scale import targets_of
 from .sources import SourceError
 
 # The command's names for options of create_metric, where they differ.
@@ -18,8 +19,6 @@ OPTION_NAMES = {'pretrained_model_path': 'weights', 'long_prompts': 'long-prompt
 def made_by(metric_name: str, metric: Metric) -> dict[str, Any]:
     """What a metric's scores depend on besides image and prompt."""
     import pyiqa
-
-    from .scale import targets_of
 
     targets = targets_of(metric)
     facts = {'metric': metric_name} | getattr(metric.net, 'made_by', {'pyiqa': pyiqa.__version__})

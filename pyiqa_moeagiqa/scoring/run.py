@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from ..archs.hardware import images_at_once
-from ..archs.notes import image_notes
 from ..images.read import ImageBatch, read_images
+from ..metrics.notes import image_notes
 from ..options import first_line
 from .ahead import read_batches
 from .output import Key, ScoreFile

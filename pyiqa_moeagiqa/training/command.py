@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..console import console
 from ..distributed import rank
 from ..options import OptionError
 from ..whole_file import require_place
@@ -22,8 +23,6 @@ def train(
     Raises:
         ValueError, FloatingPointError: with a message of one sentence.
     """
-    from ..console import console
-
     options = read_options(file, changes)
     folder = output or Path('experiments') / options['name']
     require_place(folder / 'results.csv')

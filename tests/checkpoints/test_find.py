@@ -8,8 +8,8 @@ import pytest
 from refusals import refuses
 from stand_ins import Page
 
-from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
 from pyiqa_moeagiqa.checkpoints import CheckpointError, find, install, load_network, save
+from pyiqa_moeagiqa.metrics.moeagiqa import MoEAGIQAMetric
 
 FULL_SIZE = ['moeagiqa-v1', 'moeagiqa-v2']
 

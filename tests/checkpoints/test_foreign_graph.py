@@ -7,9 +7,9 @@ from onnx import TensorProto, helper
 from refusals import refuses
 from tiny import config
 
-from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
 from pyiqa_moeagiqa.checkpoints import CheckpointError, load_network
 from pyiqa_moeagiqa.checkpoints.file import header
+from pyiqa_moeagiqa.metrics.moeagiqa import MoEAGIQAMetric
 
 SIZE = config().crop_size
 INPUTS = {'crops': ['N', 2, 3, SIZE, SIZE], 'view': ['N', 3, SIZE, SIZE], 'ids': ['N', 35], 'mask': ['N', 35]}

@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from stand_ins import INFO
 from tiny import TINY
 
-from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
 from pyiqa_moeagiqa.checkpoints import CheckpointError, load_network, read, read_header, save
 from pyiqa_moeagiqa.checkpoints.convert import read_torch, read_weights
 from pyiqa_moeagiqa.checkpoints.partial import fingerprint, note_sources
+from pyiqa_moeagiqa.metrics.moeagiqa import MoEAGIQAMetric
 from pyiqa_moeagiqa.models.state_file import read_state
 
 HUGE = 2**31

@@ -7,11 +7,11 @@ import torch
 from refusals import refuses
 from stand_ins import Attack, Page, finetuned
 
-from pyiqa_moeagiqa.archs.imagereward_arch import ImageRewardMetric
-from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
 from pyiqa_moeagiqa.checkpoints import CheckpointError, find, install
 from pyiqa_moeagiqa.checkpoints.image_reward import at_hand, find_image_reward, load_image_reward
 from pyiqa_moeagiqa.checkpoints.listing import list_weights
+from pyiqa_moeagiqa.metrics.imagereward import ImageRewardMetric
+from pyiqa_moeagiqa.metrics.moeagiqa import MoEAGIQAMetric
 
 PATH_ON_THE_HUB = '/THUDM/ImageReward/resolve/main/ImageReward.pt'
 

@@ -10,9 +10,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny import TINY_BLIP, config, inputs
 
-from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.checkpoints import Checkpoint, CheckpointError, load_network, read, save
+from pyiqa_moeagiqa.metrics.moeagiqa import MoEAGIQAMetric
 
 ROTARY = {
     'visual': 'eva02_tiny_patch14_224',

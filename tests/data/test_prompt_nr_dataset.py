@@ -9,11 +9,11 @@ from PIL import Image
 from tiny import COMPACT_LIKE, made, saved
 from torch.utils.data import DataLoader
 
-from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
 from pyiqa_moeagiqa.data.prompt_nr_dataset import PromptNRDataset
 from pyiqa_moeagiqa.data.table import TableError
 from pyiqa_moeagiqa.images.read import read_image
 from pyiqa_moeagiqa.images.views import crop_positions, free_places, take_crops
+from pyiqa_moeagiqa.metrics.moeagiqa import MoEAGIQAMetric
 from pyiqa_moeagiqa.options import OptionError
 
 ROWS = {'train': 7, 'val': 3, 'test': 2}

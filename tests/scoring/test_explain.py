@@ -10,9 +10,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from tiny import COMPACT_LIKE, TINY_BLIP, made, saved
 
-from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
 from pyiqa_moeagiqa.checkpoints import read, save
 from pyiqa_moeagiqa.images.read import ImageBatch
+from pyiqa_moeagiqa.metrics.moeagiqa import MoEAGIQAMetric
 from pyiqa_moeagiqa.scoring import explain_command, explain_figure
 from pyiqa_moeagiqa.scoring.explain import ExplanationError, explain, read_words
 from pyiqa_moeagiqa.scoring.explain_figure import draw, write_figure

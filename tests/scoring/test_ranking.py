@@ -116,7 +116,7 @@ def test_the_output_is_sorted_with_its_rank_and_answers_a_second_run(rank, pictu
     assert list(zip(table['prompt'], table['rank'], strict=True)) == [('a cat', 1), ('a cat', 2), ('a dog', 1)]
     assert table['score'].iloc[0] > table['score'].iloc[1]
     before = (tmp_path / f's.{ending}').read_bytes()
-    monkeypatch.setattr('pyiqa_moeagiqa.archs.metric_arch.MoEAGIQAMetric._assess', None)  # nothing is computed again
+    monkeypatch.setattr('pyiqa_moeagiqa.metrics.moeagiqa.MoEAGIQAMetric._assess', None)  # nothing is computed again
     assert run(*rank, *arguments).stdout == first.stdout.replace(f'.{ending}\n', f'.{ending} (3 were there already)\n')
     assert (tmp_path / f's.{ending}').read_bytes() == before
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from pyiqa_moeagiqa.archs.notes import prompt_note
 from pyiqa_moeagiqa.images.read import ImageBatch, ImageError
+from pyiqa_moeagiqa.metrics.notes import prompt_note
 from pyiqa_moeagiqa.scoring.output import ScoreFile
 from pyiqa_moeagiqa.scoring.run import score_items, takes_prompts
 from pyiqa_moeagiqa.scoring.sources import Item

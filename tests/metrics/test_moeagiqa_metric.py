@@ -12,11 +12,11 @@ from PIL.PngImagePlugin import PngInfo
 from tiny import COMPACT_LIKE, TINY_BLIP, made, saved
 
 from pyiqa_moeagiqa.archs.hardware import fast_dtype, fused_attention_pays
-from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
 from pyiqa_moeagiqa.archs.semantic import tokenize
 from pyiqa_moeagiqa.checkpoints import read, save
 from pyiqa_moeagiqa.images.read import PromptError
 from pyiqa_moeagiqa.images.views import crop_positions, take_crops, whole_view
+from pyiqa_moeagiqa.metrics.moeagiqa import MoEAGIQAMetric
 from pyiqa_moeagiqa.options import OptionError
 
 CAT = 'a cat in the snow'
@@ -150,7 +150,7 @@ def test_other_weights_give_other_scores(tiny_checkpoint, picture, name):
 def test_a_batch_as_on_an_accelerator_gives_the_same(metric, images, picture, monkeypatch):
     mixed, prompts = [*images, picture], [CAT, 'a dog', CAT, 'two birds']
     alone, details = metric(mixed, caption_list=prompts, return_details=True)
-    monkeypatch.setattr('pyiqa_moeagiqa.archs.metric_arch.images_at_once', lambda device: 3)
+    monkeypatch.setattr('pyiqa_moeagiqa.metrics.moeagiqa.images_at_once', lambda device: 3)
     together, more = metric(mixed, caption_list=prompts, return_details=True)
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
     torch.testing.assert_close(more.crop_scores, details.crop_scores, atol=1e-5, rtol=0)

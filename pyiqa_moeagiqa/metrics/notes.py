@@ -1,26 +1,11 @@
 """Notes: what to know about a score besides its number. A result holds them; a metric's caller gets them as warnings."""
 
-import sys
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from .semantic import bert_tokenizer
+from ..archs.semantic import bert_tokenizer
 
 UNKNOWN = '[UNK]'
 LONGEST_SHOWN = 80  # characters of a prompt's cut part
-
-
-def warn_caller(notes: Iterable[str]) -> None:
-    """Give notes as warnings that name the user's line: the nearest one outside of this package, pyiqa and torch."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back and frame.f_globals.get('__name__', '').partition('.')[0] in (
-        'pyiqa_moeagiqa',
-        'pyiqa',
-        'torch',
-    ):
-        frame, level = frame.f_back, level + 1
-    for note in notes:
-        warnings.warn(note, stacklevel=level)
 
 
 def image_notes(prompt: str, cut: int, novelty: float | None = None) -> list[str]:

@@ -4,8 +4,8 @@ import pyiqa
 import pytest
 import torch
 
-from pyiqa_moeagiqa.archs.notes import cut_words
 from pyiqa_moeagiqa.archs.semantic import MOST_WINDOWS, bert_tokenizer, tokenize, tokenize_windows
+from pyiqa_moeagiqa.metrics.notes import cut_words
 
 STYLE = 'a detailed oil painting of a red fox in a snowy forest, dramatic light, fog, '
 LONG = STYLE * 4
@@ -102,7 +102,7 @@ def test_a_batch_as_on_an_accelerator_gives_the_same(metrics, images, monkeypatc
     _, window = metrics
     prompts = [LONG, 'a cat', 'word ' * 99]
     alone = window(images, caption_list=prompts)
-    monkeypatch.setattr('pyiqa_moeagiqa.archs.metric_arch.images_at_once', lambda device: 4)
+    monkeypatch.setattr('pyiqa_moeagiqa.metrics.moeagiqa.images_at_once', lambda device: 4)
     torch.testing.assert_close(window(images, caption_list=prompts), alone)
 
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from pyiqa_moeagiqa.archs.ambient import plain_arithmetic
+from pyiqa_moeagiqa.metrics.ambient import plain_arithmetic
 from pyiqa_moeagiqa.options import OptionError
 
 CAT = 'a cat in the snow'
@@ -237,7 +237,7 @@ def test_matrix_products_are_as_they_were_before():
 
 
 def _coarse() -> bool:
-    from pyiqa_moeagiqa.archs.ambient import _coarse_products
+    from pyiqa_moeagiqa.metrics.ambient import _coarse_products
 
     return bool(list(_coarse_products()))
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from pyiqa_moeagiqa.archs.metric_arch import MoEAGIQAMetric
-from pyiqa_moeagiqa.archs.notes import prompt_note, unknown_words
 from pyiqa_moeagiqa.images.read import STRAY, ImageError, PromptError
+from pyiqa_moeagiqa.metrics.moeagiqa import MoEAGIQAMetric
+from pyiqa_moeagiqa.metrics.notes import prompt_note, unknown_words
 from pyiqa_moeagiqa.options import OptionError
 from pyiqa_moeagiqa.scoring.run import score_items
 from pyiqa_moeagiqa.scoring.sources import Item

@@ -6,23 +6,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..archs.experts import ExpertScores
+from ..archs.hardware import fast_dtype, images_at_once
+from ..archs.moeagiqa_arch import Assessment, Features, mean_over_crops
+from ..archs.semantic import MOST_WINDOWS, Windows, one_window_each, tokenize, tokenize_windows
+from ..checkpoints import find, load_network
+from ..file_hash import file_hash
 from ..images.read import ImageBatch, read_images, read_with_prompts
 from ..images.views import crop_positions, crop_sides, free_places, take_crops, view_of
 from ..options import OptionError
+from ..warn import warn_caller
 from .ambient import SteadyModule, plain_arithmetic
 from .details import Details, details, joined, no_answers, together
-from .experts import ExpertScores
-from .hardware import fast_dtype, images_at_once
-from .metric_options import MetricOptions, check_values, refuse_others
-from .moeagiqa_arch import Assessment, Features, mean_over_crops
-from .notes import cut_summary, prompts_summary, warn_caller
-from .semantic import (
-    MOST_WINDOWS,
-    Windows,
-    one_window_each,
-    tokenize,
-    tokenize_windows,
-)
+from .notes import cut_summary, prompts_summary
+from .options import MetricOptions, check_values, refuse_others
 
 REVISION = 2  # of the scoring code: raise it with each change that alters scores
 DTYPES = {
@@ -84,8 +81,6 @@ class MoEAGIQAMetric(SteadyModule):
         **others: Any,
     ):
         super().__init__()
-        from ..checkpoints import find, load_network
-
         refuse_others(others, MoEAGIQAMetric)
         check_values(MetricOptions, locals())
         dtype = ('auto' if fast else 'float32') if dtype is None else dtype
@@ -106,8 +101,6 @@ class MoEAGIQAMetric(SteadyModule):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the checkpoint, which tells one set of weights from another."""
-        from ..file_hash import file_hash
-
         return file_hash(self.checkpoint)
 
     @property

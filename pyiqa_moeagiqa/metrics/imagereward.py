@@ -6,51 +6,25 @@ read as a person sees them.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from ..archs.hardware import fast_dtype, images_at_once
+from ..archs.semantic import tokenize
+from ..checkpoints.image_reward import find_image_reward, load_image_reward
+from ..file_hash import file_hash
 from ..images.read import ImageBatch, read_images, read_with_prompts
 from ..images.views import normalize, pillow_view, semantic_view
+from ..warn import warn_caller
 from .ambient import SteadyModule, plain_arithmetic
-from .blip import BlipSemantic
-from .hardware import fast_dtype, images_at_once
-from .metric_options import ImageRewardOptions, check_values, refuse_others
-from .notes import cut_summary, prompts_summary, warn_caller
-from .semantic import tokenize
+from .notes import cut_summary, prompts_summary
+from .options import ImageRewardOptions, check_values, refuse_others
 
 PROMPT_TOKENS = 35
-REWARD_MEAN, REWARD_STD = 0.16717362830052426, 1.0333394966054072  # of ImageReward 1.0's own head
-HEAD_SIZES = (1024, 128, 64, 16, 1)
 REVISION = 1  # of the scoring code: raise it with each change that alters scores
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
-
-
-class ImageReward(nn.Module):
-    """BLIP, and a head on the prompt's first token after it has attended to the image.
-
-    Args:
-        vision, text: differences from full-size BLIP, as ``BlipSemantic`` takes them.
-
-    Shape:
-        pixels (N, 3, S, S), token ids and mask (N, L2) -> rewards (N, 1)
-    """
-
-    def __init__(self, vision: dict | None = None, text: dict | None = None):
-        super().__init__()
-        self.semantic = BlipSemantic(vision, text)
-        # Linear layers without activations; the original has only dropout between them, which scoring does not need.
-        self.head = nn.Sequential(*(nn.Linear(*sizes) for sizes in pairwise((self.semantic.width, *HEAD_SIZES))))
-
-    def forward(self, pixels: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-        return self.reward(self.semantic.image_features(pixels), ids, mask)
-
-    def reward(self, image: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-        """Compute the rewards (N, 1) from the features (N, 1 + patches, D) of images."""
-        words = self.semantic.text_features(ids, mask, image)  # (N, L2, width)
-        return (self.head(words[:, 0]) - REWARD_MEAN) / REWARD_STD
 
 
 class RewardDetails(NamedTuple):
@@ -88,8 +62,6 @@ class ImageRewardMetric(SteadyModule):
     @torch.inference_mode(False)  # autograd cannot use tensors made in inference mode
     def __init__(self, pretrained_model_path: str | None = None, dtype: str = 'float32', **others: Any):
         super().__init__()
-        from ..checkpoints.image_reward import find_image_reward, load_image_reward
-
         refuse_others(others, ImageRewardMetric)
         check_values(ImageRewardOptions, locals())
         self.dtype = dtype
@@ -100,8 +72,6 @@ class ImageRewardMetric(SteadyModule):
     @property
     def made_by(self) -> dict[str, Any]:
         """The settings that a score depends on besides image and prompt."""
-        from ..file_hash import file_hash
-
         dtype = str(self._wanted_dtype).removeprefix('torch.')
         return {'revision': REVISION, 'weights': file_hash(self.checkpoint), 'dtype': dtype}
 

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .config import MoEAGIQAConfig
-from .experts import ExpertScores
-from .moeagiqa_arch import mean_over_crops
-from .semantic import Windows
+from ..archs.config import MoEAGIQAConfig
+from ..archs.experts import ExpertScores
+from ..archs.moeagiqa_arch import mean_over_crops
+from ..archs.semantic import Windows
 
 
 @dataclass

@@ -10,11 +10,12 @@ from PIL import Image
 from reference.weights_rule import PROMPTS, pictures
 from torchvision.transforms.v2.functional import InterpolationMode, resize, to_image
 
-from pyiqa_moeagiqa.archs import imagereward_arch
+from pyiqa_moeagiqa.archs import image_reward
 from pyiqa_moeagiqa.archs.hardware import fast_dtype
-from pyiqa_moeagiqa.archs.imagereward_arch import ImageRewardMetric
 from pyiqa_moeagiqa.images.read import ImageError, PromptError
 from pyiqa_moeagiqa.images.views import pillow_view, semantic_view
+from pyiqa_moeagiqa.metrics import imagereward
+from pyiqa_moeagiqa.metrics.imagereward import ImageRewardMetric
 from pyiqa_moeagiqa.options import OptionError
 
 SCORES = np.load(Path(__file__).parent.parent / 'reference' / 'image_reward.npz')['scores']
@@ -59,15 +60,15 @@ def test_files_are_scored_as_their_pixels(metric, tmp_path):
 
 
 def without_normalisation(monkeypatch, metric):
-    monkeypatch.setattr(imagereward_arch, 'normalize', lambda pixels, mean, std: pixels)
+    monkeypatch.setattr(imagereward, 'normalize', lambda pixels, mean, std: pixels)
 
 
 def another_mean_of_rewards(monkeypatch, metric):
-    monkeypatch.setattr(imagereward_arch, 'REWARD_MEAN', 0.0)
+    monkeypatch.setattr(image_reward, 'REWARD_MEAN', 0.0)
 
 
 def another_deviation_of_rewards(monkeypatch, metric):
-    monkeypatch.setattr(imagereward_arch, 'REWARD_STD', 1.0)
+    monkeypatch.setattr(image_reward, 'REWARD_STD', 1.0)
 
 
 def mean_over_tokens(monkeypatch, metric):
@@ -83,7 +84,7 @@ def without_mask(monkeypatch, metric):
 
 
 def longer_prompts(monkeypatch, metric):
-    monkeypatch.setattr(imagereward_arch, 'PROMPT_TOKENS', 40)
+    monkeypatch.setattr(imagereward, 'PROMPT_TOKENS', 40)
 
 
 def activations_in_the_head(monkeypatch, metric):
@@ -95,17 +96,17 @@ def bilinear(monkeypatch, metric):
         picture = resize(image, [size], interpolation=InterpolationMode.BILINEAR)
         return pillow_view(picture, size)
 
-    monkeypatch.setattr(imagereward_arch, 'pillow_view', view)
+    monkeypatch.setattr(imagereward, 'pillow_view', view)
 
 
 def squeezed_instead_of_cropped(monkeypatch, metric):
     monkeypatch.setattr(
-        imagereward_arch, 'pillow_view', lambda image, size: semantic_view(resize(image, [size, size]), size)
+        imagereward, 'pillow_view', lambda image, size: semantic_view(resize(image, [size, size]), size)
     )
 
 
 def without_rounding(monkeypatch, metric):
-    monkeypatch.setattr(imagereward_arch, 'pillow_view', semantic_view)
+    monkeypatch.setattr(imagereward, 'pillow_view', semantic_view)
 
 
 WRONG = [
@@ -141,7 +142,7 @@ def test_a_batch_gives_a_column_and_each_score_is_its_own(metric, images):
 
 def test_many_at_once_score_as_one_by_one(metric, images, monkeypatch):
     one_by_one = metric(images, caption_list=[CAT] * 3)
-    monkeypatch.setattr(imagereward_arch, 'images_at_once', lambda device: 2)  # as on an accelerator
+    monkeypatch.setattr(imagereward, 'images_at_once', lambda device: 2)  # as on an accelerator
     assert metric(images, caption_list=[CAT] * 3).allclose(one_by_one, atol=TOLERANCE)
 
 
