@@ -368,7 +368,7 @@ def test_ctrl_c_keeps_the_rows_and_says_so(score, many, tiny_checkpoint, tmp_pat
     assert code == 130, errors
     assert (
         errors.splitlines()[-1]
-        == f'moeagiqa: stopped; the rows in {output} are kept, the same command goes on from there.'
+        == f'moeagiqa: stopped; the scores in {output} are kept, the same command goes on from there.'
     )
     assert 'Traceback' not in errors
     kept = read_table(output)

@@ -1,0 +1,55 @@
+"""``moeagiqa compare``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .failures import SOME_FAILED, in_one_sentence
+from .shared import (
+    Crops,
+    Device,
+    Dtype,
+    Fast,
+    Metric,
+    Place,
+    Prompt,
+    PromptFrom,
+    Prompts,
+    Target,
+    Weights,
+    metric_options,
+    prompt_choice,
+    what_is_kept,
+)
+
+
+def compare(
+    one: Annotated[Path, typer.Argument(help='Folder of the one generator.')],
+    other: Annotated[Path, typer.Argument(help='Folder of the other generator.')],
+    prompt: Prompt = None,
+    prompts: Prompts = None,
+    prompt_from: PromptFrom = Place.auto,
+    metric: Metric = 'moeagiqa',
+    target: Target = None,
+    crops: Crops = None,
+    weights: Weights = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    fast: Fast = False,
+    output: Annotated[
+        Path, typer.Option('--output', '-o', help='Folder for table, page and scores; a second run goes on there.')
+    ] = Path('compare'),
+) -> None:
+    """Compare two generators on the same prompts: who wins how often, by how much, and whether that may be chance.
+
+    Images pair by prompt; without prompts, or with one for all, by file name.
+    Exit code: 0 all images were scored, 1 some were not, 2 usage.
+    """
+    with in_one_sentence(what_is_kept(output)):
+        from ..leaderboard import compare_command
+
+        options = metric_options(target, crops, weights, device, dtype, fast)
+        choice = prompt_choice(prompt, prompts, prompt_from)
+        failed = compare_command.make((one, other), choice, metric, options, output)
+    raise typer.Exit(SOME_FAILED if failed else 0)

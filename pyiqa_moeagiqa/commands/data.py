@@ -1,0 +1,40 @@
+"""``moeagiqa data check``."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..console import console
+from .failures import SOME_FAILED, in_one_sentence
+from .shared import listed
+
+app = typer.Typer(no_args_is_help=True, help='Tables of images, prompts and MOS.')
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help='A table with columns path, prompt and MOS.')],
+    mos_range: Annotated[
+        tuple[float, float] | None, typer.Option(help='Lowest and highest possible MOS; default: any number.')
+    ] = None,
+    targets: Annotated[
+        str | None, typer.Option(help='MOS columns, as in quality,alignment; default: those known by name.')
+    ] = None,
+    as_json: Annotated[bool, typer.Option('--json', help='Print the report as JSON.')] = False,
+) -> None:
+    """Show what is in a table, and everything that is wrong with it.
+
+    Exit code: 0 nothing is wrong, 1 something is, 2 usage.
+    """
+    with in_one_sentence():
+        from ..data.check import check_table
+        from ..data.report import show
+
+        report = check_table(file, listed(targets) if targets else None, mos_range)
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
+    else:
+        show(report, console())
+    raise typer.Exit(SOME_FAILED if report.problems else 0)

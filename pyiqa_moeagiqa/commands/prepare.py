@@ -1,0 +1,39 @@
+"""``moeagiqa prepare``."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..console import plain
+from .failures import in_one_sentence
+
+
+class Prepared(str, Enum):
+    """Data sets that ``prepare`` knows."""
+
+    agiqa1k = 'agiqa1k'
+    agiqa3k = 'agiqa3k'
+    aigciqa2023 = 'aigciqa2023'
+    aigiqa20k = 'aigiqa20k'
+    koniq10k = 'koniq10k'
+
+
+def prepare(
+    name: Annotated[Prepared, typer.Argument(help='The data set.')],
+    source: Annotated[Path, typer.Option(help='Folder of the official download.')],
+    output: Annotated[
+        Path | None, typer.Option('--output', '-o', help='CSV to write; default: datasets/NAME.csv.')
+    ] = None,
+    partial: Annotated[bool, typer.Option('--partial', help='Leave out rows whose image is not there.')] = False,
+) -> None:
+    """Turn a data set's official download into the table that training reads, with all of its splits."""
+    output = output or Path('datasets') / f'{name.value}.csv'
+    with in_one_sentence():
+        from ..data.prepare import prepare as write_table
+
+        table, notes = write_table(name.value, source, output, partial)
+    for note in notes:
+        typer.secho(f'moeagiqa: {plain(note)}', err=True, fg='yellow')
+    typer.echo(f'{output}: {len(table)} images, {table["prompt"].nunique()} prompts')
