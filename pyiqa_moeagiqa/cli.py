@@ -22,6 +22,7 @@ app = typer.Typer(
     name='moeagiqa',
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # tables in a help text cut long words and leave little room for sentences
 )
 COMMANDS: tuple[Callable[..., Any], ...] = (
     score,
@@ -52,7 +53,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _moeagiqa(
     version: Annotated[
-        bool, typer.Option('--version', help='Show the version.', callback=_show_version, is_eager=True)
+        bool, typer.Option('--version', help='Show the version and exit.', callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
     """How good is an AI-generated image for its prompt? MoE-AGIQA for pyiqa."""

@@ -33,12 +33,15 @@ METRICS = {name: {'type': f'calculate_{name}'} for name in ('srcc', 'plcc', 'mai
 ENCODERS = {'visual': 'timm', 'semantic': 'weights/ImageReward.pt'}
 PRIOR = 'experiments/prior_koniq10k/models/net_best.safetensors'
 
-PAPER = 'The paper: AdamW, cosine over the whole run; the best epoch is chosen on a validation split.'
+PAPER = "The paper's settings: AdamW, and a cosine schedule over the whole run. The best epoch is chosen on a validation split."
 RELEASED = (
-    'The released code: Adam, a rate that swings (T_max 50 iterations), dropout in frozen layers, w1 and w2 from 0,\n'
-    'and the best epoch chosen on the test split itself, which is optimistic.'
+    "The released code's settings: Adam, a learning rate that falls and rises in turn, each for 50 iterations, dropout in frozen\n"
+    'layers, and w1 and w2 that start at 0. The best epoch is chosen on the test split itself, so the figures are optimistic.'
 )
-BY_IMAGE = 'Splits by image, as published: a prompt has images on both sides. By prompt: --splits prompt_0.'
+BY_IMAGE = (
+    'Images are split at random, as for the published figures, so a prompt can have images in several splits.\n'
+    'To split by prompt, add --splits prompt_0.'
+)
 
 
 def _published(network: str, protocol: str) -> dict[str, tuple[float, float]]:
@@ -287,11 +290,15 @@ def files() -> Iterator[tuple[str, str, dict[str, Any]]]:
         prior(),
     )
     yield 'released/prior_koniq10k.yml', f'Pre-training of the prior on KonIQ-10k.\n{RELEASED}', released(prior())
-    yield 'moeagiqa_compact.yml', 'The compact network on AGIQA-3K, by prompt: runs on a processor.', compact()
+    yield (
+        'moeagiqa_compact.yml',
+        'The compact network on AGIQA-3K, split by prompt. It can be trained without a GPU.',
+        compact(),
+    )
     about = (
-        'A natural degradation prior for the compact network: kind and strength of synthetic degradations.\n'
-        'On KonIQ-10k: datasets.train.meta_info_file=./datasets/koniq10k.csv datasets.train.split_column=official\n'
-        'datasets.train.mos_range=[0,100], and the same for datasets.val.'
+        'A natural degradation prior for the compact network. It learns the kind and strength of synthetic degradations.\n'
+        'To train on KonIQ-10k, change datasets.train.meta_info_file=./datasets/koniq10k.csv\n'
+        'datasets.train.split_column=official datasets.train.mos_range=[0,100], and the same for datasets.val.'
     )
     yield 'compact_prior.yml', about, compact_prior()
     for data in ('agiqa1k', 'agiqa3k', 'aigciqa2023', 'aigiqa20k'):
@@ -324,11 +331,11 @@ def main_results(data: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
         note = BY_IMAGE
         if data == 'aigiqa20k':
             note += (
-                '\nPublished (v1): main score .9087, on the official test part. This file uses the official training part alone;\n'
-                'to measure on the test part, add: test.official.split_column=official test.official.split=test'
+                '\nPublished for v1: a main score (the mean of SRCC and PLCC) of .9087 on the official test part.\nThis file uses the official training part alone; '
+                'to measure on the test part, add\ntest.official.split_column=official test.official.split=test'
             )
         rows = [row for row, main in SAME_RUN.items() if main == file]
-        once = f' The same run as {", ".join(rows)}: train it once.' if rows else ''
+        once = f' The same run as {", ".join(rows)}. Train only one of them.' if rows else ''
         yield file, f'{title}{once}\n{PAPER}\n{note}', options
         yield f'released/{name}.yml', f'{title}\n{RELEASED}\n{note}', released(options)
 
@@ -351,9 +358,9 @@ def cross_data_set() -> Iterator[tuple[str, str, dict[str, Any]]]:
 def row(table: int, name: str, changes: dict[str, Any], figures: tuple[float, float]) -> tuple[str, str, dict]:
     """One row of a table of ablations."""
     file = f'table{table}/{name}.yml'
-    what = 'v2 on AIGCIQA2023 with what differs under network.'
+    what = 'v2 on AIGCIQA2023 with other options under network.'
     if file in SAME_RUN:
-        what = f'the same run as {SAME_RUN[file]}, which need not be trained twice.'
+        what = f'the same run as {SAME_RUN[file]}. Train only one of them.'
     about = f'Table {table}, {name.replace("_", " ")}: {what}\n{PAPER}\n{BY_IMAGE}'
     return file, about, ablation(f'table{table}_{name}', changes, figures)
 

@@ -32,14 +32,14 @@ def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
 
 Target = Literal['quality', 'alignment', 'authenticity']
 TARGETS = get_args(Target)
-VisualName = Annotated[str, AfterValidator(_visual_name), Said("timm's name of a ViT")]
+VisualName = Annotated[str, AfterValidator(_visual_name), Said('the name of a ViT in timm')]
 LayerNumbers = Annotated[
     tuple[Count, ...], LISTED, Field(min_length=1), AfterValidator(_ascending),
-    Said('a list of layer numbers, the first is 1, in ascending order, as in [5, 6, 7, 8]'),
+    Said('a list of layer numbers from 1, in ascending order, such as [5, 6, 7, 8]'),
 ]  # fmt: skip
 Scales = Annotated[
     tuple[Annotated[int, Field(ge=0, le=SIDE)], ...], LISTED, Field(max_length=MOST_SCALES),
-    Said(f'a list of at most {MOST_SCALES} sides from 0 to {SIDE}, as in [512, 378, 0]'),
+    Said(f'a list of at most {MOST_SCALES} sides from 0 to {SIDE}, such as [512, 378, 0]'),
 ]  # fmt: skip
 ScaleWeights = Annotated[tuple[Annotated[float, Field(ge=1e-3, le=1000)], ...], LISTED, Said(WEIGHTS)]
 _Mean = Annotated[float, Field(ge=-1000, le=1000)]
@@ -52,7 +52,7 @@ PixelStd = Annotated[
 ]  # fmt: skip
 Targets = Annotated[
     tuple[Target, ...], LISTED, Field(min_length=1), AfterValidator(_each_once),
-    Said(f"a list of names, as in ['quality'], of {', '.join(TARGETS)}, each once"),
+    Said(f"a list of names from {', '.join(TARGETS)}, each at most once, such as ['quality']"),
 ]  # fmt: skip
 PromptTokens = Annotated[int, Field(ge=3, le=512)]
 Crops = Annotated[int, Field(ge=1, le=1024)]
@@ -66,40 +66,40 @@ class MoEAGIQAConfig(Section):
     """
 
     visual: VisualName = 'vit_base_patch16_224.augreg_in21k_ft_in1k'
-    """timm name of the ViT of eq. 3 (and, with ``prior``, of eq. 1)."""
+    """The name, in timm, of the ViT of eq. 3 (and of eq. 1, if ``prior`` is true)."""
     visual_options: dict[str, Any] = Field(default_factory=dict)
-    """What differs from the named ViT, as keyword arguments for timm."""
+    """Arguments for timm in which the ViT differs from the named one."""
     layers: LayerNumbers = (5, 6, 7, 8)
     """The ViT's layers (the first is 1) whose patch tokens are the degradation features (Table 7)."""
     norm_layers: bool = False
     """Whether the ViT's last norm is applied to every layer's tokens, as DINOv2's own evaluations do."""
     token_pool: Side = 1
-    """Patch tokens are averaged over squares of this side."""
+    """Side of the squares over which patch tokens are averaged."""
     class_tokens: bool = False
-    """Whether the layers' class tokens stand beside their patch tokens, as twice the channels."""
+    """Whether each patch token is joined with its layer's class token, which doubles the channels."""
     view_is_crop: bool = False
     """Whether the whole view is scored as one more crop, before the others, with an FFN_v of its own. For a 'bert' only."""
     whole_view: bool = False
     """Whether the view shows all of the picture, in its own proportions, instead of the square in its middle. For a 'bert' only."""
     crop_scales: Scales = ()
-    """Crops take turns: one of scale s is cut once the picture has as many pixels as a square of s x s, one of scale 0 at the
-    picture's own pixels. Without scales all are, and small pictures are padded, as in the released implementation."""
+    """Scales that the crops take in turn. For scale s, the picture is resized to as many pixels as a square of s x s has; for
+    scale 0 it keeps its size. By default all crops have scale 0, and small pictures are padded, as in the released code."""
     crop_weights: ScaleWeights = ()
-    """How much crops of each scale weigh in the image's score; without weights all weigh the same."""
+    """Weights of the scales' crops in the image's score; by default all weigh the same."""
     linear: bool = False
-    """Whether the mixture adds to a score that is linear in the features of eq. 3."""
+    """Whether a score that is linear in the features of eq. 3 is added to the mixture's."""
     pixel_mean: PixelMean = (0.0, 0.0, 0.0)
-    """Subtracted from a crop's pixels in [0, 1]; the released implementation subtracts nothing."""
+    """Mean that is subtracted from pixels in [0, 1]; the released implementation subtracts nothing."""
     pixel_std: PixelStd = (1.0, 1.0, 1.0)
-    """Divides a crop's pixels."""
+    """Standard deviation by which pixels are then divided."""
     semantic: Literal['blip', 'bert'] = 'blip'
     """Text encoder of eq. 4: 'blip' (ImageReward's) or 'bert'."""
     semantic_options: dict[str, Any] = Field(default_factory=dict)
-    """What differs from ImageReward's BLIP (keys 'vision' and 'text'), or from BERT-base (``archs/bert.py``)."""
+    """Options in which the text encoder differs from ImageReward's BLIP (in sections 'vision' and 'text') or from BERT-base."""
     branches: Literal['both', 'visual', 'semantic'] = 'both'
     """The branches that the network has (Table 5)."""
     prior: bool = True
-    """Natural degradation prior of eq. 1-2: v2 has it, v1 does not."""
+    """Whether the network has the natural degradation prior of eq. 1-2, as v2 does and v1 does not."""
     channels: int = Field(512, ge=4, le=WIDEST)
     """C, the width of the fused features."""
     hidden: Width = 768
@@ -107,25 +107,25 @@ class MoEAGIQAConfig(Section):
     heads: Width = 8
     """Heads of the cross attention of eq. 7-10."""
     experts: int = Field(4, ge=1, le=1024)
-    """n of eq. 11 (Table 9); 1 is the network without experts."""
+    """Number of experts, n of eq. 11 (Table 9); 1 is the network without a mixture."""
     top_k: Count = 3
-    """k of eq. 12."""
+    """Number of experts that score a crop, k of eq. 12."""
     matching: int = Field(0, ge=0, le=WIDEST)
-    """Width of the space in which image and prompt are compared; 0 for no comparison. For a 'bert' only."""
+    """Channels of the space in which image and prompt are compared; 0 for no comparison. For a 'bert' only."""
     matching_gates: bool = False
-    """Whether the comparison also decides how much of each target's score counts: see ``PromptMatching``."""
+    """Whether the comparison also decides how much of the experts' scores counts; see ``PromptMatching``."""
     dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of the pooled features that training drops."""
+    """Share of the pooled features that training sets to 0."""
     targets: Targets = ('quality',)
-    """What is scored; one mixture of experts each."""
+    """What the network scores; each target has its own mixture of experts."""
     crop_size: Side = 224
     """Side of a crop in pixels: a multiple of the ViT's patch size."""
     crops: Crops = 15
-    """Crops per image when scoring; the score is their mean."""
+    """Crops per image in scoring."""
     prompt_tokens: PromptTokens = 35
-    """L2: prompts are padded or cut to it."""
+    """Tokens to which a prompt is padded or cut, L2 in the paper."""
     frozen_share: Share = 0.5
-    """Share of the semantic network's layers that training leaves as they are (Table 8)."""
+    """Share of the semantic network's layers, from the first on, that are not trained (Table 8)."""
 
     def __init__(self, **options: Any):
         try:
@@ -141,17 +141,21 @@ class MoEAGIQAConfig(Section):
         for name, met, allowed in (
             ('crop_weights', len(self.crop_weights) in (0, len(self.crop_scales)), WEIGHTS),
             ('top_k', self.top_k <= self.experts, f'from 1 to experts ({self.experts})'),
-            ('crops', self.crops <= most, f'at most {most} of {self.crop_size} pixels'),
+            ('crops', self.crops <= most, f'at most {most} for a crop_size of {self.crop_size}'),
             ('channels', self.channels % self.heads == 0, f'a multiple of heads ({self.heads})'),
-            ('matching', self.reads_image_with_visual, "0 unless semantic is 'bert' and branches is not 'visual'"),
+            (
+                'matching',
+                self.reads_image_with_visual,
+                "0, unless semantic is 'bert' and branches is 'both' or 'semantic'",
+            ),
             (
                 'view_is_crop',
                 is_bert and self.branches == 'both',
-                "false unless semantic is 'bert' and branches 'both'",
+                "false, unless semantic is 'bert' and branches is 'both'",
             ),
-            ('whole_view', is_bert, "false unless semantic is 'bert'"),
-            ('linear', self.branches != 'semantic', "false where branches is 'semantic'"),
-            ('matching_gates', self.matching > 0, 'false where matching is 0'),
+            ('whole_view', is_bert, "false, unless semantic is 'bert'"),
+            ('linear', self.branches != 'semantic', "false if branches is 'semantic'"),
+            ('matching_gates', self.matching > 0, 'false if matching is 0'),
         ):
             if getattr(self, name) and not met:
                 raise Wrong(name, allowed)

@@ -35,15 +35,15 @@ class VisualOptions(Section):
     """Options that can differ from the named ViT, under timm's names; the others keep the named ViT's values."""
 
     embed_dim: Width = LEFT_OUT
-    """Channels."""
+    """Number of channels."""
     depth: Layers = LEFT_OUT
-    """Layers."""
+    """Number of layers."""
     num_heads: Width = LEFT_OUT
-    """Heads of each layer's attention."""
+    """Number of attention heads in each layer."""
     patch_size: Side = LEFT_OUT
     """Side of a patch in pixels."""
     mlp_ratio: float = Field(LEFT_OUT, ge=0.01, le=64)
-    """Width of the MLPs, as a multiple of the channels."""
+    """Channels inside the MLPs, as a multiple of the token channels."""
     init_values: Share = LEFT_OUT
     """Initial scale of each layer's output."""
     qkv_bias: bool = LEFT_OUT
@@ -51,11 +51,11 @@ class VisualOptions(Section):
     qk_norm: bool = LEFT_OUT
     """Whether queries and keys are normalised."""
     proj_drop_rate: Share = LEFT_OUT
-    """Dropout behind attention and MLP."""
+    """Dropout rate after attention and MLP."""
     attn_drop_rate: Share = LEFT_OUT
-    """Dropout within the attention."""
+    """Dropout rate inside the attention."""
     drop_path_rate: Share = LEFT_OUT
-    """Stochastic depth."""
+    """Rate of stochastic depth."""
 
     @model_validator(mode='after')
     def _heads_fit(self) -> 'VisualOptions':
@@ -67,19 +67,19 @@ class _Transformer(Section):
     """Options that image and text encoders share, named as in transformers; the defaults are BERT-base."""
 
     hidden_size: Width = 768
-    """Channels."""
+    """Number of channels."""
     num_hidden_layers: Layers = 12
-    """Layers."""
+    """Number of layers."""
     num_attention_heads: Width = 12
-    """Heads of each layer's attention."""
+    """Number of attention heads in each layer."""
     intermediate_size: Width = 3072
-    """Width of the MLPs."""
+    """Channels inside the MLPs."""
     hidden_act: Activation = 'gelu'
-    """Activation of the MLPs."""
+    """Activation function of the MLPs."""
     layer_norm_eps: Share = 1e-12
-    """What the norms add to the variance."""
+    """Number that the norms add to the variance."""
     initializer_range: Share = 0.02
-    """Standard deviation of random weights."""
+    """Standard deviation of untrained weights."""
 
     @model_validator(mode='after')
     def _heads_fit(self) -> '_Transformer':
@@ -91,49 +91,49 @@ class BertOptions(_Transformer):
     """Options of a BERT."""
 
     hidden_act: Literal['gelu', 'relu', 'silu'] = 'gelu'
-    """Activation of the MLPs."""
+    """Activation function of the MLPs."""
     vocab_size: Words = 30522
-    """Words."""
+    """Number of words in the vocabulary."""
     max_position_embeddings: Width = 512
-    """Tokens that a prompt can have."""
+    """Most tokens that a prompt can have."""
     type_vocab_size: Width = 2
-    """Kinds of tokens."""
+    """Number of token types."""
     hidden_dropout_prob: Share = 0.1
-    """Dropout behind attention and MLP."""
+    """Dropout rate after attention and MLP."""
     attention_probs_dropout_prob: Share = 0.1
-    """Dropout within the attention."""
+    """Dropout rate inside the attention."""
     pad_token_id: Word = 0
-    """The word that fills short prompts."""
+    """Number of the word that pads short prompts."""
 
 
 class BlipText(BertOptions):
     """The text encoder of ImageReward's BLIP."""
 
     vocab_size: Words = 30524
-    """Words: those of BERT, and [DEC] and [ENC]."""
+    """Number of words in the vocabulary: those of BERT, [DEC] and [ENC]."""
     hidden_act: Activation = 'gelu'  # type: ignore[assignment]  # BLIP knows more activations than this package's BERT
-    """Activation of the MLPs."""
+    """Activation function of the MLPs."""
     attention_dropout: Share = 0.0
-    """Taken and not used: transformers' BLIP has it in its image encoder alone."""
+    """An option without effect: BLIP in transformers uses it in its image encoder only."""
 
 
 class BlipVision(_Transformer):
     """The image encoder of ImageReward's BLIP, a ViT-L/16."""
 
     hidden_size: Width = 1024
-    """Channels."""
+    """Number of channels."""
     num_hidden_layers: Layers = 24
-    """Layers."""
+    """Number of layers."""
     num_attention_heads: Width = 16
-    """Heads of each layer's attention."""
+    """Number of attention heads in each layer."""
     intermediate_size: Width = 4096
-    """Width of the MLPs."""
+    """Channels inside the MLPs."""
     layer_norm_eps: Share = 1e-6
-    """What the norms add to the variance."""
+    """Number that the norms add to the variance."""
     initializer_range: Share = 1e-10
-    """Standard deviation of random weights."""
+    """Standard deviation of untrained weights."""
     attention_dropout: Share = 0.0
-    """Dropout within the attention."""
+    """Dropout rate inside the attention."""
     image_size: Side = 224
     """Side of the view in pixels."""
     patch_size: Side = 16

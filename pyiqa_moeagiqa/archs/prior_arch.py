@@ -21,20 +21,20 @@ class PriorOptions(Section):
     """Options of the network that is pre-trained."""
 
     weights: Text
-    """Where the ViT starts: 'timm' (its tag is ``visual``), a file of timm's weights, or 'moeagiqa', the embedded
-    checkpoint's ViT."""
+    """The weights that the ViT starts from: 'timm' for those of ``visual``, a file of timm, or 'moeagiqa' for those of the
+    embedded checkpoint."""
     visual: VisualName = NETWORK.visual
-    """timm name of the ViT."""
+    """The name of the ViT in timm."""
     visual_options: dict[str, Any] = Field(default_factory=dict)
-    """What differs from the named ViT, as keyword arguments for timm."""
+    """Arguments for timm in which the ViT differs from the named one."""
     crop_size: Side = NETWORK.crop_size
     """Side of the images in pixels."""
     pixel_mean: PixelMean = NETWORK.pixel_mean
-    """As in the network that the prior is for; the released implementation subtracts nothing."""
+    """The same as in the network that uses the prior; the released implementation subtracts nothing."""
     pixel_std: PixelStd = NETWORK.pixel_std
-    """As in the network that the prior is for."""
+    """The same as in the network that uses the prior."""
     kinds: FromZero = 0
-    """Number of kinds of degradation to tell apart, see ``data.degradations``; 0 to learn from MOS alone."""
+    """Number of kinds of degradation to tell apart (``data/degradations.py``); 0 to learn from MOS only."""
 
     @model_validator(mode='after')
     def _fits_a_vit(self) -> 'PriorOptions':

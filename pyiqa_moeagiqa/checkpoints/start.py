@@ -17,23 +17,23 @@ from .find import find
 from .load import check_finite, check_names, fit_vit, network_with, outline
 
 HOW = (
-    "give the encoders' files, as in 'weights: {visual: timm, semantic: ImageReward.pt}', or a checkpoint to go on "
-    "from, as in 'weights: {checkpoint: moeagiqa}'"
+    "give the files of the encoders, such as 'weights: {visual: timm, semantic: ImageReward.pt}', or a checkpoint, such "
+    "as 'weights: {checkpoint: moeagiqa}'"
 )
-Source = Annotated[str | Path, Said("a name or a file, as in 'weights: {visual: timm, semantic: ImageReward.pt}'")]
+Source = Annotated[str | Path, Said("a name or a file, such as 'weights: {visual: timm, semantic: ImageReward.pt}'")]
 
 
 class StartOptions(Section):
     """Where training starts: ``checkpoint``, or one entry for each encoder of the network."""
 
     checkpoint: Source = LEFT_OUT
-    """A whole checkpoint: what ``create_metric`` takes. The section's other options then change its configuration."""
+    """A whole checkpoint, as ``create_metric`` takes it. Other options of ``network`` then change its configuration."""
     visual: Source = LEFT_OUT
-    """The ViT: 'timm', or a file of timm's or this package's."""
+    """The ViT: 'timm', or a file of timm or of this package."""
     prior: Source = LEFT_OUT
-    """The prior's ViT: 'timm', or a file of timm's, the released prior's or this package's."""
+    """The prior's ViT: 'timm', or a file of timm, of the released prior or of this package."""
     semantic: Source = LEFT_OUT
-    """``ImageReward.pt``, or a checkpoint of this package."""
+    """The text encoder: ``ImageReward.pt``, or a checkpoint of this package."""
 
 
 def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]:
@@ -77,12 +77,14 @@ def network_config(options: Mapping[str, Any]) -> MoEAGIQAConfig:
         if name not in MoEAGIQAConfig.model_fields:
             raise unknown_option(name, ['type', 'weights', *MoEAGIQAConfig.model_fields], 'network')
     if not isinstance(weights, Mapping) or not weights:
-        raise OptionError(f'The network has no weights to start from: {HOW}.')
+        raise OptionError(f'The network section has no weights: {HOW}.')
     StartOptions.check(weights, 'network weights')
     if 'checkpoint' not in weights:
         return MoEAGIQAConfig.from_options(given)
     if len(weights) > 1:
-        raise OptionError('network option weights names a checkpoint and parts: give the one or the others.')
+        raise OptionError(
+            'network option weights has both a checkpoint and encoders: give either the checkpoint or the encoders.'
+        )
     return read_header(find(weights['checkpoint']))[0].changed(**given)
 
 

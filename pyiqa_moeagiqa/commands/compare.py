@@ -25,8 +25,8 @@ from .shared import (
 
 
 def compare(
-    one: Annotated[Path, typer.Argument(help='Folder of the one generator.')],
-    other: Annotated[Path, typer.Argument(help='Folder of the other generator.')],
+    one: Annotated[Path, typer.Argument(help='Folder of the first generator.')],
+    other: Annotated[Path, typer.Argument(help='Folder of the second generator.')],
     prompt: Prompt = None,
     prompts: Prompts = None,
     prompt_from: PromptFrom = Place.auto,
@@ -38,13 +38,21 @@ def compare(
     dtype: Dtype = None,
     fast: Fast = False,
     output: Annotated[
-        Path, typer.Option('--output', '-o', help='Folder for table, page and scores; a second run goes on there.')
+        Path,
+        typer.Option(
+            '--output',
+            '-o',
+            metavar='FOLDER',
+            help='Folder for the page, table and scores. The same command continues a stopped run.',
+        ),
     ] = Path('compare'),
 ) -> None:
-    """Compare two generators on the same prompts: who wins how often, by how much, and whether that may be chance.
+    """Compare two generators on the same prompts.
 
-    Images pair by prompt; without prompts, or with one for all, by file name.
-    Exit code: 0 all images were scored, 1 some were not, 2 usage.
+    The result says who wins how often, by how much, and whether that could be chance. Images pair by prompt; without prompts,
+    or with one prompt for all, they pair by file name.
+
+    Exit code: 0 if all images were scored, 1 if some were not, 2 for wrong usage.
     """
     with in_one_sentence(what_is_kept(output)):
         from ..leaderboard import compare_command

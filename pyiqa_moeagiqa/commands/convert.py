@@ -9,16 +9,23 @@ from .failures import in_one_sentence
 
 
 def convert(
-    finetuned: Annotated[Path, typer.Option(help='The released fine-tuned best.pth.')],
-    output: Annotated[Path, typer.Option('--output', '-o', help='The checkpoint to write.')],
-    prior: Annotated[Path | None, typer.Option(help="The released prior's best.pth; leave out for v1.")] = None,
-    visual: Annotated[Path | None, typer.Option(help="timm's ViT weights; default: fetched by timm.")] = None,
-    dataset: Annotated[str | None, typer.Option(help='What it was trained on, for the header.')] = None,
+    finetuned: Annotated[Path, typer.Option(metavar='FILE', help='best.pth of the released fine-tuned network.')],
+    output: Annotated[Path, typer.Option('--output', '-o', metavar='FILE', help='The checkpoint to write.')],
+    prior: Annotated[
+        Path | None, typer.Option(metavar='FILE', help='best.pth of the released prior; leave out for v1.')
+    ] = None,
+    visual: Annotated[
+        Path | None, typer.Option(metavar='FILE', help="Weights of timm's ViT; default: downloaded by timm.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar='NAME', help="The training data set's name, noted in the checkpoint.")
+    ] = None,
     mos_range: Annotated[
-        tuple[float, float] | None, typer.Option(help="The data set's lowest and highest MOS, for the header.")
+        tuple[float, float] | None,
+        typer.Option(metavar='LOW HIGH', help='Its lowest and highest MOS, noted in the checkpoint.'),
     ] = None,
 ) -> None:
-    """Turn the released PyTorch files into one checkpoint of this package."""
+    """Turn the released PyTorch files into one checkpoint."""
     with in_one_sentence():
         from ..checkpoints import convert_released
 

@@ -10,23 +10,28 @@ from ..console import console
 from .failures import SOME_FAILED, in_one_sentence
 from .shared import listed
 
-app = typer.Typer(no_args_is_help=True, help='Tables of images, prompts and MOS.')
+app = typer.Typer(no_args_is_help=True, help='Check tables of images, prompts and MOS.')
 
 
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(help='A table with columns path, prompt and MOS.')],
     mos_range: Annotated[
-        tuple[float, float] | None, typer.Option(help='Lowest and highest possible MOS; default: any number.')
+        tuple[float, float] | None,
+        typer.Option(metavar='LOW HIGH', help='Lowest and highest possible MOS; default: any numbers.'),
     ] = None,
     targets: Annotated[
-        str | None, typer.Option(help='MOS columns, as in quality,alignment; default: those known by name.')
+        str | None,
+        typer.Option(
+            metavar='NAMES',
+            help='MOS columns, such as quality,alignment; default: those of quality, alignment and authenticity that the table has.',
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option('--json', help='Print the report as JSON.')] = False,
 ) -> None:
-    """Show what is in a table, and everything that is wrong with it.
+    """Show what a table holds and everything that is wrong in it.
 
-    Exit code: 0 nothing is wrong, 1 something is, 2 usage.
+    Exit code: 0 if nothing is wrong, 1 if something is, 2 for wrong usage.
     """
     with in_one_sentence():
         from ..data.check import check_table

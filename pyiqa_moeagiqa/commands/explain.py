@@ -22,8 +22,8 @@ from .shared import (
 
 
 def explain(
-    image: Annotated[str, typer.Argument(help='An image.')],
-    prompt: Annotated[str | None, typer.Option(help='Its prompt.')] = None,
+    image: Annotated[str, typer.Argument(help='The image.')],
+    prompt: Annotated[str | None, typer.Option(metavar='TEXT', help='Its prompt.')] = None,
     prompts: Prompts = None,
     prompt_from: PromptFrom = Place.auto,
     target: Target = None,
@@ -32,13 +32,18 @@ def explain(
     device: Device = None,
     dtype: Dtype = None,
     fast: Fast = False,
-    output: Annotated[Path, typer.Option('--output', '-o', help='.png, .pdf or .svg.')] = Path('explain.png'),
-    as_json: Annotated[bool, typer.Option('--json', help='Print the numbers as JSON, too.')] = False,
-    places: Annotated[bool, typer.Option(help='Draw what each place gives; that is about 49 scores more.')] = True,
+    output: Annotated[
+        Path, typer.Option('--output', '-o', metavar='FILE', help='The .png, .pdf or .svg file to draw.')
+    ] = Path('explain.png'),
+    as_json: Annotated[bool, typer.Option('--json', help='Print the numbers as JSON.')] = False,
+    places: Annotated[
+        bool, typer.Option(help='Draw what each place of the image gives; this computes about 49 more scores.')
+    ] = True,
 ) -> None:
-    """Draw where an image's score comes from: its crops and places, the prompt's words, the experts.
+    """Draw where an image's score comes from.
 
-    Places are blurred and words left out one at a time; what that takes from the score is what they gave to it.
+    The picture shows the score of each crop, what places of the image and words of the prompt give to the score, and how much
+    each expert counts. A place gives what the score loses when it is blurred; a word, what the score loses without it.
     """
     with in_one_sentence():
         from ..scoring import explain_command

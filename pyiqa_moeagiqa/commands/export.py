@@ -11,11 +11,18 @@ from .failures import in_one_sentence
 def export(
     output: Annotated[Path, typer.Argument(help='The .onnx file to write.')],
     weights: Annotated[
-        str, typer.Option(help='A checkpoint: model name, file, https://... or hf://owner/repo/file.')
+        str,
+        typer.Option(metavar='FILE', help='A checkpoint: a model name, a file, https://... or hf://owner/repo/file.'),
     ] = 'moeagiqa',
-    crops: Annotated[int | None, typer.Option(min=1, help='Crops per image; default: as it was tested.')] = None,
+    crops: Annotated[
+        int | None,
+        typer.Option(min=1, metavar='N', help='Crops per image; default: as many as the checkpoint was tested with.'),
+    ] = None,
 ) -> None:
-    """Write a checkpoint's network as ONNX, for programs without torch."""
+    """Write a checkpoint's network as an ONNX file.
+
+    Programs without torch can run it.
+    """
     with in_one_sentence():
         from ..checkpoints import export as write_onnx
 

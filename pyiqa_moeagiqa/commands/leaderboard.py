@@ -13,38 +13,57 @@ def leaderboard(
     metrics: Annotated[
         str,
         typer.Option(
-            help="pyiqa's no-reference metrics, METRIC:WEIGHTS or LABEL=METRIC:WEIGHTS, and the baselines "
-            'generator-mean and ridge; as in moeagiqa,piqe,ridge.'
+            metavar='NAMES',
+            help='Metrics such as moeagiqa,piqe,ridge: no-reference metrics of pyiqa, and the baselines generator-mean and '
+            'ridge. METRIC:WEIGHTS gives a metric other weights, and LABEL=METRIC:WEIGHTS a name as well.',
         ),
     ],
-    data: Annotated[list[Path], typer.Option(help='A table with columns path, prompt and MOS; repeatable.')],
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            metavar='FILE', help='A table with columns path, prompt and MOS; repeat the option for several tables.'
+        ),
+    ],
     target: Annotated[
         str,
         typer.Option(
-            help='MOS columns, as in quality,alignment. COLUMN=TARGET, as in mos=quality, compares a column of your own '
-            "with that score of this package's metrics."
+            metavar='NAMES',
+            help='MOS columns, such as quality,alignment. COLUMN=TARGET, such as mos=quality, compares a column of yours '
+            "with that score of this package's metrics.",
         ),
     ] = 'quality',
     split: Annotated[
         str | None,
         typer.Option(
-            help='Some of the rows only: COLUMN=VALUE, as in prompt_0=test; baselines learn from COLUMN=train.'
+            metavar='COLUMN=VALUE',
+            help='Take only these rows, such as prompt_0=test. Baselines learn from the rows with COLUMN=train.',
         ),
     ] = None,
-    published: Annotated[bool, typer.Option('--published', help="Show others' published figures below.")] = False,
+    published: Annotated[
+        bool, typer.Option('--published', help='Show the published figures of other authors, too.')
+    ] = False,
     crops: Crops = None,
     device: Device = None,
     dtype: Dtype = None,
     fast: Fast = False,
     output: Annotated[
-        Path, typer.Option('--output', '-o', help='Folder for tables, page and scores; a second run goes on there.')
+        Path,
+        typer.Option(
+            '--output',
+            '-o',
+            metavar='FOLDER',
+            help='Folder for the page, tables and scores. The same command continues a stopped run.',
+        ),
     ] = Path('leaderboard'),
 ) -> None:
-    """Compare metrics on data sets with MOS: correlations with intervals, pairs within a prompt, ties, a report.
+    """Compare metrics on data sets with MOS.
 
-    --crops, --dtype and --fast are for this package's metrics, --device is for all.
+    Each metric gets correlations with their intervals, its accuracy on pairs of images of one prompt, and a test whether the
+    best metric is really better. A page and tables hold all of it.
 
-    Exit code: 0 all rows have figures, 1 some have not, 2 usage.
+    --crops, --dtype and --fast apply to this package's metrics only, --device to all.
+
+    Exit code: 0 if all rows have figures, 1 if some have none, 2 for wrong usage.
     """
     with in_one_sentence(what_is_kept(output)):
         from ..leaderboard import command

@@ -7,15 +7,15 @@ import typer
 
 from .failures import in_one_sentence
 
-app = typer.Typer(no_args_is_help=True, help='The option files for training.')
+app = typer.Typer(no_args_is_help=True, help='Option files for training.')
 
 
 @app.command()
 def write(
-    folder: Annotated[Path, typer.Argument(help='Where options/ and datasets_meta/ are put.')],
-    force: Annotated[bool, typer.Option(help='Replace files that you have changed.')] = False,
+    folder: Annotated[Path, typer.Argument(help='The folder in which options/ and datasets_meta/ are made.')],
+    force: Annotated[bool, typer.Option('--force', help='Replace files that you have changed.')] = False,
 ) -> None:
-    """Put the option files and the data sets' descriptions into a folder."""
+    """Write option files and data set descriptions to a folder."""
     with in_one_sentence():
         from ..data import shared_files
 

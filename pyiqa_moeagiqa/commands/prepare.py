@@ -22,13 +22,19 @@ class Prepared(str, Enum):
 
 def prepare(
     name: Annotated[Prepared, typer.Argument(help='The data set.')],
-    source: Annotated[Path, typer.Option(help='Folder of the official download.')],
+    source: Annotated[Path, typer.Option(metavar='FOLDER', help='Folder of the official download.')],
     output: Annotated[
-        Path | None, typer.Option('--output', '-o', help='CSV to write; default: datasets/NAME.csv.')
+        Path | None,
+        typer.Option('--output', '-o', metavar='FILE', help='The CSV file to write; default: datasets/NAME.csv.'),
     ] = None,
-    partial: Annotated[bool, typer.Option('--partial', help='Leave out rows whose image is not there.')] = False,
+    partial: Annotated[
+        bool, typer.Option('--partial', help='Leave out images that are missing in the folder.')
+    ] = False,
 ) -> None:
-    """Turn a data set's official download into the table that training reads, with all of its splits."""
+    """Turn a data set's download into the table for training.
+
+    The table has all splits of the data set.
+    """
     output = output or Path('datasets') / f'{name.value}.csv'
     with in_one_sentence():
         from ..data.prepare import prepare as write_table

@@ -36,15 +36,23 @@ def rank(
         int | None,
         typer.Option(
             min=1,
-            help='How many of each prompt are printed, and copied or linked; default: all are printed, one is copied.',
+            metavar='N',
+            help='How many images of each prompt to print, and to copy or link; default: print all, copy or link one.',
         ),
     ] = None,
-    copy_to: Annotated[Path | None, typer.Option(help='A new or empty folder for copies of the best.')] = None,
-    link_to: Annotated[Path | None, typer.Option(help='A new or empty folder for links to the best.')] = None,
+    copy_to: Annotated[
+        Path | None, typer.Option(metavar='FOLDER', help='A new or empty folder for copies of the best images.')
+    ] = None,
+    link_to: Annotated[
+        Path | None, typer.Option(metavar='FOLDER', help='A new or empty folder for links to the best images.')
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            '--output', '-o', help='.csv, .jsonl or .parquet, sorted with a column rank; a second run goes on there.'
+            '--output',
+            '-o',
+            metavar='FILE',
+            help='.csv, .jsonl or .parquet file for the ranked scores. The same command continues a stopped run.',
         ),
     ] = None,
     metric: Metric = 'moeagiqa',
@@ -57,9 +65,9 @@ def rank(
     long_prompts: LongPrompts = None,
     safe_cells: SafeCells = True,
 ) -> None:
-    """Rank images within each prompt, the best first, and pick the best.
+    """Rank images within each prompt and pick the best.
 
-    Exit code: 0 all were ranked, 1 some were not, 2 usage.
+    Exit code: 0 if all images were ranked, 1 if some were not, 2 for wrong usage.
     """
     with in_one_sentence(what_is_kept(output)):
         from ..scoring import job, ranking

@@ -37,12 +37,15 @@ def score(
         typer.Option(
             '--output',
             '-o',
-            help='.csv, .jsonl or .parquet; a second run goes on where the first stopped. - is CSV on standard output.',
+            metavar='FILE',
+            help='.csv, .jsonl or .parquet file for the scores. The same command continues a stopped run. With -, scores are printed as CSV.',
         ),
     ] = None,
     top: Annotated[
         int | None,
-        typer.Option(min=1, help='How many are printed, the best first; default: all, or none with an output.'),
+        typer.Option(
+            min=1, metavar='N', help='How many images to print, the best first; default: all, or none with --output.'
+        ),
     ] = None,
     metric: Metric = 'moeagiqa',
     target: Target = None,
@@ -54,13 +57,15 @@ def score(
     long_prompts: LongPrompts = None,
     safe_cells: SafeCells = True,
 ) -> None:
-    """Score images for their prompts: higher is better (with --metric, as that metric has it).
+    """Score images for their prompts; higher is better.
 
-    Beside a score: mos (in the units that raters used), low and high (within them lies the MOS of 80 % of images that score
-    so), and percentile (how many in a hundred of AGIQA-3K's images have a lower MOS); as far as the checkpoint knows them.
-    An output holds the checkpoint's other targets, too.
+    With --metric, another metric of pyiqa scores the images; some give lower scores to better images.
 
-    Exit code: 0 all were scored, 1 some were not, 2 usage.
+    A checkpoint that knows the ratings behind its scores adds mos (the mean opinion score, on the raters' scale), low
+    and high (the MOS of 80 % of images with such a score lies between them) and percentile (the percentage of AGIQA-3K's images with a lower MOS).
+    Files also get the checkpoint's other scores, such as alignment.
+
+    Exit code: 0 if all images were scored, 1 if some were not, 2 for wrong usage.
     """
     with in_one_sentence(what_is_kept(output)):
         from ..scoring import command

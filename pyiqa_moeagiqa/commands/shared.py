@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from ..scoring.sources import PromptChoice
 
 Paths = Annotated[list[str], typer.Argument(help='Images, folders, or patterns such as "out/*.png".')]
-Prompt = Annotated[str | None, typer.Option(help='One prompt for all images.')]
+Prompt = Annotated[str | None, typer.Option(metavar='TEXT', help='One prompt for all images.')]
 Prompts = Annotated[
     Path | None,
     typer.Option(
-        help='A table with columns path (relative to it, to the folder of the images, or to the working directory) and '
-        'prompt: CSV, TSV, JSON, Parquet or Excel.'
+        metavar='FILE',
+        help='A table with columns path and prompt: CSV, TSV, JSON, Parquet or Excel. Its paths are relative to the table, '
+        "to the images' folder or to the working directory.",
     ),
 ]
 
@@ -32,29 +33,49 @@ class Place(str, Enum):
 PromptFrom = Annotated[
     Place,
     typer.Option(
-        help='Where prompts are, when neither of these two is given: metadata.jsonl or .csv of the folder (file_name and '
-        'text), cat.txt or cat.json beside cat.png, what the software that made an image wrote into it; auto: the first '
-        'of these that has one.'
+        help='Where prompts are if neither is given. folder-table: metadata.jsonl or '
+        "metadata.csv in an image's folder, with columns file_name and text. sidecar: cat.txt or cat.json beside cat.png. "
+        'metadata: the text that the software which made an image wrote into its file. auto: the first of these that has '
+        'a prompt.'
     ),
 ]
-Metric = Annotated[str, typer.Option(help='Any no-reference metric of pyiqa.')]
-Crops = Annotated[int | None, typer.Option(min=1, help='Crops per image; default: as the checkpoint was tested.')]
-Dtype = Annotated[
-    str | None, typer.Option(help='float32 (the default), bfloat16, float16, or auto: bfloat16 where it is fast.')
+Metric = Annotated[str, typer.Option(metavar='NAME', help='Any no-reference metric of pyiqa.')]
+Crops = Annotated[
+    int | None,
+    typer.Option(min=1, metavar='N', help='Crops per image; default: as many as the checkpoint was tested with.'),
 ]
-Fast = Annotated[bool, typer.Option('--fast', help='One crop and dtype auto: see docs/performance.md.')]
-Device = Annotated[str | None, typer.Option(help='cpu, cuda, cuda:1, mps; default: a GPU where there is one.')]
-Weights = Annotated[str | None, typer.Option(help='A checkpoint: file, https://... or hf://owner/repo/file.')]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        metavar='NAME', help='float32 (default), bfloat16, float16, or auto: bfloat16 if the hardware is fast with it.'
+    ),
+]
+Fast = Annotated[bool, typer.Option('--fast', help='One crop and dtype auto: faster, with slightly different scores.')]
+Device = Annotated[
+    str | None, typer.Option(metavar='NAME', help='cpu, cuda, cuda:1 or mps; default: a GPU if there is one.')
+]
+Weights = Annotated[
+    str | None, typer.Option(metavar='FILE', help='A checkpoint: a file, https://... or hf://owner/repo/file.')
+]
 SafeCells = Annotated[
     bool,
     typer.Option(
-        help='In a new CSV, put an apostrophe before paths and prompts that a spreadsheet would take for a formula.'
+        help='In a new CSV, put an apostrophe before paths and prompts that a spreadsheet would read as a formula.'
     ),
 ]
 LongPrompts = Annotated[
-    str | None, typer.Option(help='cut (the default), or window: all of a long prompt is read, part by part.')
+    str | None,
+    typer.Option(
+        metavar='cut|window',
+        help='What to do with a prompt that is too long for the network: cut it (default), or read all of it in windows.',
+    ),
 ]
-Target = Annotated[str | None, typer.Option(help='quality (the default), or another that the checkpoint scores.')]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        metavar='NAME', help="Which of the checkpoint's scores: quality (default), or another such as alignment."
+    ),
+]
 
 
 def listed(text: str) -> list[str]:

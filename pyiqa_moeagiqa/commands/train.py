@@ -12,18 +12,21 @@ from .shared import listed
 def train(
     options: Annotated[Path, typer.Argument(help='The option file.')],
     changes: Annotated[
-        list[str] | None, typer.Argument(metavar='[KEY=VALUE]...', help='Options to change: train.optim.lr=1.0e-4.')
+        list[str] | None, typer.Argument(metavar='KEY=VALUE', help='Changes of options, such as train.optim.lr=1.0e-4.')
     ] = None,
     output: Annotated[
-        Path | None, typer.Option('--output', '-o', help='Folder of the run; default: experiments/NAME.')
+        Path | None,
+        typer.Option('--output', '-o', metavar='FOLDER', help='Folder of the run; default: experiments/NAME.'),
     ] = None,
-    seeds: Annotated[str, typer.Option(help='One run for each, as in 1,2,3.')] = '',
-    splits: Annotated[str, typer.Option(help='One run for each split column, as in prompt_0,prompt_1.')] = '',
-    fresh: Annotated[bool, typer.Option(help='Start over where an earlier run left something.')] = False,
+    seeds: Annotated[str, typer.Option(metavar='NUMBERS', help='One run for each seed, such as 1,2,3.')] = '',
+    splits: Annotated[
+        str, typer.Option(metavar='NAMES', help='One run for each split column, such as prompt_0,prompt_1.')
+    ] = '',
+    fresh: Annotated[bool, typer.Option('--fresh', help='Delete an earlier run in the folder and start over.')] = False,
 ) -> None:
-    """Train a network, keep the best, and show its figures beside the published ones.
+    """Train a network and compare it with published figures.
 
-    A run that was cut goes on from its last state when the same command is given again.
+    The best network of the run is kept. The same command continues a stopped run from its last saved state.
     """
     with in_one_sentence('stopped; the same command goes on from the last state.'):
         from ..training import command

@@ -8,14 +8,14 @@ import typer
 from ..console import console
 from .failures import in_one_sentence
 
-app = typer.Typer(no_args_is_help=True, help='Checkpoints: what is where, and where to put one.')
+app = typer.Typer(no_args_is_help=True, help='List and install checkpoints.')
 
 
 @app.command()
 def install(
     files: Annotated[list[Path], typer.Argument(help='Checkpoints of moeagiqa-v1 or moeagiqa-v2, or ImageReward.pt.')],
 ) -> None:
-    """Put checkpoints where their model name finds them."""
+    """Copy checkpoints to where their model name finds them."""
     with in_one_sentence():
         from ..checkpoints import install as install_file
 
@@ -25,7 +25,7 @@ def install(
 
 @app.command('list')
 def list_weights() -> None:
-    """Show what is where, with figures, hash and licence."""
+    """Show each model's checkpoint with its figures, hash and licence."""
     from ..checkpoints.listing import table
 
     console().print(table())

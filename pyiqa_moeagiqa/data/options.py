@@ -10,7 +10,7 @@ from ..section import LEFT_OUT, Count, FromZero, Range, Said, Section, Text, Tex
 
 NETWORK = MoEAGIQAConfig()
 TRAINING_CROPS = 3
-NO_THREAD = "'cuda' or left out: an unreadable image would hang pyiqa's thread of 'cpu'"
+NO_THREAD = "'cuda' or left out, because with 'cpu' an unreadable image would stop pyiqa for ever"
 
 
 class TableOptions(Section):
@@ -23,32 +23,32 @@ class TableOptions(Section):
     phase: Text = 'train'
     """Set by the trainer: 'train' or 'val'."""
     meta_info_file: Text
-    """CSV, JSON lines or Parquet with columns path, prompt, one per target, and split."""
+    """A table (CSV, JSON lines or Parquet) with columns path, prompt, one for each target, and one for the split."""
     dataroot_target: Text = LEFT_OUT
-    """Folder that the paths are relative to; by default the table's."""
+    """Folder to which the table's paths are relative; by default the folder of the table."""
     mos_range: Range = LEFT_OUT
-    """Lowest and highest possible MOS; labels are scaled to [0, 1]. By default that of the data set that the table is named
+    """Lowest and highest possible MOS; they become the labels 0 and 1. By default, the range of the data set that the table is named
     after, or else the lowest and highest in the table."""
     split_column: Text = LEFT_OUT
-    """Column with each row's split; by default 'split', if the table has it."""
+    """Column with the split of each row; by default 'split' if the table has that column."""
     split_index: Count = LEFT_OUT
     """Number of the split, from 1, as pyiqa's ``train_nsplits.py`` gives it: it replaces the number at the end of
     ``split_column``, which is counted from 0."""
     num_worker_per_gpu: FromZero = 0
-    """Processes that read images."""
+    """Number of processes that read images."""
     batch_size_per_gpu: Count = 1
-    """Images per batch of each process."""
+    """Images per batch, in each training process."""
     pin_memory: bool = False
-    """Whether batches lie in pinned memory."""
+    """Whether batches are put in pinned memory."""
     persistent_workers: bool = False
-    """Whether the processes that read images stay from epoch to epoch."""
+    """Whether the reading processes stay alive between epochs."""
 
 
 class PromptNROptions(TableOptions):
     """Options of ``PromptNRDataset``. In a run, targets, sizes and crops that are left out are the network's."""
 
     split: Text | Texts = LEFT_OUT
-    """Which rows: a split, a list such as [train, val], or 'all'; by default that of the section."""
+    """The rows to take: a split, several such as [train, val], or 'all'; by default 'train' or 'val', like the section."""
     targets: Texts = NETWORK.targets
     """MOS columns, in the network's order."""
     crop_size: Side = NETWORK.crop_size
@@ -62,26 +62,26 @@ class PromptNROptions(TableOptions):
     whole_view: bool = NETWORK.whole_view
     """Whether the view shows all of the picture, see ``network.whole_view``."""
     prompt_tokens: PromptTokens = NETWORK.prompt_tokens
-    """Prompts are padded or cut to it."""
+    """Tokens to which a prompt is padded or cut; the same as the network's."""
     random_crops: bool = LEFT_OUT
-    """Whether crops lie anywhere, or where the metric puts them; by default true in training."""
+    """Whether crops are at random places instead of those that the metric takes; by default true in training."""
     hflip: bool = False
-    """Whether training images are mirrored half of the time."""
+    """Whether half of the training images, chosen at random, are mirrored."""
     weight_by_std: bool = False
-    """Whether labels weigh as 1 / (their standard deviation, from column TARGET_std), 1 on average."""
+    """Whether a label weighs 1 / (its standard deviation, from column TARGET_std); the mean weight is 1."""
     degrade: bool = False
-    """Whether each image is degraded synthetically; its label is then 1 - strength. For the prior's pre-training."""
+    """Whether each image is degraded at random, with 1 - strength as its label; for the pre-training of the prior."""
     prefetch_mode: Annotated[Literal['cuda'] | None, Said(NO_THREAD)] = None
     """How pyiqa's own trainer prefetches; "moeagiqa train" reads ahead without it."""
     use_shuffle: bool = True
-    """Whether training images come in another order in each epoch."""
+    """Whether each epoch takes the training images in another order."""
     dataset_enlarge_ratio: Count = 1
-    """How often pyiqa's own trainer shows each image per epoch; "moeagiqa train" takes 1 alone."""
+    """How many times an epoch of pyiqa's own trainer takes each image; "moeagiqa train" allows only 1."""
 
     @model_validator(mode='after')
     def _one_strength(self) -> 'PromptNROptions':
         if self.degrade and len(self.targets) > 1:
-            raise Wrong('targets', 'one with degrade, the strength')
+            raise Wrong('targets', 'one name if degrade is true, because the strength is the only label')
         return self
 
 
@@ -95,4 +95,4 @@ class BenchmarkOptions(TableOptions):
     num_prefetch_queue: Count = 1
     """How many batches pyiqa's loader prefetches."""
     split: Text = 'test'
-    """The split to take, if there is a ``split_column``."""
+    """The split to take, if the table has a split column."""

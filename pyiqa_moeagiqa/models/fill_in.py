@@ -80,7 +80,9 @@ def _require_different_names(options: Mapping[str, Any]) -> None:
     names: dict[str, str] = {}
     for where, data in sections.items():
         if data['name'] in names:
-            raise OptionError(f'{where} option name is {data["name"]!r}, as in {names[data["name"]]}: give it another.')
+            raise OptionError(
+                f'{where} option name is {data["name"]!r}, the name of {names[data["name"]]}: give it another.'
+            )
         names[data['name']] = where
 
 

@@ -43,54 +43,54 @@ class OptimOptions(Section, extra='allow'):
     """The optimizer: ``type``, and what that class of ``torch.optim`` takes."""
 
     type: Annotated[str, _class_of(torch.optim), Said('a class of torch.optim')]
-    """Its class."""
+    """The optimizer's class."""
     lr: NotNegative = LEFT_OUT
     """Learning rate."""
     lr_decay: NotNegative = LEFT_OUT
-    """How fast the rate falls, for classes that take it."""
+    """How fast the learning rate falls, for classes with this option."""
     weight_decay: NotNegative = LEFT_OUT
-    """Weight decay."""
+    """Weight decay, for classes with this option."""
 
 
 class SchedulerOptions(Section, extra='allow'):
     """The learning rate's schedule: ``type``, and what that class of ``torch.optim.lr_scheduler`` takes."""
 
     type: Annotated[str, _class_of(torch.optim.lr_scheduler), Said('a class of torch.optim.lr_scheduler')]
-    """Its class."""
+    """The schedule's class."""
     T_max: NotNegative = LEFT_OUT
-    """CosineAnnealingLR's half period; by default the whole run."""
+    """Half period of CosineAnnealingLR in steps; by default the whole run."""
     T_0: NotNegative = LEFT_OUT
-    """Steps until the first restart, for classes that take it."""
+    """Steps until the first restart, for classes with this option."""
     T_mult: NotNegative = LEFT_OUT
-    """How much longer each restart takes, for classes that take it."""
+    """Factor by which the time to the next restart grows, for classes with this option."""
     step_size: NotNegative = LEFT_OUT
-    """Steps between two falls, for classes that take it."""
+    """Steps from one fall of the learning rate to the next, for classes with this option."""
     eta_min: NotNegative = LEFT_OUT
-    """The lowest rate, for classes that take it."""
+    """Lowest learning rate, for classes with this option."""
     gamma: NotNegative = LEFT_OUT
-    """What each fall multiplies the rate by, for classes that take it."""
+    """Factor of each fall of the learning rate, for classes with this option."""
 
 
 class LossOptions(Section):
     """The loss on MOS, of the mean over an image's crops."""
 
     type: Literal['L1Loss', 'MSELoss']
-    """pyiqa's class."""
+    """The loss's class in pyiqa."""
     loss_weight: NotNegative = 1.0
-    """How much it counts."""
+    """Weight of this loss in the sum of all losses."""
     reduction: Literal['mean'] = 'mean'
-    """Over a batch."""
+    """How the losses of a batch become one."""
 
 
 class MetricLossOptions(Section):
     """A loss on a batch's scores together, such as their correlation with MOS."""
 
     type: Annotated[str, AfterValidator(_loss), Said("one of pyiqa's losses, such as 'PLCCLoss'")]
-    """pyiqa's class."""
+    """The loss's class in pyiqa."""
     loss_weight: Any = 1.0
-    """How much it counts."""
+    """Weight of this loss in the sum of all losses."""
     detach: Any = False
-    """As that class takes it."""
+    """The option ``detach`` of that class."""
 
 
 class TrainOptions(Section):
@@ -101,29 +101,29 @@ class TrainOptions(Section):
     scheduler: SchedulerOptions
     """The learning rate's schedule."""
     warmup: FromZero = 0
-    """Steps over which the rate rises from a hundredth to its full height."""
+    """Steps at the start in which the learning rate rises from a hundredth to its full value."""
     schedule_per: Literal['iteration', 'epoch'] = 'iteration'
-    """What a step of the schedule is: an optimizer's update, or an epoch."""
+    """Length of a step of the schedule: one update of the weights, or one epoch."""
     total_epoch: Count = LEFT_OUT
     """Length of the run in epochs."""
     total_iter: Count = LEFT_OUT
     """Length of the run in batches, instead of ``total_epoch``."""
     accumulate: Count = 1
-    """Batches per update."""
+    """Batches per update of the weights."""
     amp: bool | Literal['bfloat16', 'float16'] = False
-    """Mixed precision; true takes what the hardware has."""
+    """Mixed precision; true chooses the number format that the hardware has."""
     ema_decay: Share = 0.0
-    """Decay of the moving average of weights that is validated and kept; 0 for none."""
+    """Decay of a moving average of the weights, which is then validated and saved in their place; 0 for no average."""
     clip_grad_norm: NotNegative = 0.0
-    """Longest norm of the gradient; 0 for any."""
+    """Gradients with a larger norm are scaled down to it; 0 for no limit."""
     mos_loss_opt: LossOptions
     """The loss on MOS."""
     metric_loss_opt: MetricLossOptions = LEFT_OUT
-    """A loss on a batch's scores together."""
+    """A second loss, on all scores of a batch together."""
     ranking_weight: NotNegative = 0.0
-    """Weight of the loss on the order of a batch's scores."""
+    """Weight of the loss that asks a batch's scores to be in the order of their MOS; 0 for none."""
     matching_weight: NotNegative = 0.0
-    """Weight of the loss that tells an image's own prompt from others."""
+    """Weight of the loss that teaches the network to tell an image's own prompt from others; 0 for none."""
     frozen_dropout: bool = False
     """Whether frozen layers have dropout, as in the released implementation."""
     inject_from_zero: bool = False
@@ -131,16 +131,16 @@ class TrainOptions(Section):
     cache_frozen: bool = False
     """Whether the frozen encoders' features are computed once and kept."""
     cache_folder: Text = 'cache'
-    """Where they are kept."""
+    """Folder for these features."""
     save_whole: bool = False
-    """Whether checkpoints hold the frozen tensors, too."""
+    """Whether checkpoints also hold the frozen tensors, so that they need no other file."""
 
     @model_validator(mode='after')
     def _fits_together(self) -> 'TrainOptions':
         if not self.total_epoch and not self.total_iter:
             raise Wrong('total_epoch', 'a whole number of at least 1')
         if self.cache_frozen and self.frozen_dropout:
-            raise Wrong('frozen_dropout', 'false with cache_frozen')
+            raise Wrong('frozen_dropout', 'false if cache_frozen is true')
         return self
 
 
@@ -148,14 +148,14 @@ class FigureOptions(Section):
     """One figure of a validation."""
 
     type: Literal['calculate_srcc', 'calculate_plcc', 'calculate_krcc', 'calculate_rmse', 'calculate_main_score']
-    """pyiqa's function; 'calculate_main_score' is the mean of SRCC and PLCC."""
+    """The function in pyiqa that computes the figure; 'calculate_main_score' is the mean of SRCC and PLCC."""
     better: Literal['higher', 'lower'] = 'higher'
-    """Which figure is the better one."""
+    """Whether a higher or a lower figure is better."""
 
     @model_validator(mode='after')
     def _error_is_low(self) -> 'FigureOptions':
         if self.type == 'calculate_rmse' and self.better != 'lower':
-            raise Wrong('better', "'lower' with calculate_rmse: the smaller the error the better")
+            raise Wrong('better', "'lower' for calculate_rmse, because a smaller error is better")
         return self
 
 
@@ -165,15 +165,17 @@ class ValOptions(Section):
     val_freq: Length
     """Batches from one validation to the next, or 'epoch'."""
     save_img: bool = False
-    """Taken for pyiqa's sake: no images are written."""
+    """An option of pyiqa that has no effect here."""
     pbar: bool = False
-    """Whether a bar shows how far a validation is."""
+    """Whether a validation shows a progress bar."""
     key_metric: Text | None = None
-    """The figure that decides which network is the best; without it a network is kept that is better by any."""
+    """The figure that decides which network is the best; by default a network that is better in any figure is kept."""
     metrics: Annotated[
-        dict[str, FigureOptions], Field(min_length=1), Said('at least one figure, as in srcc: {type: calculate_srcc}')
+        dict[str, FigureOptions],
+        Field(min_length=1),
+        Said('a section with at least one figure, such as srcc: {type: calculate_srcc}'),
     ]
-    """Figures by name."""
+    """The figures to compute, by name."""
 
     @model_validator(mode='after')
     def _key_is_there(self) -> 'ValOptions':
@@ -195,13 +197,13 @@ class LoggerOptions(Section):
     """What the run logs."""
 
     print_freq: Count = 20
-    """Batches from one line to the next."""
+    """Batches from one line of the log to the next."""
     save_latest_freq: Length = LEFT_OUT
-    """Batches from one state to go on from to the next, or 'epoch'; by default with each validation."""
+    """Batches from one saved training state to the next, or 'epoch'; by default, each validation saves one."""
     save_checkpoint_freq: Length = LEFT_OUT
-    """Batches from one network that is kept to the next, or 'epoch'; by default the best and the last are kept."""
+    """Batches from one saved network to the next, or 'epoch'; by default only the best and the last one are saved."""
     use_tb_logger: bool = False
-    """Whether TensorBoard's files are written."""
+    """Whether to write files for TensorBoard."""
     wandb: WandbOptions = WandbOptions()
     """Where Weights & Biases shows the run; it copies what TensorBoard gets."""
 
@@ -216,26 +218,26 @@ class PathOptions(Section):
     """Where pyiqa's own trainer reads and writes."""
 
     resume_state: Text | None = None
-    """The state that pyiqa's own trainer goes on from."""
+    """The training state from which pyiqa's own trainer continues."""
     experiments_root: Text = LEFT_OUT
-    """Set by the trainer, as the others below."""
+    """The folder of all runs; the trainer sets this option and those below."""
     models: Text = LEFT_OUT
-    """Networks."""
+    """Folder for networks."""
     training_states: Text = LEFT_OUT
-    """States to go on from."""
+    """Folder for training states."""
     log: Text = LEFT_OUT
-    """Logs."""
+    """Folder for logs."""
     visualization: Text = LEFT_OUT
-    """Images."""
+    """Folder for images."""
 
 
 class DistOptions(Section):
     """Several processes, for pyiqa's own trainer."""
 
     backend: Literal['nccl', 'gloo'] = 'nccl'
-    """How they talk."""
+    """How processes exchange data."""
     port: Count = LEFT_OUT
-    """Where they meet."""
+    """The port at which processes meet."""
 
 
 class DataSetOptions(PromptNROptions):
@@ -258,20 +260,20 @@ class DataSetOptions(PromptNROptions):
 class RunOptions(Section):
     """An option file."""
 
-    name: Annotated[str, AfterValidator(_folder), Said("text without slashes, as the run's folder is named after it")]
+    name: Annotated[str, AfterValidator(_folder), Said("text without slashes, because the run's folder gets this name")]
     """The run's name."""
     model_type: Literal['MoEAGIQAModel', 'MoEAGIQAPriorModel']
     """What is trained: the network, or its natural degradation prior."""
     num_gpu: Literal['auto'] | FromZero = 'auto'
-    """Number of GPUs; 0 trains on the processor. Start a run on more than one with torchrun."""
+    """Number of GPUs; 0 trains on the processor. A run on several GPUs is started with torchrun."""
     manual_seed: int = Field(123, ge=0, le=2**32 - 1)
     """Seed of all random numbers."""
     datasets: dict[str, DataSetOptions]
     """``train``, ``val``, and any number of others named ``val_ANYTHING``."""
     test: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Data sets by name, on which the best network is measured. Give what differs from ``datasets.val``; the split is 'test'."""
+    """Data sets, by name, on which the best network is tested. Give only the options that differ from ``datasets.val``; the split is 'test'."""
     network: dict[str, Any]
-    """The network, and where its weights start."""
+    """The network, and the weights that it starts from."""
     path: PathOptions = PathOptions()
     """Where pyiqa's own trainer reads and writes."""
     train: TrainOptions
@@ -287,7 +289,7 @@ class RunOptions(Section):
     save_final_results_path: Text = LEFT_OUT
     """File in which pyiqa's ``train_nsplits.py`` writes the figures of all splits."""
     published: dict[str, Any] = Field(default_factory=dict)
-    """Published figures, which stand beside the run's."""
+    """Published figures to show beside those of the run."""
 
     @model_validator(mode='after')
     def _trains_and_validates(self) -> 'RunOptions':
@@ -296,7 +298,7 @@ class RunOptions(Section):
                 raise OptionError(f'datasets option {phase} is missing: it must be a section of its own.')
         for phase in self.datasets:
             if phase not in ('train', 'val') and not phase.startswith('val_'):
-                raise OptionError(f'Unknown datasets option {shown(phase)}: known are train, val and val_ANYTHING.')
+                raise OptionError(f'Unknown datasets option {shown(phase)}: the names are train, val and val_ANYTHING.')
         return self
 
 
@@ -319,9 +321,8 @@ def _check_processes(options: Mapping[str, Any]) -> None:
     launched = options.get('dist') or 'WORLD_SIZE' in os.environ
     if count != 'auto' and count > 1 and not launched:
         raise OptionError(
-            f'num_gpu is {count} without a launcher: start one process per GPU, with "torchrun --nproc-per-node {count} '
-            '--no-python moeagiqa train ..." (pyiqa\'s own trainer takes --launcher pytorch, too); DataParallel is not '
-            'supported.'
+            f'num_gpu is {count}, but the run was started as one process: start it with "torchrun --nproc-per-node {count} '
+            '--no-python moeagiqa train ...", or pyiqa\'s own trainer with --launcher pytorch.'
         )
 
 
@@ -342,12 +343,12 @@ def _try_optimizer(train: Mapping[str, Any]) -> None:
         optimizer = getattr(torch.optim, kind)([torch.nn.Parameter(torch.zeros(1))], **optim)
     except Exception as error:  # torch raises many kinds of errors for wrong arguments
         raise OptionError(
-            f'train.optim is {shown(train["optim"])}: torch.optim.{kind} does not take it ({quoted(error)}).'
+            f'train.optim is {shown(train["optim"])}: torch.optim.{kind} cannot be made from this ({quoted(error)}).'
         ) from None
     try:
         build_schedule(optimizer, train, steps=2)
     except Exception as error:
         kind = train['scheduler']['type']
         raise OptionError(
-            f'train.scheduler is {shown(train["scheduler"])}: {kind} does not take it ({quoted(error)}).'
+            f'train.scheduler is {shown(train["scheduler"])}: {kind} cannot be made from this ({quoted(error)}).'
         ) from None

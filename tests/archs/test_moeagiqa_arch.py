@@ -144,7 +144,7 @@ def test_the_prompt_matters_to_alignment():
         ({'crop_size': 65}, 'multiple of the patch size'),
         ({'visual': 'vit_tiny_patch99'}, 'vit_tiny_patch99'),
         ({'whole_view': 1}, 'whole_view is 1: it must be true or false'),
-        (TINY_BLIP | {'whole_view': True}, "whole_view is True: it must be false unless semantic is 'bert'"),
+        (TINY_BLIP | {'whole_view': True}, "whole_view is True: it must be false, unless semantic is 'bert'"),
         ({'crop_scales': 512}, 'crop_scales is 512: it must be a list of at most 16 sides from 0 to'),
         ({'crop_scales': [512.0]}, 'a list of at most 16 sides'),
         ({'crop_scales': [-1]}, 'a list of at most 16 sides'),
@@ -158,9 +158,9 @@ def test_the_prompt_matters_to_alignment():
         ({'crop_scales': [512, 0], 'crop_weights': [1, 0]}, 'from 0.001 to 1000'),
         ({'crop_scales': [512], 'crop_weights': ['1']}, 'from 0.001 to 1000'),
         ({'linear': 'yes'}, 'true or false'),
-        ({'linear': True, 'branches': 'semantic'}, "linear is True: it must be false where branches is 'semantic'"),
+        ({'linear': True, 'branches': 'semantic'}, "linear is True: it must be false if branches is 'semantic'"),
         ({'matching_gates': None}, 'true or false'),
-        ({'matching_gates': True, 'matching': 0}, 'matching_gates is True: it must be false where matching is 0'),
+        ({'matching_gates': True, 'matching': 0}, 'matching_gates is True: it must be false if matching is 0'),
     ],
 )
 def test_an_impossible_option_is_named(options, words):

@@ -60,7 +60,7 @@ def test_no_weights_no_network(weights):
 
 
 def test_options_without_weights_are_refused():
-    with pytest.raises(OptionError, match='no weights to start from'):
+    with pytest.raises(OptionError, match='network section has no weights'):
         start_network(OPTIONS)
 
 

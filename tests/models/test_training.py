@@ -158,7 +158,7 @@ WRONG = {
     'unknown train key': ('train.mos_los_opt', {}, "did you mean 'mos_loss_opt'"),
     'unknown network key': ('network.expert', 4, "did you mean 'experts'"),
     'unknown data key': ('datasets.train.crop_sizes', 64, "did you mean 'crop_size'"),
-    'no weights': ('network.weights', None, 'no weights to start from'),
+    'no weights': ('network.weights', None, 'network section has no weights'),
     'weights under path': ('network.weights', {'pretrain': 'x'}, "Unknown network weights option 'pretrain'"),
     'no such checkpoint': ('network.weights.checkpoint', 'nowhere.safetensors', 'there is no such file'),
     'other crops': ('datasets.val.crop_size', 96, 'crop_size is 96, but the network has 64'),

@@ -62,7 +62,7 @@ def test_two_seeds_end_in_one_table_beside_what_is_published(command, tmp_path):
 
 def test_several_gpus_without_launcher_are_refused_in_one_sentence(command, tmp_path):
     said = refused(*command, 'num_gpu=2')
-    assert 'num_gpu is 2 without a launcher' in said
+    assert 'num_gpu is 2, but the run was started as one process' in said
     assert 'torchrun --nproc-per-node 2' in said
     assert not (tmp_path / 'run').exists()
 

@@ -118,7 +118,7 @@ def test_a_run_does_not_go_on_with_other_frozen_weights(opt, tmp_path, monkeypat
 
 
 WRONG = {
-    'same names': ('datasets.val.name', 'bright', "name is 'bright', as in datasets.train"),
+    'same names': ('datasets.val.name', 'bright', "name is 'bright', the name of datasets.train"),
     'two batch sizes': ('datasets.val.global_batch_size', 4, 'left out with batch_size_per_gpu'),
     'wandb alone': ('logger.wandb', {'project': 'p'}, 'use_tb_logger is False: it must be true with wandb'),
     'images in the log': ('logger.log_imgs_freq', 5, "Unknown logger option 'log_imgs_freq'"),
@@ -128,9 +128,9 @@ WRONG = {
     'unknown metric': ('val.metrics.srcc.type', 'calculate_foo', "type is 'calculate_foo': it must be"),
     'error as quality': ('val.metrics.srcc.type', 'calculate_rmse', "option better is 'higher': it must be 'lower'"),
     'no model': ('model_type', None, 'model_type is missing'),
-    'optimizer option': ('train.optim.foo', 1, r'train\.optim is \{.*\}: torch\.optim\.AdamW does not take it'),
-    'optimizer value': ('train.optim.betas', [0.9], r'torch\.optim\.AdamW does not take it'),
-    'schedule option': ('train.scheduler.foo', 1, r'CosineAnnealingLR does not take it'),
+    'optimizer option': ('train.optim.foo', 1, r'train\.optim is \{.*\}: torch\.optim\.AdamW cannot be made from this'),
+    'optimizer value': ('train.optim.betas', [0.9], r'torch\.optim\.AdamW cannot be made from this'),
+    'schedule option': ('train.scheduler.foo', 1, r'CosineAnnealingLR cannot be made from this'),
 }
 
 

@@ -73,7 +73,7 @@ def test_nothing_in_it_runs(file, tmp_path, tag):
         ('network.' + 'a.' * 3000 + 'b=1', 'levels deep'),
         ('train.metric_loss_opt.type=[1]', "one of pyiqa's losses"),
         ('train.optim={1: 2}', 'no text'),
-        ('val.metrics={}', 'val option metrics is {}: it must be at least one figure'),
+        ('val.metrics={}', 'val option metrics is {}: it must be a section with at least one figure'),
         ('published={a: 2001-01-01}', 'neither text nor a number'),
     ],
     ids=lambda text: text[:30],
