@@ -65,7 +65,7 @@ def check_table(
     """
     if mos_range and not -math.inf < mos_range[0] < mos_range[1] < math.inf:
         raise TableError(
-            f'The MOS range is {mos_range[0]:g} to {mos_range[1]:g}: give the lowest, then the highest, both finite.'
+            f'The MOS range is {mos_range[0]:g} to {mos_range[1]:g}: give two finite numbers, the lower one first.'
         )
     table = read_table(path, ['path', 'prompt', *(targets or [])])
     targets = targets or [target for target in TARGETS if find_column(table.columns, target) is not None]
@@ -110,7 +110,7 @@ def _image_checks(images: Sequence[str | None], looks: dict[str, Picture | str])
         Check([image is not None for image in images], 'there is no path', 'path'),
         Check([not image or image in looks for image in images], 'there is no such image file', 'path'),
         Check([image not in damaged for image in images], 'the image cannot be read or is damaged', 'path'),
-        Check([not image or times[image] == 1 for image in images], 'the same path stands twice', 'path'),
+        Check([not image or times[image] == 1 for image in images], 'the same path appears twice', 'path'),
         *[
             Check([image not in names for image in images], 'the same picture is there under different names', 'path')
             for names in _copies(looks)
@@ -132,7 +132,7 @@ def _prompt_checks(prompts: pd.Series) -> list[Check]:
     empty = [isinstance(cell, str) and not cell.strip() for cell in prompts]
     has_none = all(empty)  # a set of photographs has no prompts: that is no fault
     return [
-        Check(text, 'the prompt is no text', 'prompt'),
+        Check(text, 'the prompt is not text', 'prompt'),
         Check([has_none or not cell for cell in empty], 'the prompt is empty', 'prompt'),
     ]
 

@@ -42,5 +42,5 @@ def with_our_names(table: 'pd.DataFrame', wanted: Sequence[str]) -> 'pd.DataFram
 def there_are(there: Iterable[Any], wanted: str) -> str:
     """List the columns there are, and other accepted names for the ``wanted`` one, as the end of a sentence."""
     others = NAMES.get(wanted, ())[1:]
-    also = f' ({", ".join(others)} would do, too)' if others else ''
+    also = f' ({", ".join(others)} are also accepted)' if others else ''
     return f'there are {", ".join(map(repr, there))}{also}'

@@ -62,7 +62,7 @@ def _check_rows(official: pd.DataFrame, info: Mapping[str, Any]) -> None:
     has_no_prompts = info['prompts'] == 0
     _require(
         rows,
-        Check(~rows[name].duplicated(keep=False), 'the same image stands twice', name),
+        Check(~rows[name].duplicated(keep=False), 'the same image appears twice', name),
         Check((rows[prompt].str.strip() != '') | has_no_prompts, 'the prompt is empty', prompt),
         *mos_checks(rows, [columns[target] for target in info['targets']], info['mos_range']),
         *[Check(as_numbers(rows[std]).notna(), f'column {std!r} holds no number', std) for std in deviations],
@@ -104,7 +104,7 @@ def _find_images(source: Path, official: pd.DataFrame) -> pd.Series:
         found = found.where(found.notna(), official['other_name'].map(lambda name: files.get(_name_key(name))))
     for paths in found.dropna():
         if len(paths) > 1:
-            raise TableError(f'{source}: {paths[0].name} is there twice ({paths[0]}, {paths[1]}); move one set away.')
+            raise TableError(f'{source}: {paths[0].name} appears twice ({paths[0]}, {paths[1]}); move one away.')
     return found.map(lambda paths: paths[0], na_action='ignore')
 
 
@@ -129,10 +129,10 @@ def _check_missing(source: Path, official: pd.DataFrame, there: pd.Series, parti
         raise TableError(f'{source}: none of the {len(official)} images is in this folder or below it.')
     if not partial:
         raise TableError(
-            f'{source}: {len(missing)} of {len(official)} images are not in this folder or below it, the first is '
-            f'{missing.iloc[0]}; add them, or leave their rows out by --partial.'
+            f'{source}: {len(missing)} of {len(official)} images are not in this folder or below it (the first is '
+            f'{missing.iloc[0]}); add them, or leave their rows out by --partial.'
         )
-    return [f'{source}: {len(missing)} of {len(official)} rows are left out, their images are not there.']
+    return [f'{source}: {len(missing)} of {len(official)} rows are left out, because their images are missing.']
 
 
 def _check_images(official: pd.DataFrame, paths: Iterable[Path]) -> None:
@@ -146,7 +146,7 @@ def _check_splits(official: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
     unknown = ~official['name'].isin(splits.index)
     if not unknown.any():
         return []
-    return [f'{unknown.sum()} rows are in no part of the image and prompt splits, which were made without them.']
+    return [f'{unknown.sum()} rows belong to no image or prompt split, because the splits were made without them.']
 
 
 def _as_table(official: pd.DataFrame, paths: pd.Series, folder: Path, targets: list[str]) -> pd.DataFrame:

@@ -46,7 +46,7 @@ def read_table(path: Path | str, columns: Sequence[str]) -> 'pd.DataFrame':
         raise TableError(f'{path}: there is no such file.')
     if path.suffix.lower() not in READERS:
         known = ', '.join(READERS)
-        raise TableError(f'{path}: tables are read from {known}, not from {path.suffix or "such a file"!r}.')
+        raise TableError(f'{path}: a table must end in {known}; save it in one of these formats.')
     try:
         table = READERS[path.suffix.lower()](path)
     except UnicodeDecodeError as error:
@@ -68,7 +68,7 @@ def require_columns(path: Path | str, table: 'pd.DataFrame', columns: Sequence[s
         raise TableError(f'{path}: it has no rows.')
     twice = table.columns[table.columns.duplicated()]
     if len(twice):
-        raise TableError(f'{path}: column {twice[0]!r} stands there twice; rename one.')
+        raise TableError(f'{path}: column {twice[0]!r} appears twice; rename one.')
 
 
 def require(path: Path | str, table: 'pd.DataFrame', *checks: Check, numbers: Sequence[int] | None = None) -> None:
@@ -156,13 +156,13 @@ def read_mos_table(
         path,
         table,
         Check([image is not None for image in images], 'there is no path', 'path'),
-        Check([image is None or times[image] == 1 for image in images], 'the same image stands twice', 'path'),
+        Check([image is None or times[image] == 1 for image in images], 'the same image appears twice', 'path'),
         Check(
             [image is None or Path(image).is_file() for image in images],
             f'there is no such image file (paths are relative to {where})',
             'path',
         ),
-        Check(is_text(table['prompt']), 'the prompt is no text', 'prompt'),
+        Check(is_text(table['prompt']), 'the prompt is not text', 'prompt'),
         *mos_checks(table, targets, mos_range),
     )
     found: Any = images  # each is there

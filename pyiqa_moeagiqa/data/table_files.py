@@ -96,7 +96,7 @@ def _jsonl_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
         except RecursionError:
             raise ValueError(f'row {number} nests too deeply') from None
         if not isinstance(row, dict):
-            raise ValueError(f'row {number} is no JSON object')
+            raise ValueError(f'row {number} is not a JSON object')
         rows.append((number, row))
     return rows
 
@@ -114,7 +114,7 @@ def _read_json(path: Path) -> 'pd.DataFrame':
     if isinstance(content, dict) and content and all(isinstance(cells, dict | list) for cells in content.values()):
         columns = {name: list(cells.values()) if isinstance(cells, dict) else cells for name, cells in content.items()}
         return pd.DataFrame(columns)
-    raise ValueError('it is no list of objects')
+    raise ValueError('it is not a list of objects')
 
 
 def _read_parquet(path: Path) -> 'pd.DataFrame':

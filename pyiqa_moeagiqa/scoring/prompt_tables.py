@@ -32,7 +32,7 @@ class PromptTable:
             table,
             rows,
             Check(named, 'there is no path', 'path'),
-            Check(is_text(rows['prompt']), 'the prompt is no text', 'prompt'),
+            Check(is_text(rows['prompt']), 'the prompt is not text', 'prompt'),
         )
         names = rows['path'].map(self._name)
         prompts = rows['prompt'].groupby(names).transform('nunique')

@@ -75,7 +75,7 @@ def find_images(paths: Sequence[str | Path]) -> Iterator[Path]:
         images = itertools.chain.from_iterable(map(_images_at, matches))
         first = next(images, None)
         if first is None:
-            raise SourceError(f'{name}: there are no images in this folder, hidden ones aside.')
+            raise SourceError(f'{name}: there are no images in this folder (hidden ones do not count).')
         images = itertools.chain([first], images)
         yield from images if len(paths) == len(matches) == 1 else _unseen(images, seen)
 
@@ -150,7 +150,7 @@ def find_items(
         raise SourceError(f'--prompt-from {prompt_from}: it must be one of auto, {", ".join(PLACES)}.')
     if prompt_from in PLACES and (prompt, table) != (None, None):
         raise SourceError(
-            f'Prompts come from one place: --prompt-from {prompt_from} goes without --prompt and --prompts.'
+            f'--prompt-from {prompt_from} was given with --prompt or --prompts: prompts come from one place; leave one out.'
         )
     images = find_images(paths) if images is None else images
     if table is not None:

@@ -55,7 +55,7 @@ def test_what_is_frozen_stays_so_and_the_rest_is_trained(files):
 
 @pytest.mark.parametrize('weights', [None, {}, 'timm'])
 def test_no_weights_no_network(weights):
-    with refuses(OptionError, 'no weights to start from', 'visual: timm', 'checkpoint: moeagiqa'):
+    with refuses(OptionError, 'network section has no weights', 'visual: timm', 'checkpoint: moeagiqa'):
         start(weights)
 
 

@@ -61,7 +61,7 @@ def test_everything_that_is_wrong_is_listed_at_once(write, pictures):
         'there is no path': [9],
         'there is no such image file': [5],
         'the image cannot be read or is damaged': [6],
-        'the same path stands twice': [3, 4, 7, 10],
+        'the same path appears twice': [3, 4, 7, 10],
         'the same picture is there under different names': [2, 8],
         'the prompt is empty': [9],
         "column 'quality' holds no number": [9],
@@ -117,7 +117,7 @@ def test_cells_that_no_csv_could_hold_are_listed(pictures):
     report = check_table(path)
     assert problems(report) == {
         'there is no path': [1],
-        'the prompt is no text': [1, 2],
+        'the prompt is not text': [1, 2],
         "column 'quality' holds no number": [1, 2],
         "column 'split' is none of train, val, test": [1],
     }
@@ -132,8 +132,8 @@ def test_other_columns_can_be_the_targets(write):
 
 UNUSABLE = {
     'no such target': ({'targets': ['beauty']}, "column 'beauty' is missing"),
-    'range upside down': ({'mos_range': (5, 0)}, 'The MOS range is 5 to 0: give the lowest, then the highest'),
-    'infinite range': ({'mos_range': (0, float('inf'))}, 'The MOS range is 0 to inf: .* both finite'),
+    'range upside down': ({'mos_range': (5, 0)}, 'The MOS range is 5 to 0: give two finite numbers'),
+    'infinite range': ({'mos_range': (0, float('inf'))}, 'The MOS range is 0 to inf: give two finite numbers'),
 }
 
 

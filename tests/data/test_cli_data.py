@@ -37,11 +37,11 @@ def test_every_set_that_is_prepared_passes_the_check(download, tmp_path, name):
 def test_a_partial_download_needs_its_option(source, work):
     (source / 'images' / 'sd1.5_highcorr_003.jpg').unlink()
     words = refused('prepare', 'agiqa3k', '--source', source)
-    assert '1 of 20 images are not in this folder or below it, the first is sd1.5_highcorr_003.jpg' in words
+    assert '1 of 20 images are not in this folder or below it (the first is sd1.5_highcorr_003.jpg' in words
     assert not (work / 'datasets').exists()
     result = run('prepare', 'agiqa3k', '--source', source, '--partial')
     assert result.stdout == 'datasets/agiqa3k.csv: 19 images, 10 prompts\n'
-    assert '1 of 20 rows are left out, their images are not there.' in result.stderr
+    assert '1 of 20 rows are left out, because their images are missing.' in result.stderr
 
 
 def test_a_wrong_download_is_said_in_one_sentence(source, tmp_path, change):
@@ -117,8 +117,8 @@ def test_the_report_as_json(table):
 
 USAGE = {
     'gone': (['gone.csv'], 'gone.csv: there is no such file'),
-    'ending': (['{}/a.png'], "tables are read from .csv, .tsv, .jsonl, .json, .parquet, .xlsx, not from '.png'"),
-    'range': (['{}/table.csv', '--mos-range', '5', '0'], 'The MOS range is 5 to 0: give the lowest, then the highest'),
+    'ending': (['{}/a.png'], 'a.png: a table must end in .csv, .tsv, .jsonl, .json, .parquet, .xlsx'),
+    'range': (['{}/table.csv', '--mos-range', '5', '0'], 'The MOS range is 5 to 0: give two finite numbers'),
     'target': (['{}/table.csv', '--targets', 'quality,beauty'], "column 'beauty' is missing; there are 'path'"),
     'not UTF-8': (['{}/latin.csv'], 'latin.csv: row 2 is not UTF-8 text'),
     'no path': (['{}/other.csv'], "column 'path' is missing; there are 'picture', 'prompt'"),

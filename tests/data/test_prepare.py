@@ -70,7 +70,7 @@ def test_pictures_of_aigciqa2023_are_found_by_generator(download, tmp_path):
     assert table['path'][0].endswith('download/Image/Controlnet/000-1.png')
     assert table['path'][17].endswith('download/Image/Stable_Diffusion/000-2.png')
     assert table['quality'][17] == pytest.approx(10 + 1601 / 100)
-    assert notes == [f'{source}: 2376 of 2400 rows are left out, their images are not there.']
+    assert notes == [f'{source}: 2376 of 2400 rows are left out, because their images are missing.']
 
 
 def test_pictures_of_aigciqa2023_are_found_by_number(download, tmp_path):
@@ -86,11 +86,11 @@ def test_pictures_that_the_split_file_does_not_know_are_in_no_part(download, tmp
     table, notes = prepare('aigiqa20k', download('aigiqa20k'), tmp_path / 'a.csv')
     assert (table.loc[6:, IMAGE + PROMPT] == '').all(axis=None)
     assert (table.loc[:5, IMAGE + PROMPT] != '').all(axis=None)
-    assert notes[-1].startswith('2 rows are in no part of the image and prompt splits')
+    assert notes[-1].startswith('2 rows belong to no image or prompt split')
 
 
 WRONG = {
-    'image twice': ('name', 'AttnGAN_normal_000.jpg', r'the same image stands twice in rows 2 .*, 5 '),
+    'image twice': ('name', 'AttnGAN_normal_000.jpg', r'the same image appears twice in rows 2 .*, 5 '),
     'no prompt': ('prompt', ' ', r"the prompt is empty in row 5 \(' '\)"),
     'MOS out of range': ('mos_quality', '5.5', r"column 'mos_quality' is outside 0 to 5 in row 5 \('5.5'\)"),
     'MOS missing': ('mos_align', '', r"column 'mos_align' holds no number in row 5 \(''\)"),
@@ -123,7 +123,7 @@ def test_more_rows_than_published_are_refused(source, monkeypatch):
 def test_missing_images_are_counted_and_the_first_is_named(source):
     for name in ('AttnGAN_normal_003.jpg', 'sd1.5_highcorr_001.jpg'):
         (source / 'images' / name).unlink()
-    refused(source, '2 of 20 images are not in this folder or below it, the first is AttnGAN_normal_003.jpg')
+    refused(source, r'2 of 20 images are not in this folder or below it \(the first is AttnGAN_normal_003.jpg')
 
 
 def test_a_partial_download_leaves_rows_out_when_asked(source, tmp_path):
@@ -132,7 +132,7 @@ def test_a_partial_download_leaves_rows_out_when_asked(source, tmp_path):
     assert len(table) == 19
     assert table['prompt'].tolist() == PROMPTS[:3] + PROMPTS[4:] + PROMPTS
     assert table['image_0'].notna().all()
-    assert notes[-1] == f'{source}: 1 of 20 rows are left out, their images are not there.'
+    assert notes[-1] == f'{source}: 1 of 20 rows are left out, because their images are missing.'
 
 
 def test_a_partial_download_without_any_image_is_refused(source):
@@ -152,7 +152,7 @@ def test_a_damaged_image_is_refused(source, damage, partial):
 def test_two_images_of_one_name_are_refused(source):
     (source / 'small').mkdir()
     (source / 'small' / 'AttnGAN_normal_004.jpg').write_bytes(b'')
-    refused(source, r'AttnGAN_normal_004.jpg is there twice \(.*images.*, .*small.*\)')
+    refused(source, r'AttnGAN_normal_004.jpg appears twice \(.*images.*, .*small.*\)')
 
 
 def test_an_output_that_cannot_be_written_is_named_and_nothing_is_left(source, tmp_path):

@@ -284,7 +284,7 @@ WRONG = {
     'scales as a number': ({'crop_scales': 512}, r'crop_scales is 512: it must be a list of at most 16 sides'),
     'scale below 0': ({'crop_scales': [-1]}, r'crop_scales is \[-1\]'),
     'view as text': ({'whole_view': 'yes'}, "whole_view is 'yes': it must be true or false"),
-    'prefetching thread': ({'prefetch_mode': 'cpu'}, 'an unreadable image would hang'),
+    'prefetching thread': ({'prefetch_mode': 'cpu'}, 'an unreadable image would stop pyiqa'),
 }
 
 

@@ -101,15 +101,15 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(write):
         ('table.csv', 'path,prompt,quality\n', 'it has no rows'),
         ('table.csv', 'path,prompt,quality\na.png,a cat, a dog,1\n', 'row 2 has 4 cells, the header has 3'),
         ('table.csv', 'path,prompt,quality\na.png,x,1\na.png,"open,1\n', 'row 3: unexpected end of data'),
-        ('table.csv', 'path,prompt,quality,prompt\na.png,x,1,y\n', "column 'prompt' stands there twice"),
+        ('table.csv', 'path,prompt,quality,prompt\na.png,x,1,y\n', "column 'prompt' appears twice"),
         ('table.jsonl', '', 'it has no rows'),
         ('table.jsonl', '{"path": "a.png"}\n\n{"path": ', 'row 3: Expecting value'),
-        ('table.jsonl', '["a.png"]\n', 'row 1 is no JSON object'),
+        ('table.jsonl', '["a.png"]\n', 'row 1 is not a JSON object'),
         ('table.parquet', 'path,prompt', 'cannot be read as PARQUET'),
         (
             'table.txt',
             'path,prompt',
-            "tables are read from .csv, .tsv, .jsonl, .json, .parquet, .xlsx, not from '.txt'",
+            'table.txt: a table must end in .csv, .tsv, .jsonl, .json, .parquet, .xlsx',
         ),
     ],
 )
@@ -131,7 +131,7 @@ def test_every_row_at_fault_is_listed_whatever_its_fault(write, ending, first):
         ['sub/c.webp', 'x', '-1'],
     ]
     message = fault(write(rows, f'table.{ending}'))
-    assert f"the same image stands twice in rows {first} ('a.png'), {first + 3} ('./a.png')" in message
+    assert f"the same image appears twice in rows {first} ('a.png'), {first + 3} ('./a.png')" in message
     assert f"relative to {write([]).parent}) in row {first + 1} ('gone.png')" in message
     assert f"column 'quality' is outside 0 to 5 in rows {first + 2} ('5.1'), {first + 4} ('-1')" in message
     assert f"column 'quality' holds no number in row {first + 3} ('')" in message
@@ -159,7 +159,7 @@ def test_a_mos_that_is_no_number_is_listed(write, value):
     'rows', ['{"path": "a.png", "prompt": null, "quality": 1}', '{"path": "a.png", "prompt": 7, "quality": 1}']
 )
 def test_a_prompt_that_is_no_text_is_listed(write, rows):
-    assert 'the prompt is no text in row 1' in fault(write(rows, 'table.jsonl'))
+    assert 'the prompt is not text in row 1' in fault(write(rows, 'table.jsonl'))
 
 
 def test_a_row_without_path_is_listed(write):

@@ -44,7 +44,9 @@ def test_our_own_names_come_first():
 
 def test_what_would_do_is_said(tmp_path):
     (tmp_path / 't.csv').write_text('picture,prompt,quality\na.png,x,1\n')
-    with pytest.raises(TableError, match=r"column 'path' is missing; there are 'picture', .*\(file_name, .* would do"):
+    with pytest.raises(
+        TableError, match=r"column 'path' is missing; there are 'picture', .*\(file_name, .* are also accepted"
+    ):
         read_table(tmp_path / 't.csv', WANTED)
 
 

@@ -122,8 +122,8 @@ def test_counting_opens_no_file_and_looking_is_lazy(prompted, monkeypatch):
     ('arguments', 'words'),
     [
         ((None, None, 'exif'), '--prompt-from exif: it must be one of auto, folder-table, sidecar, metadata'),
-        (('a cat', None, 'sidecar'), '--prompt-from sidecar goes without --prompt and --prompts'),
-        ((None, 'p.csv', 'metadata'), '--prompt-from metadata goes without'),
+        (('a cat', None, 'sidecar'), '--prompt-from sidecar was given with --prompt or --prompts'),
+        ((None, 'p.csv', 'metadata'), '--prompt-from metadata was given with'),
     ],
 )
 def test_misuse(pictures, arguments, words):

@@ -244,7 +244,7 @@ def test_a_folder_in_a_hidden_folder_is_searched_through(tmp_path):
 
 def test_a_folder_with_nothing_but_hidden_images_says_so(tmp_path):
     touched(tmp_path, '._a.png')
-    with pytest.raises(SourceError, match='no images in this folder, hidden ones aside'):
+    with pytest.raises(SourceError, match=r'no images in this folder \(hidden ones do not count\)'):
         list(find_images([tmp_path]))
 
 

@@ -27,7 +27,7 @@ def find_file(source: Path, name: str) -> Path:
     if not found:
         raise TableError(f'{source}: there is no {name} in this folder or below it; it comes with the data set.')
     if len(found) > 1:
-        raise TableError(f'{source}: {name} is there twice ({found[0]}, {found[1]}); name a folder that has one.')
+        raise TableError(f'{source}: {name} appears twice ({found[0]}, {found[1]}); name a folder that has one.')
     return found[0]
 
 

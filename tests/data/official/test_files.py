@@ -19,7 +19,7 @@ def test_a_file_is_found_in_the_folder_first_and_then_below_it(tmp_path):
     (tmp_path / 'a' / 'b' / 'data.csv').touch()
     assert find_file(tmp_path, 'data.csv') == tmp_path / 'a' / 'b' / 'data.csv'
     (tmp_path / 'a' / 'c' / 'data.csv').touch()
-    with pytest.raises(TableError, match=r'data\.csv is there twice \(.*b.*, .*c.*\)'):
+    with pytest.raises(TableError, match=r'data\.csv appears twice \(.*b.*, .*c.*\)'):
         find_file(tmp_path, 'data.csv')
     (tmp_path / 'data.csv').touch()
     assert find_file(tmp_path, 'data.csv') == tmp_path / 'data.csv'
