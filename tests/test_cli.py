@@ -199,7 +199,10 @@ PROMPTS = {
     'no prompt': ([], 'Prompts are needed: give either --prompt TEXT for all images or --prompts FILE'),
     'both': (['--prompt', 'a cat', '--prompts', 'p.csv'], 'give either --prompt TEXT for all images or --prompts FILE'),
     'no such file': (['--prompts', 'p.csv'], 'p.csv: there is no such file'),
-    'two places': (['--prompt', 'a cat', '--prompt-from', 'sidecar'], '--prompt-from sidecar goes without --prompt'),
+    'two places': (
+        ['--prompt', 'a cat', '--prompt-from', 'sidecar'],
+        '--prompt-from sidecar was given with --prompt or --prompts',
+    ),
 }
 
 
@@ -655,4 +658,5 @@ def test_a_file_that_is_no_checkpoint_is_not_installed(bad_file, tmp_path, name)
 
 
 def test_a_checkpoint_without_a_full_size_name_is_not_installed(tiny_checkpoint):
-    assert "a checkpoint of 'tiny'; only moeagiqa-v1 and moeagiqa-v2" in refused('weights', 'install', tiny_checkpoint)
+    words = refused('weights', 'install', tiny_checkpoint)
+    assert "a checkpoint of 'tiny', and only those of moeagiqa-v1 and moeagiqa-v2" in words

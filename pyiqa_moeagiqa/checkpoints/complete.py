@@ -19,7 +19,9 @@ from .partial import fingerprint, places_of
 
 LONGEST_CHAIN = 8  # runs, each of which starts from the one before
 Within = tuple[Path, ...]
-HOW_WHOLE = 'bring that file beside it, or train with save_whole: true for a checkpoint that needs no other'
+HOW_WHOLE = (
+    'copy that file into the same folder, or train with save_whole: true, so that the checkpoint needs no other file'
+)
 
 
 def complete(checkpoint: Checkpoint, within: Within = ()) -> Checkpoint:
@@ -43,7 +45,7 @@ def complete(checkpoint: Checkpoint, within: Within = ()) -> Checkpoint:
         if within:
             raise  # the outermost call words the error once for the whole chain
         raise CheckpointError(
-            f'{checkpoint.path}: it holds trained tensors only, and the frozen ones {quoted(error)}: {HOW_WHOLE}.'
+            f'{checkpoint.path}: it holds only the trained tensors, and the frozen ones {quoted(error)}: {HOW_WHOLE}.'
         ) from None
     return replace(checkpoint, weights=weights | checkpoint.weights)
 
@@ -54,17 +56,19 @@ def _first_that_fits(checkpoint: Checkpoint, frozen: Mapping[str, Any], within: 
     try:
         places = places_of(frozen, checkpoint.file)
     except CheckpointError as error:
-        raise CheckpointError(f'cannot be had ({quoted(error)})') from None
+        raise CheckpointError(f'cannot be read ({quoted(error)})') from None
     for sources in places:
         try:
             weights = _frozen_weights(checkpoint, sources, within)
         except (ValueError, OSError) as error:
-            failed.append(f'cannot be had ({quoted(error)})')
+            failed.append(f'cannot be read ({quoted(error)})')
             continue
         weights = {name: tensor for name, tensor in weights.items() if name not in checkpoint.weights}
         if fingerprint(weights) == frozen['fingerprint']:
             return weights
-        failed.append(f'have changed since ({", ".join(f"{part} {source}" for part, source in sources.items())})')
+        failed.append(
+            f'have changed since the training ({", ".join(f"{part} {source}" for part, source in sources.items())})'
+        )
     raise CheckpointError(failed[0])
 
 
@@ -72,7 +76,9 @@ def _frozen_weights(checkpoint: Checkpoint, sources: Mapping[str, str], within: 
     """Return all weights that ``sources``, those of the frozen tensors, hold for the checkpoint's network."""
     here = checkpoint.file.resolve()
     if here in within or len(within) == LONGEST_CHAIN:
-        raise CheckpointError(f'{here} starts from itself, or from too many others in a row')
+        raise CheckpointError(
+            f'{here} needs its own tensors, or those of a chain of more than {LONGEST_CHAIN} checkpoints'
+        )
     require_layers(checkpoint.config.experts, checkpoint.weights)
     network, within = outline(checkpoint.config), (*within, here)
     if 'checkpoint' in sources:

@@ -157,7 +157,7 @@ def _decode(name: str, stored: dict[str, Tensor], path: Path) -> Tensor:
             raise CheckpointError(f'{path}: {name} is int8 and lacks its scale per row; get the file again.')
         tensor = tensor * scale.float()
     elif not kind.is_floating_point:
-        raise CheckpointError(f'{path}: {name} holds {kind}, which no weights are; get the file again.')
+        raise CheckpointError(f'{path}: {name} holds {kind}, which is no type of weights; get the file again.')
     # aminmax takes one pass over all values, isfinite several; one NaN makes both extremes NaN.
     if tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all():
         raise CheckpointError(f'{path}: {name} has NaN or infinite values; train or download the file again.')
@@ -186,11 +186,13 @@ def parse_header(metadata: Mapping[str, str], path: Path) -> tuple[MoEAGIQAConfi
         config = MoEAGIQAConfig.from_options({} if newer else options)
         _check_interval(info)
     except RecursionError:
-        raise CheckpointError(f'{path}: its header is nested without end; get the file again.') from None
+        raise CheckpointError(f'{path}: its header is nested too deeply; get the file again.') from None
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f'{path}: its header cannot be used ({quoted(error)}); get the file again.') from None
     if newer:
-        raise CheckpointError(f'{path}: from a newer version (its header has {newer}); update pyiqa-moeagiqa.')
+        raise CheckpointError(
+            f'{path}: it was written by a newer version (its header has {newer}); update pyiqa-moeagiqa.'
+        )
     return config, info if isinstance(info, dict) else {}
 
 

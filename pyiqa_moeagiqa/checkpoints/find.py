@@ -48,7 +48,9 @@ def find(source: str | Path, check: Check = read_header) -> Path:
         except CheckpointError:
             raise
         except ValueError as error:  # urllib raises it for a malformed address
-            raise CheckpointError(f'{source}: no address ({quoted(error)}); check it, or give a file.') from None
+            raise CheckpointError(
+                f'{source}: it is not a valid address ({quoted(error)}); check it, or give a file.'
+            ) from None
     if source.startswith('http://'):
         raise CheckpointError(f'{source}: plain http can be tampered with; give an https:// address.')
     return Path(source).expanduser()
@@ -69,7 +71,7 @@ def _find_full_size(name: str) -> Path:
     found = read_header(path)[1].get('model_name')
     if found != name:
         raise CheckpointError(
-            f'{path}: a checkpoint of {found!r}, not of {name!r}; remove it, then "moeagiqa weights install FILE".'
+            f'{path}: it is a checkpoint of {found!r}, not of {name!r}; remove it, then "moeagiqa weights install FILE".'
         )
     return path
 
@@ -89,12 +91,14 @@ def install(path: Path | str) -> Path:
     name = checkpoint.info.get('model_name')
     if name not in FULL_SIZE:
         raise CheckpointError(
-            f'{path}: a checkpoint of {name!r}; only {" and ".join(FULL_SIZE)} are installed by name, '
-            'use this one with pretrained_model_path=.'
+            f'{path}: it is a checkpoint of {name!r}, and only those of {" and ".join(FULL_SIZE)} are installed; use it with '
+            '--weights or pretrained_model_path.'
         )
     if checkpoint.config.prior != (name == 'moeagiqa-v2'):
         has = 'has a' if checkpoint.config.prior else 'has no'
-        raise CheckpointError(f'{path}: says it is {name}, but {has} prior; use it with pretrained_model_path=.')
+        raise CheckpointError(
+            f'{path}: its header says {name}, but it {has} prior; use it with --weights or pretrained_model_path.'
+        )
     return _copy(path, installed(name))
 
 

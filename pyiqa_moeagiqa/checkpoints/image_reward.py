@@ -50,7 +50,7 @@ def _download() -> Path:
         raise
     except Exception as error:  # the hub's client passes on every error of its transport
         raise CheckpointError(
-            f'imagereward has no weights yet, and the hub does not give them ({quoted(error)}): get '
+            f'imagereward has no weights yet, and they could not be downloaded ({quoted(error)}): get '
             f'{IMAGE_REWARD_FILE} from https://huggingface.co/{REPOSITORY}, then put it at weights/{IMAGE_REWARD_FILE} or '
             f'{home() / IMAGE_REWARD_FILE}, or pass pretrained_model_path=FILE.'
         ) from None
@@ -61,7 +61,7 @@ def require_image_reward(path: Path) -> None:
     require_file(path)
     if is_ours(path):
         raise CheckpointError(
-            f"{path}: a MoE-AGIQA checkpoint, not ImageReward's file; it is for the metric moeagiqa, imagereward takes "
+            f"{path}: a MoE-AGIQA checkpoint, not ImageReward's file; use it with the metric moeagiqa, or give "
             f'{IMAGE_REWARD_FILE}.'
         )
     if _is_half(path):

@@ -16,7 +16,7 @@ from .file import CheckpointError, read_header
 from .find import EMBEDDED, find
 from .image_reward import at_hand
 
-NOT_THE_PAPERS = {EMBEDDED: ", with small encoders: not the paper's network, nor its figures"}
+NOT_THE_PAPERS = {EMBEDDED: ", with small encoders; it is not the paper's network and has other figures"}
 
 
 def list_weights() -> RenderableType:
@@ -37,7 +37,7 @@ def _indented(block: RenderableType) -> Padding:
 def _describe_image_reward() -> RenderableType:
     path = at_hand()
     if path is None:
-        return Text('not at hand: its first use downloads it (1.8 GB) from the Hugging Face hub.')
+        return Text('not downloaded yet: the first use downloads 1.8 GB from the Hugging Face hub.')
     return _grid({'file': str(path), 'size': _size(path), 'licence': 'Apache-2.0', 'SHA-256': file_hash(path)})
 
 

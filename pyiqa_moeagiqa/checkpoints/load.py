@@ -136,7 +136,7 @@ def check_names(weights: dict[str, Tensor], expected: dict[str, Tensor], source:
     }
     problems = [f'{kind} {_list(names)}' for kind, names in groups.items() if names]
     if problems:
-        raise CheckpointError(f'{source}: its tensors do not make up this network: {"; ".join(problems)}.')
+        raise CheckpointError(f'{source}: its tensors do not fit this network: {"; ".join(problems)}.')
 
 
 def check_finite(weights: dict[str, Tensor], source: Path | str) -> None:
@@ -169,7 +169,7 @@ def _require_few_patches(vit: VisionTransformer) -> None:
     patches = vit.patch_embed.num_patches
     if patches > MOST_PATCHES:
         raise OptionError(
-            f'MoE-AGIQA option crop_size: a crop has {patches} patches, at most {MOST_PATCHES} are allowed.'
+            f'MoE-AGIQA option crop_size: a crop has {patches} patches, but at most {MOST_PATCHES} are allowed.'
         )
 
 

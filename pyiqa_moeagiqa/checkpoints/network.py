@@ -26,7 +26,9 @@ def load_network(path: Path, crop_size: int | None = None) -> tuple[MoEAGIQA | O
     """
     if path.suffix == '.onnx':
         if crop_size is not None:
-            raise CheckpointError(f'{path}: crop_size is {crop_size}, but a graph has its own; export it again.')
+            raise CheckpointError(
+                f'{path}: crop_size is {crop_size}, but an ONNX graph keeps the one that it was exported with; leave crop_size out.'
+            )
         return load_graph(path)
     checkpoint = complete(read(path))
     config = checkpoint.config if crop_size is None else checkpoint.config.changed(crop_size=crop_size)
@@ -50,4 +52,4 @@ def _require_room_for_prompts(network: MoEAGIQA) -> None:
         (embeddings.position_embeddings, network.config.prompt_tokens, 'places'),
     ):
         if table.num_embeddings < needed:
-            raise OptionError(f'its text encoder has {table.num_embeddings} {what}, prompts have {needed}')
+            raise OptionError(f'its text encoder has {table.num_embeddings} {what}, but prompts have {needed}')

@@ -44,7 +44,9 @@ class OnnxNetwork(nn.Module):
             self.session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
         except Exception as error:  # onnxruntime's own error types, which it does not document
             reason = quoted(error)
-            raise CheckpointError(f'{path}: no ONNX graph that can be run ({reason}); export it again.') from None
+            raise CheckpointError(
+                f'{path}: it is not an ONNX graph that can be run ({reason}); export it again.'
+            ) from None
         self.config, self.info = parse_header(self.session.get_modelmeta().custom_metadata_map, path)
         self.path = path
         self.crops, self.view_size = self._sizes()
@@ -71,21 +73,25 @@ class OnnxNetwork(nn.Module):
         outputs = {one.name for one in self.session.get_outputs()}
         if not known or shapes != used or not outputs.issuperset(self.wanted):
             raise CheckpointError(
-                f'{self.path}: an ONNX graph of other inputs or outputs than its header says; export it again.'
+                f'{self.path}: its ONNX graph has other inputs or outputs than its header says; export it again.'
             )
         return n, side
 
     def prepare_to_score(self, crops: int, dtype: str, fast: bool, compile: bool) -> None:
         """Raise an OptionError for what a graph cannot do: it is float32 and has a fixed number of crops."""
         if fast:
-            raise OptionError('fast is True: an ONNX graph is computed as it was exported; export it with --crops 1.')
+            raise OptionError(
+                'fast is True, but an ONNX graph computes what it was exported for: leave fast out, or export it with --crops 1.'
+            )
         if crops != self.crops:
             raise OptionError(
-                f'crops is {crops}: the graph {self.path} was exported with {self.crops}; export it again.'
+                f'crops is {crops}, but {self.path} was exported with {self.crops}: leave crops out, or export it with --crops {crops}.'
             )
         if dtype != 'float32' or compile:
             option = f'dtype is {dtype!r}' if dtype != 'float32' else 'compile is True'
-            raise OptionError(f'{option}: an ONNX graph is computed in float32; take the checkpoint it was made from.')
+            raise OptionError(
+                f'{option}, but an ONNX graph is computed in float32 and is not compiled: take the checkpoint that it was exported from.'
+            )
 
     def make_ready(self, dtype: torch.dtype) -> None:
         """Do nothing: a graph is always ready."""
@@ -98,7 +104,7 @@ class OnnxNetwork(nn.Module):
             ValueError: for a number of crops that the graph does not take.
         """
         if crops.shape[1] != self.crops:
-            raise ValueError(f'crop_positions has {crops.shape[1]} crops: this ONNX graph takes {self.crops}.')
+            raise ValueError(f'crop_positions has {crops.shape[1]} crops, but this ONNX graph takes {self.crops}.')
         if crops.requires_grad:
             raise CheckpointError(
                 'An ONNX graph gives images no gradient; take the checkpoint that it was exported from.'

@@ -72,7 +72,7 @@ def places_of(frozen: Any, path: Path) -> list[dict[str, str]]:
         or not all(isinstance(source, str) for source in stated.values())
         or not re.fullmatch('[0-9a-f]{64}', str(frozen.get('fingerprint')))
     ):
-        raise CheckpointError('its header lacks their names or their fingerprint')
+        raise CheckpointError('its header does not give their names and their fingerprint')
     there = [noted for noted in _noted(frozen['fingerprint']) if not any(map(_is_gone, noted.values()))]
     try:
         return [*there, {part: _beside(source, path) for part, source in stated.items()}]
@@ -98,8 +98,10 @@ def _beside(source: str, path: Path) -> str:
     if source in NAMED:
         return source
     if '://' in source:
-        raise CheckpointError(f'its header names the address {source}, which is opened for nobody but you')
+        raise CheckpointError(f'its header names the address {source}, and no address in a header is opened')
     beside = path.parent / PureWindowsPath(source).name  # splits at slashes of both kinds
     if not beside.is_file():
-        raise CheckpointError(f'{source}: there is no such file beside it, and none that a training of yours has noted')
+        raise CheckpointError(
+            f'{source}: there is no such file in its folder, nor has a training on this machine noted one'
+        )
     return str(beside)

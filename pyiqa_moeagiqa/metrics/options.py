@@ -43,8 +43,8 @@ def refuse_others(others: Mapping[str, Any], metric: type) -> None:
     """
     if others.get('pretrained', True) is not True:
         raise OptionError(
-            f'pretrained is {shown(others["pretrained"])}: a metric is its weights; leave it out, or name others with '
-            'pretrained_model_path=FILE.'
+            f'pretrained is {shown(others["pretrained"])}: a metric always has weights; leave it out, or give other weights '
+            'with pretrained_model_path=FILE.'
         )
     own = [name for name, kind in inspect.signature(metric).parameters.items() if kind.kind is not kind.VAR_KEYWORD]
     known = [*own, *OF_PYIQA, 'pretrained']

@@ -82,8 +82,8 @@ def test_a_graph_is_explained_as_its_checkpoint(graph, tiny_checkpoint, pictures
     ('options', 'words'),
     [
         ({'crops': 7}, 'was exported with 2'),
-        ({'fast': True}, 'fast is True: an ONNX graph'),
-        ({'dtype': 'bfloat16'}, "dtype is 'bfloat16': an ONNX graph"),
+        ({'fast': True}, 'fast is True, but an ONNX graph'),
+        ({'dtype': 'bfloat16'}, "dtype is 'bfloat16', but an ONNX graph"),
         ({'compile': True}, 'compile is True'),
         ({'crop_size': 80}, 'crop_size is 80'),
         ({'target': 'beauty'}, 'scores quality, alignment'),
@@ -97,7 +97,7 @@ def test_what_a_graph_cannot_do_is_said(graph, options, words):
 def test_other_numbers_of_crop_positions_are_refused(graph):
     metric = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(graph))
     places = torch.zeros(3, 2, dtype=torch.long)
-    with pytest.raises(ValueError, match='has 3 crops: this ONNX graph takes 2'):
+    with pytest.raises(ValueError, match='has 3 crops, but this ONNX graph takes 2'):
         metric(torch.rand(1, 3, 90, 80), caption_list=['a cat'], crop_positions=places)
 
 
@@ -124,7 +124,7 @@ def test_other_graphs_are_refused(graph, tmp_path):
     foreign = onnx.load(graph)
     del foreign.metadata_props[:]
     onnx.save(foreign, tmp_path / 'foreign.onnx')
-    for name, words in (('torn', 'no ONNX graph that can be run'), ('foreign', 'an ONNX graph, but no MoE-AGIQA'), ('gone', 'no such file')):  # fmt: skip
+    for name, words in (('torn', 'not an ONNX graph that can be run'), ('foreign', 'an ONNX graph, but no MoE-AGIQA'), ('gone', 'no such file')):  # fmt: skip
         with pytest.raises(CheckpointError, match=words):
             load_network(tmp_path / f'{name}.onnx')
 

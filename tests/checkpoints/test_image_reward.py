@@ -180,7 +180,7 @@ def printed() -> str:
 
 
 def test_it_is_listed(image_reward_file, moeagiqa_home):
-    assert 'its first use downloads it' in printed()
+    assert 'the first use downloads' in printed()
     install(image_reward_file)
     assert str(moeagiqa_home / 'ImageReward.pt') in printed()
     assert 'Apache-2.0' in printed()

@@ -168,7 +168,7 @@ def test_a_change_that_the_weights_do_not_fit_is_refused(file):
 
 
 def test_a_checkpoint_and_parts_together_are_refused(file, files):
-    with pytest.raises(OptionError, match='the one or the others'):
+    with pytest.raises(OptionError, match='either the checkpoint or the encoders'):
         start({'checkpoint': str(file), 'visual': files['visual']})
 
 

@@ -154,8 +154,8 @@ def test_values_may_not_stray_in_a_score(metric, images, gradient):
 @pytest.mark.parametrize(
     ('options', 'said'),
     [
-        ({'pretrained': False}, 'pretrained is False: a metric is its weights; leave it out, or name others with pretrained_model_path=FILE'),
-        ({'pretrained': 'koniq10k'}, "pretrained is 'koniq10k': a metric is its weights"),
+        ({'pretrained': False}, 'pretrained is False: a metric always has weights; leave it out, or give other weights with pretrained_model_path=FILE'),
+        ({'pretrained': 'koniq10k'}, "pretrained is 'koniq10k': a metric always has weights"),
         ({'crop': 3}, "Unknown MoEAGIQAMetric option 'crop': did you mean 'crops'?"),
         ({'check_input_rang': False}, "'check_input_rang': did you mean 'check_input_range'?"),
         ({'beauty': 1}, "'beauty': known are model_name, pretrained_model_path, crops"),
