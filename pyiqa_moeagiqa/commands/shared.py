@@ -99,8 +99,8 @@ def metric_options(
     fast: bool = False,
     long_prompts: str | None = None,
 ) -> dict[str, Any]:
-    """Options of ``create_metric``, by name; None for one that was not given."""
-    return {
+    """The options of ``create_metric`` that were given, by name."""
+    options = {
         'target': target,
         'crops': crops,
         'pretrained_model_path': weights,
@@ -109,6 +109,7 @@ def metric_options(
         'fast': fast or None,
         'long_prompts': long_prompts,
     }
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def what_is_kept(output: Path | None) -> str:
