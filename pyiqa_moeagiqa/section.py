@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from .options import OptionError, is_range, shown, unknown_option
 
 LARGEST = 2**31 - 1  # integer that torch, numpy and tensor sizes surely accept
-SECTION = 'a section of its own, "key: value" lines further in'
+SECTION = 'a section of its own, with indented "key: value" lines'
 UNKNOWN = ('extra_forbidden', 'invalid_key')
 ENDS = ('ge', 'le', 'lt')
 LEFT_OUT: Any = None  # default of an option that can be left out; a user's own null is refused

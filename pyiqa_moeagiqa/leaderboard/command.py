@@ -60,10 +60,7 @@ def leaderboard(
     write_html(output / 'leaderboard.html', sections, board, with_published)
     _show(board.rows)
     page = plain(output / 'leaderboard.html')
-    beside = (
-        'beside it the table as .csv, .md and .tex, figures, scores.csv (MOS and scores of each image), and scores/'
-    )
-    console().print(f'{page}, and {beside}', soft_wrap=True)
+    console().print(f'The page is {page}; its folder also has the tables, figures and scores.', soft_wrap=True)
     return int((board.rows['reason'] != '').sum())
 
 

@@ -72,9 +72,7 @@ def _check_folders(folders: tuple[Path, Path]) -> None:
             raise SourceError(f'{folder}: there is no such folder; give the folders of two generators.')
     one, other = (folder.resolve() for folder in folders)
     if one == other or one in other.parents or other in one.parents:
-        raise SourceError(
-            f'{folders[0]} and {folders[1]}: the one holds the other; give two folders beside each other.'
-        )
+        raise SourceError(f'{folders[0]} and {folders[1]}: one is inside the other; give two separate folders.')
 
 
 def _side(item: Item, folders: tuple[Path, Path]) -> int:

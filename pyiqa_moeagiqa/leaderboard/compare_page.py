@@ -50,7 +50,7 @@ class Report:
         start += f' (95 %: {100 * low:.0f} to {100 * high:.0f}), {p}'
         if found.better is None:
             return f'{start}: the data cannot tell them apart.'
-        return f'{start}: {self.names[found.better]} is the better one, as {self.metric} sees it.'
+        return f'{start}: {self.names[found.better]} is better, judged by {self.metric}.'
 
     def figures(self) -> list[tuple[str, str, str, str]]:
         """Rows of name, value, 95 % interval and p-value; too few pairs have no interval."""

@@ -56,5 +56,7 @@ def parse_all(texts: list[str]) -> list[Contestant]:
     labels = [contestant.label for contestant in contestants]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
-        raise SourceError(f'--metrics: two are called {twice!r}; name them, as in other={twice.split()[0]}:FILE.')
+        raise SourceError(
+            f'--metrics: two metrics are called {twice!r}; rename one, as in other={twice.split()[0]}:FILE.'
+        )
     return contestants

@@ -94,7 +94,10 @@ def _make(contestant: Contestant, options: Mapping[str, Any]) -> Metric:
 
 def _baseline(contestant: Contestant, entry: Entry, rated: Rated, asked: Asked, folder: Path) -> Entry:
     if rated.training.empty:
-        return replace(entry, reason='it is fitted to training rows: give --split COLUMN=test of a split that has some')
+        return replace(
+            entry,
+            reason='it is fitted to training rows: give --split COLUMN=test with a column that also has rows of train',
+        )
     try:
         scores = BASELINES[contestant.metric](rated, asked.column, folder / 'scores')
     except TableError as error:

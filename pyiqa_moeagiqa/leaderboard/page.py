@@ -18,13 +18,13 @@ from .table import Board, across, by_group, groups_there, missing, published, ro
 
 MOST_DISPUTED = 12  # images
 COLUMNS_SAY = {
-    'best?': 'against the best: a tie is what these images cannot tell apart (prompts resampled, Holm’s correction, 5 %)',
+    'best?': 'test against the best metric; a tie means that these images do not tell them apart (prompts resampled, Holm’s correction, 5 %)',
     'fit': 'after a four-parameter logistic fit; RMSE in MOS',
     'main': 'mean of SRCC and PLCC',
-    'within': 'mean SRCC within generators: a pooled SRCC flatters, as generators differ more than their pictures',
-    'pairs': 'share of pairs of one prompt, 6 % of the MOS range apart or more, in the right order',
-    'regret': 'MOS that is lost by taking the best-scored image of each prompt',
-    'ms': 'an image on this machine, reading included',
+    'within': 'mean SRCC within generators; a pooled SRCC is higher, because generators differ more than the images of one do',
+    'pairs': 'share of pairs in the right order; pairs are images of one prompt whose MOS differ by at least 6 % of the range',
+    'regret': 'MOS that is lost by choosing the best-scored image of each prompt',
+    'ms': 'milliseconds per image on this machine, including reading',
 }
 
 

@@ -84,7 +84,7 @@ def _there(path: Path, targets: Sequence[Asked]) -> list[Asked]:
     for one, other in combinations(there, 2):
         if columns[one] == columns[other] and one.column != other.column:
             raise TableError(
-                f'{path}: --target {one.label} and {other.label} both mean column {columns[one]!r}; name it one way.'
+                f'{path}: --target {one.label} and {other.label} both mean column {columns[one]!r}; give only one of them.'
             )
     return there
 
@@ -98,8 +98,8 @@ def _require_different(path: Path, rows: pd.DataFrame, columns: Sequence[str]) -
     for column in columns:
         if rows[column].nunique() < 2:
             raise TableError(
-                f'{path}: all {len(rows)} images have {rows[column].iloc[0]:g} in column {column!r}, and nothing correlates '
-                'with that; give images that differ in MOS.'
+                f'{path}: all {len(rows)} images have {rows[column].iloc[0]:g} in column {column!r}, and a constant '
+                'has no correlation; give images that differ in MOS.'
             )
 
 

@@ -80,7 +80,7 @@ def with_scores(entry: Entry, rated: Rated, asked: Asked, scores: Sequence[float
         scores: one for each image; higher is better.
     """
     if len(set(scores)) < 2:
-        return replace(entry, reason=f'all images score {abs(scores[0]):g}, and nothing correlates with that')
+        return replace(entry, reason=f'all images score {abs(scores[0]):g}, and a constant has no correlation')
     others = {one.column for one in rated.targets} - {asked.column}
     table = rated.table.drop(columns=list(others)).rename(columns={asked.column: 'mos'})
     return replace(entry, table=table.assign(score=scores))
@@ -148,7 +148,7 @@ def _without_gaps(entry: Entry, rated: Rated, asked: Asked, failed: Sequence[str
         if missing > MISSING * len(score):
             return replace(entry, reason=note)
         # Give unscored images the metric's median, so that all metrics share the same images.
-        entry = replace(entry, how=f'{entry.how}; {note}: they count as its median')
+        entry = replace(entry, how=f'{entry.how}; {note}; they get the median score')
     return with_scores(entry, rated, asked, score.fillna(score.median()).tolist())
 
 

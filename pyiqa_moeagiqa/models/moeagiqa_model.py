@@ -53,7 +53,7 @@ class MoEAGIQAModel(TrainingModel):
 
     def start(self, opt: Mapping[str, Any]) -> MoEAGIQA:
         if any(data.get('degrade') for data in opt['datasets'].values()):
-            raise OptionError('datasets option degrade is true: it is for MoEAGIQAPriorModel, remove it.')
+            raise OptionError('datasets option degrade is true: it is for a MoEAGIQAPriorModel; remove it.')
         network, self.info = start_network(opt['network'])
         network.frozen_dropout = opt.get('train', {}).get('frozen_dropout', False)
         if network.config.linear and opt.get('train'):
@@ -164,7 +164,7 @@ class MoEAGIQAModel(TrainingModel):
             except OSError as error:
                 get_root_logger().warning(
                     f'{home()}: it cannot be written ({error.strerror}), so networks of this run find their frozen tensors '
-                    'only in files beside them; train.save_whole makes them whole.'
+                    'only in files beside them; with train.save_whole they need no other file.'
                 )
         return {'fingerprint': self.frozen_fingerprint, 'weights': sources}
 

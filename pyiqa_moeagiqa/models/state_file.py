@@ -42,8 +42,10 @@ def read_state(path: Path | str) -> dict[str, Any]:
         state = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # torch raises many kinds of errors for a damaged file
         raise CheckpointError(
-            f'{path}: no training state can be read from it ({quoted(error)}); start over, without it.'
+            f'{path}: it cannot be read as a training state ({quoted(error)}); remove it to start over.'
         ) from None
     if not isinstance(state, dict):
-        raise CheckpointError(f'{path}: it holds a {type(state).__name__}, no training state; start over, without it.')
+        raise CheckpointError(
+            f'{path}: it holds a {type(state).__name__} instead of a training state; remove it to start over.'
+        )
     return state

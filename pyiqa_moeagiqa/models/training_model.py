@@ -106,8 +106,8 @@ class TrainingModel(BaseModel, ABC):
         if train.get('warmup', 0) >= steps:
             unit = 'epochs' if self.per_epoch else 'updates'
             get_root_logger().warning(
-                f'train option warmup is {train["warmup"]}, but the whole run has {steps} {unit}: the rate never reaches its '
-                'height.'
+                f'train option warmup is {train["warmup"]}, but the whole run has {steps} {unit}: the learning rate '
+                'never reaches its full value; shorten the warmup.'
             )
         self.schedulers = [build_schedule(self.optimizers[0], train, steps)]
         self.average = MovingAverage(self.trained, train['ema_decay']) if train.get('ema_decay') else None
@@ -313,7 +313,7 @@ class TrainingModel(BaseModel, ABC):
             self._take(resume_state)
         except Exception as error:  # which error another network's state raises depends on where it first differs
             raise OptionError(
-                f'The state to go on from is not of this network ({type(error).__name__}: {quoted(error)}): start over without it.'
+                f'The saved training state is not of this network ({type(error).__name__}: {quoted(error)}); remove it to start over.'
             ) from None
 
     def _take(self, resume_state: Mapping[str, Any]) -> None:

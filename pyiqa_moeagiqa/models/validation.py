@@ -40,13 +40,13 @@ def require_decidable(dataset: PromptNRDataset, options: Mapping[str, Any]) -> N
     name, count, names = dataset.opt['name'], len(dataset.table), ', '.join(deciding)
     if count < FEWEST:
         raise OptionError(
-            f'{name} has {count} images to validate on: {names} cannot tell networks apart below {FEWEST}; give it more, or '
-            'decide by an error, as in key_metric: rmse.'
+            f'{name} has {count} images, too few for {names} to tell networks apart: give it at least {FEWEST}, or '
+            'choose the best network by an error, as in key_metric: rmse.'
         )
     if not dataset.degrade and (dataset.mos[:, 0] == dataset.mos[0, 0]).all():
         raise OptionError(
-            f'{name} has {count} images with the same MOS: {names} cannot tell networks apart on them; give it others, or '
-            'decide by an error, as in key_metric: rmse.'
+            f'{name} has {count} images with the same MOS, so {names} cannot tell networks apart: give it others, or '
+            'choose the best network by an error, as in key_metric: rmse.'
         )
 
 

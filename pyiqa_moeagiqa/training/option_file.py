@@ -31,7 +31,7 @@ def read_options(path: Path | str, changes: Sequence[str] = ()) -> dict[str, Any
     except ValueError as error:
         raise OptionError(f'{path}: it cannot be read as YAML ({quoted(error)}).') from None
     if not isinstance(options, dict):
-        raise OptionError(f'{path}: it holds no options; they are "key: value" lines.')
+        raise OptionError(f'{path}: there are no options in it; write lines such as "name: my_run".')
     for change in changes:
         _apply(options, change)
     try:
@@ -69,7 +69,7 @@ class _Loader(yaml.SafeLoader):
             names = [name.value for name, _ in node.value if isinstance(name, yaml.ScalarNode)]
             twice = next((name for name in names if names.count(name) > 1), None)
             if twice is not None and twice != '<<':
-                raise OptionError(f'{shown(twice)} stands twice in one section: remove one')
+                raise OptionError(f'{shown(twice)} appears twice in one section: remove one')
         return super().construct_mapping(node, deep)
 
 
@@ -80,11 +80,11 @@ def read_yaml(text: str) -> Any:
         ValueError: for text that is not such YAML.
     """
     if _brackets_within(text) > MOST_BRACKETS:  # PyYAML takes quadratic time for deep nesting before it gives up
-        raise OptionError('it is nested without end')
+        raise OptionError('it is nested too deeply')
     try:
         tree = yaml.load(text, _Loader)  # a SafeLoader: tags run no code
     except RecursionError:
-        raise OptionError('it is nested without end') from None
+        raise OptionError('it is nested too deeply') from None
     except OptionError:
         raise
     except Exception as error:  # PyYAML lets Python's own errors through, such as for a date in month 99
@@ -122,16 +122,18 @@ def _require_ours(options: Mapping[str, Any]) -> None:
 def _apply(options: dict[str, Any], change: str) -> None:
     key, equals, text = change.partition('=')
     if not equals or not key:
-        raise OptionError(f'{shown(change)} is no change of an option: write key=value, as in train.optim.lr=1.0e-4.')
+        raise OptionError(
+            f'{shown(change)} is not a change of an option: write key=value, as in train.optim.lr=1.0e-4.'
+        )
     try:
         value = _value(text)
     except ValueError as error:
-        raise OptionError(f'{shown(change)}: its value is no YAML ({quoted(error)}).') from None
+        raise OptionError(f'{shown(change)}: its value is not YAML ({quoted(error)}).') from None
     *sections, name = key.split('.')
     for section in sections:
         options = options.setdefault(section, {})
         if not isinstance(options, dict):
-            raise OptionError(f'{shown(change)}: {section} is {shown(options)} and has no options within.')
+            raise OptionError(f'{shown(change)}: {section} is {shown(options)} and has no options of its own.')
     if value is None:
         if name not in options:
             known = ', '.join(map(str, options)) or 'none'

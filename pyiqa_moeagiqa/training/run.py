@@ -105,7 +105,7 @@ def _resume(model: TrainingModel, folder: RunFolder) -> None:
     if state.get('identity') != model.identity:
         raise OptionError(
             f'{folder.path}: the data, the frozen weights or the number of processes are not those that this run began '
-            'with: bring them back, or --fresh to start over.'
+            'with: bring them back, or add --fresh to start over.'
         )
     model.resume_training(state)
 
@@ -132,7 +132,7 @@ def _require_apart(training: PromptNRDataset, others: Iterable[PromptNRDataset])
         if both:
             raise OptionError(
                 f'{both} of the {len(other.table)} images of {other.opt["name"]} are in the training set, too: give '
-                'both the same split_column, and other splits.'
+                'both the same split_column and different splits.'
             )
 
 
@@ -224,8 +224,8 @@ def _measure_best(model: TrainingModel, loaders: list[DataLoader], opt: dict[str
     path, names = Path(opt['path']['experiments_root']) / BEST, ', '.join(opt['val']['metrics'])
     if not path.is_file():
         raise OptionError(
-            f'No network is the best: no validation of {opt["datasets"]["val"]["name"]} had a number for {names}; its MOS, or '
-            'all scores, are the same.'
+            f'No validation of {opt["datasets"]["val"]["name"]} gave a number for {names}, so no network is the best: all MOS or '
+            'all scores are the same.'
         )
     best = load_file(path)
     with torch.no_grad():

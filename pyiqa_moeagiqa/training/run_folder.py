@@ -47,8 +47,8 @@ class RunFolder:
         """Raise an OptionError if the folder holds a run with other options; ignore a run that has not saved a state yet."""
         if (self.goes_on or (self.path / RESULT).is_file()) and self._options() != options:
             raise OptionError(
-                f'{self.path}: it holds a run with other options (see {OPTIONS} there): name another --output, or --fresh to '
-                'start over.'
+                f'{self.path}: it holds a run with other options (see {OPTIONS} there): name another --output, or add --fresh '
+                'to start over.'
             )
 
     def _options(self) -> Any:

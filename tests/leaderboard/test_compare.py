@@ -92,7 +92,7 @@ def test_the_outcome_in_a_sentence():
     )
     assert said([0.1, -0.1] * 10).startswith('A wins 50 % of 20 prompts (95 %: 30 to 70), Wilcoxon p = 1')
     assert said([0.1, -0.1] * 10).endswith(': the data cannot tell them apart.')
-    assert said([-0.1 - n / 100 for n in range(10)]).endswith('B is the better one, as moeagiqa sees it.')
+    assert said([-0.1 - n / 100 for n in range(10)]).endswith('B is better, judged by moeagiqa.')
 
 
 def test_fewest_is_where_an_outcome_can_be_below_the_level():
@@ -223,7 +223,7 @@ def test_misuse_is_one_sentence(folders):
         (('sharp', 'soft'), 'Prompts are needed'),
         (('sharp', 'missing', '--prompt', 'x'), 'missing: there is no such folder'),
         (('sharp', 'sharp/0.png', '--prompt', 'x'), 'there is no such folder'),
-        (('sharp', 'sharp/in', '--prompt', 'x'), 'the one holds the other'),
+        (('sharp', 'sharp/in', '--prompt', 'x'), 'one is inside the other'),
         (('sharp', 'none', '--prompt', 'x'), 'there are no images'),
         (('sharp', 'soft', '--metric', 'entropy'), 'No file name'),
         (('sharp', 'soft', '--metric', 'psnr', '--prompts', 'prompts.csv'), 'reference'),

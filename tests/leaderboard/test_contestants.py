@@ -30,7 +30,7 @@ def test_metric_weights_and_label(text, wanted):
         (['entropi'], 'entropi: pyiqa has no such no-reference metric'),
         (['lpips'], 'lpips: pyiqa has no such no-reference metric'),
         ([], 'names no metric'),
-        (['cnniqa:a/best.pth', 'cnniqa:b/best.pth'], "two are called 'cnniqa best'"),
+        (['cnniqa:a/best.pth', 'cnniqa:b/best.pth'], "two metrics are called 'cnniqa best'"),
     ],
 )
 def test_misuse_is_one_sentence(texts, words):

@@ -265,7 +265,7 @@ def test_a_few_images_without_score_count_as_the_median(data, monkeypatch):
     result = run('--metrics', 'entropy', '--data', data)
     assert result.exit_code == 0, result.output
     assert '1 of 24 images have no score' in board().loc['entropy', 'how']
-    assert 'they count as its median' in board().loc['entropy', 'how']
+    assert 'they get the median score' in board().loc['entropy', 'how']
 
 
 def test_several_targets_and_sets_across(data):
@@ -335,7 +335,7 @@ def test_scores_that_are_all_the_same_are_said_and_are_no_best(data, monkeypatch
     score_items = by_content.score_items
     monkeypatch.setattr(by_content, 'score_items', constant)
     assert run('--metrics', 'piqe', '--data', data).exit_code == 1
-    assert board().loc['piqe', 'reason'] == 'all images score 0.5, and nothing correlates with that'
+    assert board().loc['piqe', 'reason'] == 'all images score 0.5, and a constant has no correlation'
     assert board().loc['piqe', 'against_best'] == ''
     page = (data.parent / 'leaderboard/leaderboard.html').read_text()  # of no figures at all
     assert 'all images score 0.5' in page

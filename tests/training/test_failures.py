@@ -191,5 +191,5 @@ def test_what_is_not_finite_is_named_with_iteration_and_images(opt, whole, tmp_p
 
 def test_a_validation_without_a_number_is_said(opt, tmp_path, monkeypatch):
     monkeypatch.setattr('pyiqa_moeagiqa.models.validation.calculate_metric', lambda pair, options: math.nan)
-    with refuses(OptionError, 'no validation of bright_val had a number for srcc, plcc'):
+    with refuses(OptionError, 'No validation of bright_val gave a number for srcc, plcc'):
         run(short(opt, total_epoch=1), tmp_path)

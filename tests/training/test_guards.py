@@ -53,7 +53,7 @@ def test_files_that_are_not_a_runs_own_stay(opt, tmp_path):
 
 def test_a_warm_up_as_long_as_the_run_is_warned_of(opt, tmp_path, caplog):
     run(opt, tmp_path / 'run')
-    assert 'warmup is 4, but the whole run has 2 updates: the rate never reaches its height' in caplog.text
+    assert 'warmup is 4, but the whole run has 2 updates: the learning rate never reaches its full value' in caplog.text
 
 
 @pytest.mark.parametrize('where', ['val', 'test'])
@@ -165,5 +165,5 @@ def test_degraded_images_are_not_for_the_whole_network(opt, tmp_path):
     for data in opt['datasets'].values():
         data |= {'degrade': True, 'targets': ['quality']}
     opt['network']['targets'] = ['quality']
-    with pytest.raises(ValueError, match='degrade is true: it is for MoEAGIQAPriorModel'):
+    with pytest.raises(ValueError, match='degrade is true: it is for a MoEAGIQAPriorModel'):
         run(opt, tmp_path / 'run')

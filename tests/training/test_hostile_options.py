@@ -68,7 +68,7 @@ def test_nothing_in_it_runs(file, tmp_path, tag):
         ('manual_seed=1' + '0' * 400, 'too large'),
         ('manual_seed=4294967296', 'from 0 to 4294967295'),
         ('train.total_epoch=1' + '0' * 30, 'whole number'),
-        ('name=' + '[' * 3000, 'no YAML'),
+        ('name=' + '[' * 3000, 'not YAML'),
         ('name="\\ud800"', 'no text file can hold'),
         ('network.' + 'a.' * 3000 + 'b=1', 'levels deep'),
         ('train.metric_loss_opt.type=[1]', "one of pyiqa's losses"),

@@ -67,7 +67,7 @@ def test_a_finished_run_is_not_repeated(opt, whole, steps):
 
 def test_another_run_in_the_same_folder_is_refused(opt, whole):
     before = (whole / 'run_options.yml').read_text()
-    with pytest.raises(OptionError, match=r'a run with other options .* or --fresh') as error:
+    with pytest.raises(OptionError, match=r'a run with other options .* or add --fresh') as error:
         run(opt | {'manual_seed': 2}, whole)
     assert '\n' not in str(error.value)
     assert (whole / 'run_options.yml').read_text() == before
