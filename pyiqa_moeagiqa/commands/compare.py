@@ -59,5 +59,5 @@ def compare(
 
         options = metric_options(target, crops, weights, device, dtype, fast)
         choice = prompt_choice(prompt, prompts, prompt_from)
-        failed = compare_command.make((one, other), choice, metric, options, output)
+        failed = compare_command.compare((one, other), choice, metric, options, output)
     raise typer.Exit(SOME_FAILED if failed else 0)

@@ -35,11 +35,11 @@ def check(
     """
     with in_one_sentence():
         from ..data.check import check_table
-        from ..data.report import show
+        from ..data.check_report import print_report
 
         report = check_table(file, listed(targets) if targets else None, mos_range)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
     else:
-        show(report, console())
+        print_report(report, console())
     raise typer.Exit(SOME_FAILED if report.problems else 0)

@@ -50,4 +50,4 @@ def explain(
 
         options = metric_options(target, crops, weights, device, dtype, fast)
         choice = prompt_choice(prompt, prompts, prompt_from)
-        explain_command.show(image, choice, output, options, as_json, places)
+        explain_command.explain(image, choice, output, options, as_json, places)

@@ -69,5 +69,5 @@ def leaderboard(
         from ..leaderboard import command
 
         options = metric_options(crops=crops, device=device, dtype=dtype, fast=fast)
-        missing = command.make(listed(metrics), data, listed(target), split, published, options, output)
+        missing = command.leaderboard(listed(metrics), data, listed(target), split, published, options, output)
     raise typer.Exit(SOME_FAILED if missing else 0)

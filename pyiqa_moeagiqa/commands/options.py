@@ -19,6 +19,6 @@ def write(
     with in_one_sentence():
         from ..data import shared_files
 
-        written = shared_files.write(folder, force)
+        written = shared_files.write_options(folder, force)
     for path in written:
         typer.echo(path)

@@ -26,6 +26,6 @@ def install(
 @app.command('list')
 def list_weights() -> None:
     """Show each model's checkpoint with its figures, hash and licence."""
-    from ..checkpoints.listing import table
+    from ..checkpoints import listing
 
-    console().print(table())
+    console().print(listing.list_weights())
