@@ -10,20 +10,21 @@ import argparse
 import hashlib
 from pathlib import Path
 
-from pyiqa_moeagiqa.data.official import READERS, aigciqa2023
+from pyiqa_moeagiqa.data.official import NAMES, aigciqa2023, read_official
 from pyiqa_moeagiqa.data.splits import make_splits, split_file_text
 
 FOLDER = Path(__file__).parent.parent / 'datasets_meta' / 'splits'
-# Its splits need no MOS, so they can be made without the MATLAB files.
-PICTURES = READERS | {'aigciqa2023': aigciqa2023.read_pictures}
 
 
 def write(annotations: Path, folder: Path) -> dict[str, str]:
     """Write every split file into ``folder``; returns name -> SHA-256. The annotations may lie in sub-folders."""
     folder.mkdir(parents=True, exist_ok=True)
     hashes = {}
-    for name, read in PICTURES.items():
-        content = split_file_text(make_splits(read(annotations))).encode()
+    for name in NAMES:
+        # AIGCIQA2023's splits need no MOS, so they can be made without the MATLAB files.
+        is_without_mos = name == 'aigciqa2023'
+        pictures = aigciqa2023.read_pictures(annotations) if is_without_mos else read_official(name, annotations)
+        content = split_file_text(make_splits(pictures)).encode()
         (folder / f'{name}.csv').write_bytes(content)
         hashes[name] = hashlib.sha256(content).hexdigest()
     return hashes

@@ -28,7 +28,7 @@ FRONT = 1 << 20  # bytes at the start of a file, where PyTorch's files and safet
 
 
 class Intervals(Section):
-    """Per target the 10 % and 90 % quantiles of MOS minus score."""
+    """Per target the lower and upper quantile of MOS minus score."""
 
     quality: Range = None
     alignment: Range = None
@@ -45,7 +45,7 @@ class Checkpoint:
 
     ``info`` holds ``model_name`` ('moeagiqa', 'moeagiqa-v1', 'moeagiqa-v2'), ``dataset``, ``mos_range``, ``licence``,
     ``figures`` (results by data set) and ``sources``. It can also hold ``split`` (the name of the data set's split column) and
-    ``interval``: per target the 10 % and 90 % quantiles of MOS minus score (both in [0, 1]) on prompts that training had not
+    ``interval``: per target the lower and upper quantile of MOS minus score (both in [0, 1]) on prompts that training had not
     seen. ``weights`` are float32 tensors under the network's names.
     """
 

@@ -7,21 +7,14 @@ from typing import Annotated
 import typer
 
 from ..console import plain
+from ..data.official import NAMES
 from .failures import in_one_sentence
 
-
-class Prepared(str, Enum):
-    """Data sets that ``prepare`` knows."""
-
-    agiqa1k = 'agiqa1k'
-    agiqa3k = 'agiqa3k'
-    aigciqa2023 = 'aigciqa2023'
-    aigiqa20k = 'aigiqa20k'
-    koniq10k = 'koniq10k'
+DataSet = Enum('DataSet', {name: name for name in NAMES})  # type: ignore[misc]  # the names are those of modules
 
 
 def prepare(
-    name: Annotated[Prepared, typer.Argument(help='The data set.')],
+    name: Annotated[DataSet, typer.Argument(help='The data set.')],
     source: Annotated[Path, typer.Option(metavar='FOLDER', help='Folder of the official download.')],
     output: Annotated[
         Path | None,

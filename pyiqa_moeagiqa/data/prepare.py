@@ -11,7 +11,7 @@ import pandas as pd
 from ..images.files import ENDINGS
 from ..whole_file import whole_file
 from .info import description
-from .official import READERS
+from .official import read_official
 from .pictures import for_each, problem_of
 from .splits import read_splits, split_columns
 from .table import Check, TableError, as_numbers, mos_checks, require
@@ -39,7 +39,7 @@ def prepare(name: str, source: Path | str, output: Path | str, partial: bool = F
     source, output, info = Path(source), Path(output), description(name)
     if output.suffix.lower() != '.csv':
         raise TableError(f'{output}: the table to write must end in .csv.')
-    official = READERS[name](source)
+    official = read_official(name, source)
     _check_rows(official, info)
     notes = _check_counts(official, info)
     paths = _find_images(source, official)

@@ -16,10 +16,8 @@ from .entry import Entry
 from .markup import write_markup
 from .page import sections_of, write_figures, write_html
 from .rated import GROUPS, Rated, read_rated
-from .table import Board, across, board_of, by_group, groups_there, missing, scores, shown
+from .table import IN_TERMINAL, Board, across, board_of, by_group, groups_there, missing, scores, shown
 from .targets import parse_targets
-
-SHOWN = ('metric', 'SRCC', '95 %', 'best?', 'PLCC', 'within', 'pairs', 'regret')
 
 
 def leaderboard(
@@ -81,9 +79,9 @@ def _show(rows: pd.DataFrame) -> None:
         text = shown(part)
         # No lines, and one space between columns, so that the table fits 80 characters.
         table = Table(title=plain(f'{data}, {target}'), title_justify='left', box=None, padding=(0, 1, 0, 0))
-        for name in SHOWN:
+        for name in IN_TERMINAL:
             table.add_column(name, overflow='fold')
-        for row in text[list(SHOWN)].itertuples(index=False):
+        for row in text[list(IN_TERMINAL)].itertuples(index=False):
             table.add_row(*map(plain, row))
         console().print(table)
         for metric, how in [*zip(text['metric'], text['how'], strict=True), *missing(part)]:

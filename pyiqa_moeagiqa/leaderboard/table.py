@@ -27,6 +27,7 @@ from .statistics import (
 LEVEL = 0.05
 FIGURES = ('srcc', 'srcc_low', 'srcc_high', 'plcc', 'plcc_fit', 'krcc', 'rmse_fit', 'main', 'within', 'pairs', 'regret')
 NAMES = ('data', 'target', 'metric')
+IN_TERMINAL = ('metric', 'SRCC', '95 %', 'best?', 'PLCC', 'within', 'pairs', 'regret')  # columns of ``shown``
 COLUMNS = (*NAMES, 'how', *FIGURES, 'against_best', 'seconds', 'parameters', 'reason')
 
 

@@ -19,7 +19,7 @@ class Details:
 
     Attributes:
         scores: one (N, 1) tensor per target that the checkpoint has.
-        interval: (N, 2) per target, the range that holds the MOS of 80 % of images with such a score; empty for a
+        interval: (N, 2) per target, the range that holds the MOS of most images with such a score (80 % for the default); empty for a
             checkpoint that was not calibrated.
         novelty: (N,) how far each image is from those that the network was trained on. Above 1 an image is farther away
             than 99 % of the pictures that the network was tested on, and its score is a guess. None for a checkpoint

@@ -22,6 +22,7 @@ from ..console import plain
 from ..images.read import shrunk
 from ..whole_file import whole_file
 from .explain import Explanation, ExplanationError
+from .scale import INTERVAL_SHARE
 
 ENDINGS = ('.png', '.pdf', '.svg')
 WIDTH = 12.0  # inches
@@ -100,9 +101,7 @@ def _mos_said(mos: Mapping[str, float | None]) -> str:
         return ''
     if mos['low'] is None:
         return f': a MOS of {mos["mos"]:.2f}'
-    return (
-        f': a MOS of {mos["mos"]:.2f}, and {mos["low"]:.2f} to {mos["high"]:.2f} for 80 % of images with such a score'
-    )
+    return f': a MOS of {mos["mos"]:.2f}, and {mos["low"]:.2f} to {mos["high"]:.2f} for {INTERVAL_SHARE * 100:.0f} % of images with such a score'
 
 
 def _pixels(explanation: Explanation) -> np.ndarray:

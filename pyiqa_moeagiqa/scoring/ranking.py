@@ -16,6 +16,7 @@ from rich.table import Table
 from ..console import console, say
 from .command import counted, say_sources, shown, start, written_line
 from .job import Job
+from .scale import INTERVAL_SHARE
 from .score_stream import STREAM
 from .sizes import size_note
 from .sources import SourceError
@@ -99,7 +100,7 @@ def _close_calls(table: pd.DataFrame) -> Iterator[str]:
     close = int(((second['mos'] >= best['low']) & (second['mos'] <= best['high'])).sum())
     if close:
         yield (
-            f"In {close} of {len(second)} prompts the second's MOS lies within the 80 % interval of the best one's: "
+            f"In {close} of {len(second)} prompts the second's MOS lies within the {INTERVAL_SHARE * 100:.0f} % interval of the best one's: "
             'look at both.'
         )
 

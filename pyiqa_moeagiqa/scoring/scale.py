@@ -10,6 +10,7 @@ from .protocol import Metric
 
 COLUMNS = ('mos', 'low', 'high', 'percentile')
 NOVELTY = 'novelty'
+INTERVAL_SHARE = 0.8  # of images, whose MOS lie within the interval of their score
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Scale:
 
     Attributes:
         mos_range: the MOS that scores of 0 and 1 stand for.
-        interval: 10 % and 90 % quantiles of MOS minus score, with both scaled to [0, 1].
+        interval: the quantiles of MOS minus score between which ``INTERVAL_SHARE`` lies, with both scaled to [0, 1].
         quantiles: the 0th, 1st ... 100th percentile of the MOS of AGIQA-3K's images.
 
     Example:
@@ -36,7 +37,7 @@ class Scale:
         ``mos``: the score in the MOS units of the data set that the checkpoint was trained on. A score can lie a little
         outside of 0 to 1, and ``mos`` then lies outside of the MOS range.
 
-        ``low``, ``high``: the MOS of 80 % of images lies between them. The embedded checkpoint's were measured on unseen
+        ``low``, ``high``: the MOS of ``INTERVAL_SHARE`` of images lies between them. The embedded checkpoint's were measured on unseen
         prompts and on generators that training had left out. For a generator unlike all of those, or for damaged images,
         fewer can lie between them.
 

@@ -19,6 +19,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA, image_means
 from pyiqa_moeagiqa.images.read import read_image
+from pyiqa_moeagiqa.scoring.scale import INTERVAL_SHARE
 
 from .data import MOS_MAX, SIDES, Data, image_paths
 from .features import extract
@@ -26,7 +27,6 @@ from .figures import figures
 from .held_out import Answers, folds, score
 
 TARGETS = ('quality', 'alignment')
-SHARE = 0.8
 OF_EACH = 6  # images of each generator setting whose sizes are changed
 
 
@@ -50,8 +50,8 @@ def biases(answers: Answers, data: Data, chosen: np.ndarray) -> pd.DataFrame:
 
 
 def quantiles(errors: np.ndarray) -> tuple[float, float]:
-    """Between which two values ``SHARE`` of errors (MOS less score) lie, as many below as above."""
-    low, high = np.quantile(errors, [(1 - SHARE) / 2, (1 + SHARE) / 2])
+    """Between which two values ``INTERVAL_SHARE`` of errors (MOS less score) lie, as many below as above."""
+    low, high = np.quantile(errors, [(1 - INTERVAL_SHARE) / 2, (1 + INTERVAL_SHARE) / 2])
     return float(low), float(high)
 
 

@@ -4,14 +4,14 @@ import pyiqa
 import pytest
 
 from pyiqa_moeagiqa.data.info import dataset_info, description, is_of_set, shared_folder
-from pyiqa_moeagiqa.data.official import READERS, agiqa3k
+from pyiqa_moeagiqa.data.official import NAMES, agiqa3k
 from scripts.write_quantiles import with_quantiles
 
 ORIGIN = {'description', 'paper', 'source', 'licence', 'annotation'}
 CONTENT = {'columns', 'targets', 'mos_range', 'lower_better', 'images', 'prompts', 'splits'}
 
 
-@pytest.mark.parametrize('name', READERS)
+@pytest.mark.parametrize('name', NAMES)
 def test_a_description_says_all_there_is_to_say(name):
     info = description(name)
     assert set(info) == ORIGIN | CONTENT | ({'quantiles'} if name == 'agiqa3k' else set())

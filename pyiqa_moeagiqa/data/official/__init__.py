@@ -1,6 +1,6 @@
-"""The official annotation files, one small reader per data set.
+"""The official annotation files, one small reader per data set: the module of the data set's name.
 
-A reader takes the folder of a download and returns one row per annotated image, with columns
+Its function ``read`` takes the folder of a download and returns one row per annotated image, with columns
 
 - ``file``, ``row``: where the row comes from,
 - ``name``: the image's name; with the generator's folder in front if names repeat between generators,
@@ -12,17 +12,18 @@ A reader takes the folder of a download and returns one row per annotated image,
 Values are as in the file; ``data/prepare.py`` checks them.
 """
 
-from collections.abc import Callable
+import pkgutil
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
-from . import agiqa1k, agiqa3k, aigciqa2023, aigiqa20k, koniq10k
+HELPERS = 'files'
+NAMES = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != HELPERS)
 
-READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    'agiqa1k': agiqa1k.read,
-    'agiqa3k': agiqa3k.read,
-    'aigciqa2023': aigciqa2023.read,
-    'aigiqa20k': aigiqa20k.read,
-    'koniq10k': koniq10k.read,
-}
+
+def read_official(name: str, source: Path) -> 'pd.DataFrame':
+    """Read the annotations of a data set's download; raises a TableError for a file that is missing or is not the official one."""
+    return import_module(f'.{name}', __name__).read(source)

@@ -8,7 +8,7 @@ import pytest
 from downloads import write_sheet
 from scipy.io import savemat
 
-from pyiqa_moeagiqa.data.official import READERS
+from pyiqa_moeagiqa.data.official import NAMES, read_official
 from pyiqa_moeagiqa.data.official.files import find_file, read_column, read_sheet
 from pyiqa_moeagiqa.data.table import TableError
 
@@ -25,10 +25,10 @@ def test_a_file_is_found_in_the_folder_first_and_then_below_it(tmp_path):
     assert find_file(tmp_path, 'data.csv') == tmp_path / 'data.csv'
 
 
-@pytest.mark.parametrize('name', READERS)
+@pytest.mark.parametrize('name', NAMES)
 def test_a_folder_without_the_official_files_is_named(tmp_path, name):
     with pytest.raises(TableError, match=rf'{tmp_path}: there is no [\w.-]+ in this folder or below it'):
-        READERS[name](tmp_path)
+        read_official(name, tmp_path)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
@@ -85,4 +85,4 @@ def test_a_missing_module_is_named_with_its_command(download, monkeypatch, name,
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setattr(builtins, '__import__', without)
     with pytest.raises(TableError, match=rf"reading it needs {module}; .* pip install 'pyiqa-moeagiqa\[data\]'"):
-        READERS[name](source)
+        read_official(name, source)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy.io import savemat
 
-from pyiqa_moeagiqa.data.official import READERS, agiqa1k, aigciqa2023, koniq10k
+from pyiqa_moeagiqa.data.official import agiqa1k, aigciqa2023, koniq10k, read_official
 from pyiqa_moeagiqa.data.table import TableError
 
 FACTS = {
@@ -20,7 +20,7 @@ FACTS = {
 
 @pytest.mark.parametrize('name', FACTS)
 def test_the_real_annotations_are_read(annotations, name):
-    table = READERS[name](annotations)
+    table = read_official(name, annotations)
     quality = table['quality'].astype(float)
     counts = [table[column].nunique() for column in ('name', 'prompt', 'generator')]
     assert [len(table), *counts] == [FACTS[name][0], *FACTS[name][:3]]
@@ -43,12 +43,12 @@ def test_the_real_agiqa1k_has_ten_released_splits(annotations):
 
 
 def test_released_splits_train_on_the_first_80_percent_of_each_permutation(download):
-    table = READERS['agiqa1k'](download('agiqa1k'))
+    table = read_official('agiqa1k', download('agiqa1k'))
     assert table['released'].tolist() == ['rerererere'] * 2 + ['r' * 10] * 6
 
 
 def test_a_name_of_agiqa1k_that_stands_for_two_images_is_left_out(download):
-    table = READERS['agiqa1k'](download('agiqa1k'))
+    table = read_official('agiqa1k', download('agiqa1k'))
     assert len(table) == 8
     assert agiqa1k.AMBIGUOUS not in set(table['name'])
 
@@ -103,13 +103,13 @@ def test_a_missing_prompt_of_aigciqa2023_is_refused(download):
 
 
 def test_the_file_is_the_official_split_of_aigiqa20k(download):
-    assert READERS['aigiqa20k'](download('aigiqa20k'))['official'].tolist() == ['r'] * 6 + ['v'] * 2
+    assert read_official('aigiqa20k', download('aigiqa20k'))['official'].tolist() == ['r'] * 6 + ['v'] * 2
 
 
 def test_aigiqa20k_may_have_its_training_file_alone(download):
     source = download('aigiqa20k')
     (source / 'info_val.csv').unlink()
-    assert READERS['aigiqa20k'](source)['official'].tolist() == ['r'] * 6
+    assert read_official('aigiqa20k', source)['official'].tolist() == ['r'] * 6
 
 
 def test_the_sets_of_koniq10k_are_its_official_split(download):
@@ -124,4 +124,4 @@ def test_the_sets_of_koniq10k_are_its_official_split(download):
 def test_a_missing_official_column_is_named(source):
     pd.read_csv(source / 'data.csv').drop(columns='mos_align').to_csv(source / 'data.csv', index=False)
     with pytest.raises(TableError, match=r"data\.csv: column 'mos_align' is missing"):
-        READERS['agiqa3k'](source)
+        read_official('agiqa3k', source)
