@@ -34,10 +34,18 @@ def _begins_like_a_formula(text: str) -> bool:
 
 
 def write_csv(path: Path, table: 'pd.DataFrame') -> None:
-    """Write a table as CSV; texts and column names are marked where a spreadsheet would take them for formulas."""
-    table = table.rename(columns=spreadsheet_safe).map(_safe)
+    """Write a table as ``as_csv`` does; an older file stays whole until the new one is complete."""
     with whole_file(path) as part:
-        table.to_csv(part, index=False, encoding='utf-8', errors='backslashreplace')
+        part.write_text(as_csv(table), encoding='utf-8')
+
+
+def as_csv(table: 'pd.DataFrame') -> str:
+    """A table as CSV; texts and column names are marked where a spreadsheet would take them for formulas.
+
+    Characters that are not valid Unicode become escapes.
+    """
+    text = table.rename(columns=spreadsheet_safe).map(_safe).to_csv(index=False)
+    return text.encode('utf-8', 'backslashreplace').decode('utf-8')
 
 
 def _safe(cell: object) -> object:

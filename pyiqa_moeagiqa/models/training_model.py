@@ -214,7 +214,7 @@ class TrainingModel(BaseModel, ABC):
         self.validated = dataloader.dataset.opt['name']
         with self.averaged():
             result = validate(self, dataloader)
-        self.metric_results, self.measured_at = result.figures, self.iteration
+        self.result, self.metric_results, self.measured_at = result, result.figures, self.iteration
         if self.opt['rank'] != 0:
             return
         self._initialize_best_metric_results(self.validated)

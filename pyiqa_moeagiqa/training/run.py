@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 import torch.distributed as dist
 from pyiqa.data import build_dataset
@@ -73,10 +74,10 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
     barrier()  # all processes have read the state before the first one writes the next
     _train(model, training, validation, opt)
     barrier()  # the first process has written the best network before the others read it
-    figures = _measure_best(model, [*validation, *tests], opt)
+    result, predictions = _measure_best(model, [*validation, *tests], opt)
     if rank() == 0:
-        here.save_result(figures)
-    return figures
+        here.save_result(result, predictions)
+    return result
 
 
 def _start_processes(opt: Mapping[str, Any]) -> None:
@@ -219,8 +220,10 @@ def _validate_and_save(
         model.save_training_state(epoch, -1)
 
 
-def _measure_best(model: TrainingModel, loaders: list[DataLoader], opt: dict[str, Any]) -> dict[str, Any]:
-    """Measure the best network on the validation and test sets."""
+def _measure_best(
+    model: TrainingModel, loaders: list[DataLoader], opt: dict[str, Any]
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Measure the best network on the validation and test sets; return the run's result, and the scores of all images."""
     path, names = Path(opt['path']['experiments_root']) / BEST, ', '.join(opt['val']['metrics'])
     if not path.is_file():
         raise OptionError(
@@ -233,12 +236,24 @@ def _measure_best(model: TrainingModel, loaders: list[DataLoader], opt: dict[str
             parameter.copy_(best[name])
     model.average = None  # with ema_decay, net_best holds the average already: do not swap it in
     model.is_train = False
-    figures = {}
+    figures, predictions = {}, []
     for loader in loaders:
         model.validation(loader, model.iteration, None)
         figures[model.validated] = model.metric_results
+        predictions.append(_predictions(_data_of(loader), model))
     decided = model.best_metric_results[opt['datasets']['val']['name']] if rank() == 0 else {}
     key = opt['val'].get('key_metric')
     # without a key metric, an improvement of any metric makes a network the best
     iterations = [noted['iter'] for name, noted in decided.items() if key in (None, name)]
-    return {'best_iteration': max(iterations, default=None), 'figures': figures}
+    return {'best_iteration': max(iterations, default=None), 'figures': figures}, pd.concat(predictions)
+
+
+def _predictions(data: PromptNRDataset, model: TrainingModel) -> pd.DataFrame:
+    """Each image's path, prompt, MOS and scores: the first target's is ``score``, as in score files, another's ``score_TARGET``."""
+    table = data.table[['path', 'prompt']].copy()
+    table.insert(0, 'data', model.validated)
+    # with degrade, the label is made together with the picture
+    table[data.targets] = model.result.mos if data.degrade else data.table[data.targets]
+    names = ['score', *(f'score_{target}' for target in data.targets[1:])]
+    table[names] = model.result.scores
+    return table

@@ -5,18 +5,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from ..checkpoints.file import CheckpointError
 from ..models.state_file import read_state
 from ..options import OptionError
+from ..spreadsheet import as_csv
 from ..whole_file import whole_file
 
 OPTIONS, RESULT, STATE = 'run_options.yml', 'result.json', 'training_states/latest.pt'
 LOG, FIGURES, BEST = 'train.log', 'validation.csv', 'models/net_best.safetensors'
-UNFINISHED = ('models/*.part*', 'training_states/*.part*', *(f'{name}.part*' for name in (OPTIONS, RESULT, FIGURES)))
+PREDICTIONS = 'predictions.csv'
+UNFINISHED = (
+    'models/*.part*', 'training_states/*.part*', *(f'{name}.part*' for name in (OPTIONS, RESULT, FIGURES, PREDICTIONS)),
+)  # fmt: skip
 OURS = (
-    'models/net_*.safetensors', 'training_states/*.state', STATE, 'tensorboard/events.*', OPTIONS, RESULT, LOG, FIGURES, *UNFINISHED,
+    'models/net_*.safetensors', 'training_states/*.state', STATE, 'tensorboard/events.*', OPTIONS, RESULT, LOG, FIGURES,
+    PREDICTIONS, *UNFINISHED,
 )  # fmt: skip
 
 
@@ -34,7 +40,7 @@ class RunFolder:
         self.path = Path(path)
         if self.path.exists() and not self.path.is_dir():
             raise OptionError(f'{self.path}: a file, not a folder; name another --output.')
-        for file in (self.path / name for name in (OPTIONS, RESULT, STATE, LOG, FIGURES)):
+        for file in (self.path / name for name in (OPTIONS, RESULT, STATE, LOG, FIGURES, PREDICTIONS)):
             if file.exists() and not file.is_file():
                 raise OptionError(f'{file}: a folder, a pipe or a device in the place of a file; remove it.')
 
@@ -94,8 +100,9 @@ class RunFolder:
                 f'{file}: damaged; remove it, then the same command measures the best network again.'
             ) from None
 
-    def save_result(self, figures: Mapping[str, Any]) -> None:
-        """Write the figures that ``result`` reads."""
+    def save_result(self, figures: Mapping[str, Any], predictions: pd.DataFrame) -> None:
+        """Write every image's scores, then the figures that ``result`` reads."""
+        write_text(self.path / PREDICTIONS, as_csv(predictions))
         write_text(self.path / RESULT, json.dumps(figures, indent=1))
 
 

@@ -88,6 +88,12 @@ def test_a_whole_run_ends_where_one_process_does(opt, two, tmp_path):
         assert figures['bright_val'] == pytest.approx(alone['figures']['bright_val'], abs=1e-4)
 
 
+def test_predictions_have_the_images_of_all_processes_once(two):
+    table = pd.read_csv(two / 'whole' / 'predictions.csv')
+    assert table.groupby('data')['path'].nunique().to_dict() == {'bright_test': 5, 'bright_val': 7}
+    assert len(table) == 12
+
+
 def test_only_the_first_process_writes(two):
     first, second = (json.loads((two / f'runs{rank}.json').read_text())['written'] for rank in range(PROCESSES))
     assert first.count('latest.pt') == 4  # iterations 3, 6, 9 and 12
