@@ -22,6 +22,10 @@ def train(
     splits: Annotated[
         str, typer.Option(metavar='NAMES', help='One run for each split column, such as prompt_0,prompt_1.')
     ] = '',
+    tables: Annotated[
+        list[Path] | None,
+        typer.Option('--eval', metavar='TABLE', help='Test the best network on this table, too; repeatable.'),
+    ] = None,
     fresh: Annotated[bool, typer.Option('--fresh', help='Delete an earlier run in the folder and start over.')] = False,
 ) -> None:
     """Train a network and compare it with published figures.
@@ -31,4 +35,4 @@ def train(
     with in_one_sentence('stopped; the same command goes on from the last state.'):
         from ..training import command
 
-        command.train(options, changes or [], output, listed(seeds), listed(splits), fresh)
+        command.train(options, changes or [], output, listed(seeds), listed(splits), fresh, tables or [])

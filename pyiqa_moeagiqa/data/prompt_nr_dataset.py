@@ -69,11 +69,11 @@ class PromptNRDataset(Dataset):
     def _select(self, table: pd.DataFrame) -> pd.DataFrame:
         options = self.options
         column, split = self._split_column(), options.split or self.phase
+        if split == 'all':
+            return table
         if column not in table.columns:
             if options.split_column or options.split:
                 raise TableError(f'{options.meta_info_file}: split column {column!r} is missing.')
-            return table
-        if split == 'all':
             return table
         chosen = table[table[column].isin([split] if isinstance(split, str) else split)].reset_index(drop=True)
         if chosen.empty:

@@ -271,7 +271,8 @@ class RunOptions(Section):
     datasets: dict[str, DataSetOptions]
     """``train``, ``val``, and any number of others named ``val_ANYTHING``."""
     test: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Data sets, by name, on which the best network is tested. Give only the options that differ from ``datasets.val``; the split is 'test'."""
+    """Data sets, by name, on which the best network is tested. Give only the options that differ from ``datasets.val``; the split
+    is 'test'. One with a table of its own has its own ``mos_range`` and ``dataroot_target``."""
     network: dict[str, Any]
     """The network, and the weights that it starts from."""
     path: PathOptions = PathOptions()
@@ -329,10 +330,14 @@ def _check_processes(options: Mapping[str, Any]) -> None:
 def test_sets(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the data sets under ``test``; each takes the options of ``datasets.val`` that it does not give itself.
 
-    The split is 'test' by default.
+    The split is 'test' by default. A test set with a table of its own takes no range of MOS and no folder of images.
     """
-    given = options.get('test', {}).items()
-    return {name: {**options['datasets']['val'], 'split': 'test', **data, 'name': name} for name, data in given}
+    val, sets = options['datasets']['val'], {}
+    of_the_table = {name: value for name, value in val.items() if name not in ('mos_range', 'dataroot_target')}
+    for name, data in options.get('test', {}).items():
+        shared = of_the_table if 'meta_info_file' in data else val
+        sets[name] = {**shared, 'split': 'test', **data, 'name': name}
+    return sets
 
 
 def _try_optimizer(train: Mapping[str, Any]) -> None:

@@ -16,14 +16,24 @@ from .run_folder import write_text
 
 
 def train(
-    file: Path, changes: Sequence[str], output: Path | None, seeds: Sequence[str], splits: Sequence[str], fresh: bool
+    file: Path,
+    changes: Sequence[str],
+    output: Path | None,
+    seeds: Sequence[str],
+    splits: Sequence[str],
+    fresh: bool,
+    tables: Sequence[Path] = (),
 ) -> None:
     """Train as an option file says, print the figures and write them to ``results.csv``.
+
+    The best network is measured on the whole of each of ``tables``, too.
 
     Raises:
         ValueError, FloatingPointError: with a message of one sentence.
     """
     options = read_options(file, changes)
+    for table in tables:
+        _measure_on(options, table)
     folder = output or Path('experiments') / options['name']
     require_place(folder / 'results.csv')
     results = {name: run(one, folder / name, fresh) for name, one in variants(options, seeds, splits).items()}
@@ -51,6 +61,16 @@ def variants(options: Mapping[str, Any], seeds: Sequence[str], splits: Sequence[
                 name.append(split)
             runs['-'.join(name) or '.'] = one
     return runs
+
+
+def _measure_on(options: dict[str, Any], table: Path) -> None:
+    """Add a table as a test set that is named after it."""
+    tests = options.setdefault('test', {})
+    if table.stem in (Path(options['datasets']['train']['meta_info_file']).stem, *tests):
+        raise OptionError(
+            f'--eval {table}: the run has a data set of this name already; name another table, or rename it.'
+        )
+    tests[table.stem] = {'meta_info_file': str(table), 'split': 'all'}
 
 
 def _seed(text: str) -> int:

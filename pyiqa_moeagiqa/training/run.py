@@ -39,7 +39,8 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
 
     Args:
         options: as ``read_options`` gives them.
-        folder: the run's own folder; an interrupted run in it is continued.
+        folder: the run's own folder; an interrupted run in it is continued, and the best network of a finished one is measured
+            again if ``test`` has changed.
         fresh: delete an earlier run in that folder, once the new run has passed its checks.
 
     Returns:
@@ -56,7 +57,7 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
     opt = fill_in(opt)
     if not fresh:
         here.require_same(options)
-        if result := here.result():
+        if result := here.result(options):
             return result
     barrier()  # all processes have looked into the folder before the first one changes it
     set_random_seed(opt['manual_seed'])  # the same seed on every process: random weights start equal
@@ -133,7 +134,7 @@ def _require_apart(training: PromptNRDataset, others: Iterable[PromptNRDataset])
         if both:
             raise OptionError(
                 f'{both} of the {len(other.table)} images of {other.opt["name"]} are in the training set, too: give '
-                'both the same split_column and different splits.'
+                'both the same split_column and different splits, or take these images out of its table.'
             )
 
 

@@ -50,19 +50,27 @@ class RunFolder:
         return (self.path / STATE).is_file()
 
     def require_same(self, options: Mapping[str, Any]) -> None:
-        """Raise an OptionError if the folder holds a run with other options; ignore a run that has not saved a state yet."""
-        if (self.goes_on or (self.path / RESULT).is_file()) and self._options() != options:
+        """Raise an OptionError if the folder holds a run with other options; ignore a run that has not saved a state yet.
+
+        Test sets and published figures can differ while the state is there: the network does not depend on them.
+        """
+        before = self._options()
+        if self.goes_on:
+            same = _that_train(before) == _that_train(options)
+        else:
+            same = before == options or not (self.path / RESULT).is_file()
+        if not same:
             raise OptionError(
                 f'{self.path}: it holds a run with other options (see {OPTIONS} there): name another --output, or add --fresh '
                 'to start over.'
             )
 
-    def _options(self) -> Any:
-        """The options that an earlier run left; None where they cannot be read."""
+    def _options(self) -> dict[str, Any]:
+        """The options that an earlier run left; empty where they cannot be read."""
         try:
-            return yaml.safe_load((self.path / OPTIONS).read_text(encoding='utf-8'))
-        except (OSError, ValueError, yaml.YAMLError):
-            return None
+            return dict(yaml.safe_load((self.path / OPTIONS).read_text(encoding='utf-8')))
+        except (OSError, ValueError, TypeError, yaml.YAMLError):
+            return {}
 
     def require_no_weights(self, network: Mapping[str, Any]) -> None:
         """Raise an OptionError if the run starts from weights in its own folder, which it could overwrite."""
@@ -72,8 +80,8 @@ class RunFolder:
                 raise OptionError(f'{source}: the run starts from a file in its own folder; name another --output.')
 
     def open(self, options: Mapping[str, Any], fresh: bool) -> None:
-        """Prepare the folder: remove an earlier run's files, or only its unfinished files if that run goes on."""
-        for pattern in UNFINISHED if self.goes_on and not fresh else OURS:
+        """Prepare the folder: remove an earlier run's files, or only its unfinished and last files if that run goes on."""
+        for pattern in (*UNFINISHED, RESULT) if self.goes_on and not fresh else OURS:
             for file in self.path.glob(pattern):
                 file.unlink()
         for name in ('models', 'training_states'):
@@ -84,14 +92,14 @@ class RunFolder:
         """The state to go on from; raises a CheckpointError if it cannot be read."""
         return read_state(self.path / STATE)
 
-    def result(self) -> dict[str, Any] | None:
-        """The figures of a finished run; None if the run is not finished.
+    def result(self, options: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The figures of a finished run; None if the run is not finished, or was measured on other test sets than these options have.
 
         Raises:
             OptionError: for a damaged file.
         """
         file = self.path / RESULT
-        if not file.is_file():
+        if not file.is_file() or self._options().get('test', {}) != options.get('test', {}):
             return None
         try:
             return dict(json.loads(file.read_text(encoding='utf-8')))
@@ -104,6 +112,11 @@ class RunFolder:
         """Write every image's scores, then the figures that ``result`` reads."""
         write_text(self.path / PREDICTIONS, as_csv(predictions))
         write_text(self.path / RESULT, json.dumps(figures, indent=1))
+
+
+def _that_train(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options on which the network depends."""
+    return {name: value for name, value in options.items() if name not in ('test', 'published')}
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,5 +1,8 @@
 """``moeagiqa train``: one run or several, their table, and one sentence where it cannot be."""
 
+import shutil
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import yaml
@@ -70,6 +73,40 @@ def test_several_gpus_without_launcher_are_refused_in_one_sentence(command, tmp_
 def test_several_gpus_with_launcher_are_not(opt, monkeypatch):
     monkeypatch.setenv('WORLD_SIZE', '2')
     check_run(opt | {'num_gpu': 2})
+
+
+@pytest.fixture
+def other(tmp_path):
+    """A table of other images, without splits, and with MOS that the training table could not have."""
+    (tmp_path / 'others').mkdir()
+    table = make_table(tmp_path / 'others')
+    rated = pd.read_csv(table).drop(columns=['split', 'prompt_1'])
+    rated.assign(quality=20 * rated['quality']).to_csv(tmp_path / 'others' / 'other.csv', index=False)
+    return tmp_path / 'others' / 'other.csv'
+
+
+def test_a_finished_run_is_measured_on_another_table_without_training(command, other, tmp_path):
+    run(*command)
+    before = (tmp_path / 'run' / 'models' / 'net_latest.safetensors').stat()
+    run(*command, '--eval', other)
+    table = pd.read_csv(tmp_path / 'run' / 'results.csv')
+    assert table['data'].tolist() == ['bright_val', 'bright_test', 'other', 'bright_test']
+    predictions = pd.read_csv(tmp_path / 'run' / 'predictions.csv')
+    assert predictions.loc[predictions['data'] == 'other', 'quality'].max() > 90
+    assert (predictions['data'] == 'other').sum() == 24
+    run(*command)
+    assert 'other' not in (tmp_path / 'run' / 'results.csv').read_text()
+    assert (tmp_path / 'run' / 'models' / 'net_latest.safetensors').stat() == before
+    (tmp_path / 'run' / 'training_states' / 'latest.pt').unlink()
+    assert 'holds a run with other options' in refused(*command, '--eval', other)  # nothing to measure from
+
+
+def test_another_table_with_images_of_the_training_set_is_refused(command, opt, tmp_path):
+    table = Path(opt['datasets']['train']['meta_info_file'])
+    copy = shutil.copy(table, table.with_name('copy.csv'))
+    assert '12 of the 24 images of copy are in the training set, too' in refused(*command, '--eval', copy)
+    assert 'the run has a data set of this name already' in refused(*command, '--eval', table)
+    assert not (tmp_path / 'run' / 'models').exists()
 
 
 def test_another_run_in_the_folder_is_refused_once_there_is_a_state_of_the_first(command):
