@@ -20,7 +20,7 @@ def train(
     ] = None,
     seeds: Annotated[str, typer.Option(metavar='NUMBERS', help='One run for each seed, such as 1,2,3.')] = '',
     splits: Annotated[
-        str, typer.Option(metavar='NAMES', help='One run for each split column, such as prompt_0,prompt_1.')
+        str, typer.Option(metavar='NAMES', help='One run for each split column, such as prompt_0,prompt_1; image or prompt: all ten of that kind.')
     ] = '',
     tables: Annotated[
         list[Path] | None,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..console import console
+from ..data.splits import SEEDS
 from ..distributed import rank
 from ..options import OptionError
 from ..whole_file import require_place
@@ -13,6 +14,8 @@ from .option_file import read_options
 from .results import as_table, summarise
 from .run import run
 from .run_folder import write_text
+
+TEN_SPLITS = {kind: [f'{kind}_{seed}' for seed in SEEDS] for kind in ('image', 'prompt')}
 
 
 def train(
@@ -45,7 +48,11 @@ def train(
 
 
 def variants(options: Mapping[str, Any], seeds: Sequence[str], splits: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Map each run's folder name to its options: one run for every pair of seed and split."""
+    """Map each run's folder name to its options: one run for every pair of seed and split.
+
+    The splits 'image' and 'prompt' stand for all ten of that kind, such as image_0 to image_9.
+    """
+    splits = [column for name in splits for column in TEN_SPLITS.get(name, [name])]
     for option, values in (('--seeds', seeds), ('--splits', splits)):
         if len(set(values)) < len(values):
             raise OptionError(f'{option} has {",".join(values)!r}: name each once.')
