@@ -14,6 +14,7 @@ from .commands.export import export
 from .commands.leaderboard import leaderboard
 from .commands.prepare import prepare
 from .commands.rank import rank
+from .commands.replicate import replicate
 from .commands.score import score
 from .commands.train import train
 from .console import accept_any_text
@@ -29,6 +30,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     rank,
     prepare,
     train,
+    replicate,
     leaderboard,
     explain,
     compare,

@@ -73,7 +73,7 @@ def places_of(frozen: Any, path: Path) -> list[dict[str, str]]:
         or not re.fullmatch('[0-9a-f]{64}', str(frozen.get('fingerprint')))
     ):
         raise CheckpointError('its header does not give their names and their fingerprint')
-    there = [noted for noted in _noted(frozen['fingerprint']) if not any(map(_is_gone, noted.values()))]
+    there = [noted for noted in _noted(frozen['fingerprint']) if not any(map(is_gone, noted.values()))]
     try:
         return [*there, {part: _beside(source, path) for part, source in stated.items()}]
     except CheckpointError:
@@ -89,7 +89,8 @@ def _noted(print_of_frozen: str) -> list[dict[str, str]]:
         return []
 
 
-def _is_gone(source: str) -> bool:
+def is_gone(source: str) -> bool:
+    """Whether ``source`` is a file that is not there."""
     return source not in NAMED and '://' not in source and not Path(source).is_file()
 
 

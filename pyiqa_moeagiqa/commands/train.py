@@ -20,7 +20,11 @@ def train(
     ] = None,
     seeds: Annotated[str, typer.Option(metavar='NUMBERS', help='One run for each seed, such as 1,2,3.')] = '',
     splits: Annotated[
-        str, typer.Option(metavar='NAMES', help='One run for each split column, such as prompt_0,prompt_1; image or prompt: all ten of that kind.')
+        str,
+        typer.Option(
+            metavar='NAMES',
+            help='One run for each split column, such as prompt_0,prompt_1; image or prompt: all ten of that kind.',
+        ),
     ] = '',
     tables: Annotated[
         list[Path] | None,

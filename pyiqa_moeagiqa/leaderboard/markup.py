@@ -1,4 +1,4 @@
-"""The leaderboard's tables in Markdown and LaTeX; untrusted text in them is escaped, so that nothing in it acts as markup."""
+"""Tables in Markdown and LaTeX; untrusted text in them is escaped, so that nothing in it acts as markup."""
 
 import re
 from collections.abc import Iterable
@@ -31,11 +31,11 @@ def write_markup(folder: Path, board: Board, with_published: bool) -> None:
 def _markdown_tables(board: Board, with_published: bool) -> str:
     """The tables in Markdown, for a README or an appendix."""
     parts = [
-        '\n'.join([f'### {escape_markdown(f"{data}, {target}")}', '', _markdown(shown(rows)), *_missing(rows)])
+        '\n'.join([f'### {escape_markdown(f"{data}, {target}")}', '', markdown(shown(rows)), *_missing(rows)])
         for (data, target), rows in board.rows.groupby(['data', 'target'], sort=False)
     ]
     for title, table in _others(board, with_published):
-        parts.append(f'### {title}\n\n{_markdown(table)}')
+        parts.append(f'### {title}\n\n{markdown(table)}')
     return '\n\n'.join(parts) + '\n'
 
 
@@ -51,7 +51,8 @@ def _others(board: Board, with_published: bool) -> list[tuple[str, pd.DataFrame]
     return [(title, table) for title, table in tables if not table.empty]
 
 
-def _markdown(table: pd.DataFrame) -> str:
+def markdown(table: pd.DataFrame) -> str:
+    """A table of text in Markdown."""
     given: list[Iterable[Any]] = [table.columns, *table.itertuples(index=False)]
     head, *rows = [list(map(escape_markdown, line)) for line in given]
     lines = [head, ['---'] * len(table.columns), *rows]
@@ -64,10 +65,11 @@ def _latex_tables(board: Board, with_published: bool) -> str:
         (f'{data}, {target}', shown(rows))
         for (data, target), rows in board.rows.groupby(['data', 'target'], sort=False)
     ]
-    return '\n'.join(_latex(title, table) for title, table in [*tables, *_others(board, with_published)])
+    return '\n'.join(latex(title, table) for title, table in [*tables, *_others(board, with_published)])
 
 
-def _latex(title: str, table: pd.DataFrame) -> str:
+def latex(title: str, table: pd.DataFrame) -> str:
+    r"""A table of text in LaTeX; it needs ``\usepackage{booktabs}``."""
     table = table.map(escape_latex).rename(columns=escape_latex)
     return table.to_latex(index=False, escape=False, caption=escape_latex(title))
 

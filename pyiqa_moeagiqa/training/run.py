@@ -53,12 +53,10 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
     """
     here = RunFolder(folder)
     opt = as_the_trainer_parses(options, here.path)
-    _start_processes(opt)
+    start_processes(opt)
     opt = fill_in(opt)
-    if not fresh:
-        here.require_same(options)
-        if result := here.result(options):
-            return result
+    if not fresh and (result := here.result(options)):
+        return result
     barrier()  # all processes have looked into the folder before the first one changes it
     set_random_seed(opt['manual_seed'])  # the same seed on every process: random weights start equal
     training, validation, tests = _build_data(opt)
@@ -81,7 +79,7 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
     return result
 
 
-def _start_processes(opt: Mapping[str, Any]) -> None:
+def start_processes(opt: Mapping[str, Any]) -> None:
     """Join the other processes if torchrun started this one."""
     if not opt['dist'] or dist.is_initialized():
         return

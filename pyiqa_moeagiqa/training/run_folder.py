@@ -49,7 +49,12 @@ class RunFolder:
         """Whether an earlier run has left a state to go on from."""
         return (self.path / STATE).is_file()
 
-    def require_same(self, options: Mapping[str, Any]) -> None:
+    @property
+    def was_cut(self) -> bool:
+        """Whether a run has begun here and not ended."""
+        return (self.path / OPTIONS).is_file() and not (self.path / RESULT).is_file()
+
+    def _require_same(self, options: Mapping[str, Any]) -> None:
         """Raise an OptionError if the folder holds a run with other options; ignore a run that has not saved a state yet.
 
         Test sets and published figures can differ while the state is there: the network does not depend on them.
@@ -96,8 +101,9 @@ class RunFolder:
         """The figures of a finished run; None if the run is not finished, or was measured on other test sets than these options have.
 
         Raises:
-            OptionError: for a damaged file.
+            OptionError: for a damaged file, and for a run with other options.
         """
+        self._require_same(options)
         file = self.path / RESULT
         if not file.is_file() or self._options().get('test', {}) != options.get('test', {}):
             return None
