@@ -24,6 +24,7 @@ from pyiqa_moeagiqa.data import shared_files
 from pyiqa_moeagiqa.data.info import shared_folder
 from pyiqa_moeagiqa.data.prepare import prepare
 from pyiqa_moeagiqa.data.shared_files import write_options
+from pyiqa_moeagiqa.training import paper_tables
 
 INFO = {
     'model_name': 'moeagiqa',
@@ -145,7 +146,8 @@ def enter(folder: Path, patch: pytest.MonkeyPatch, tiny_default: bool) -> None:
     patch.setenv('COLUMNS', '120')
     patch.setattr('pyiqa_moeagiqa.checkpoints.network.WORDS', 200)  # of the stand-ins' text encoder
     shared = {'options': folder / 'shared' / 'options', 'datasets_meta': shared_folder('datasets_meta')}
-    patch.setattr(shared_files, 'shared_folder', shared.__getitem__)
+    for module in (shared_files, paper_tables):
+        patch.setattr(module, 'shared_folder', shared.__getitem__)
     if tiny_default:
         find = sys.modules['pyiqa_moeagiqa.checkpoints.find']  # the package has a function of that name
         patch.setattr(find, 'resources', SimpleNamespace(files=lambda package: folder / 'default'))
