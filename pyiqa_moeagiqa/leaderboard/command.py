@@ -13,11 +13,11 @@ from ..spreadsheet import write_csv
 from .contestants import parse_all
 from .entries import entries_of
 from .entry import Entry
-from .markup import write_markup
 from .page import sections_of, write_figures, write_html
 from .rated import GROUPS, Rated, read_rated
 from .table import IN_TERMINAL, Board, across, board_of, by_group, groups_there, missing, scores, shown
 from .targets import parse_targets
+from .text_tables import write_markup
 
 
 def leaderboard(

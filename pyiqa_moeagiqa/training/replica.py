@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ..console import plain
-from ..leaderboard.markup import escape_latex, escape_markdown, latex, markdown
+from ..markup import escape_latex, escape_markdown, latex, markdown
 from ..spreadsheet import as_csv
 from .paper_tables import Row
 from .results import DEVIATION, HIGH, LOW, MEAN, over_runs

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from pyiqa_moeagiqa.cli import app
 from pyiqa_moeagiqa.leaderboard.entry import Entry
-from pyiqa_moeagiqa.leaderboard.markup import escape_latex, escape_markdown
 from pyiqa_moeagiqa.leaderboard.plots import heat_map, intervals, named, scatter
 from pyiqa_moeagiqa.leaderboard.table import by_group
+from pyiqa_moeagiqa.markup import escape_latex, escape_markdown
 from pyiqa_moeagiqa.pages import svg, write_page
 from pyiqa_moeagiqa.spreadsheet import write_csv
 

@@ -1,21 +1,12 @@
-"""Tables in Markdown and LaTeX; untrusted text in them is escaped, so that nothing in it acts as markup."""
+"""The leaderboard's tables in Markdown and LaTeX."""
 
-import re
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from ..console import plain
+from ..markup import escape_markdown, latex, markdown
 from ..whole_file import whole_file
 from .table import Board, across, missing, published, rounded, shown
-
-_LATEX = {
-    '\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}',
-    '>': r'\textgreater{}', '|': r'\textbar{}',
-    **{character: f'\\{character}' for character in '&%$#_{}'},
-}  # fmt: skip
 
 
 def write_markup(folder: Path, board: Board, with_published: bool) -> None:
@@ -51,14 +42,6 @@ def _others(board: Board, with_published: bool) -> list[tuple[str, pd.DataFrame]
     return [(title, table) for title, table in tables if not table.empty]
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """A table of text in Markdown."""
-    given: list[Iterable[Any]] = [table.columns, *table.itertuples(index=False)]
-    head, *rows = [list(map(escape_markdown, line)) for line in given]
-    lines = [head, ['---'] * len(table.columns), *rows]
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
-
-
 def _latex_tables(board: Board, with_published: bool) -> str:
     """Tables for a paper; they need ``\\usepackage{booktabs}``."""
     tables = [
@@ -66,29 +49,3 @@ def _latex_tables(board: Board, with_published: bool) -> str:
         for (data, target), rows in board.rows.groupby(['data', 'target'], sort=False)
     ]
     return '\n'.join(latex(title, table) for title, table in [*tables, *_others(board, with_published)])
-
-
-def latex(title: str, table: pd.DataFrame) -> str:
-    r"""A table of text in LaTeX; it needs ``\usepackage{booktabs}``."""
-    table = table.map(escape_latex).rename(columns=escape_latex)
-    return table.to_latex(index=False, escape=False, caption=escape_latex(title))
-
-
-def escape_latex(text: str) -> str:
-    r"""Escape a text for LaTeX, in one line.
-
-    Example:
-        >>> escape_latex('50 % of a_b')
-        '50 \\% of a\\_b'
-    """
-    return ''.join(_LATEX.get(character, character) for character in plain(text))
-
-
-def escape_markdown(text: str) -> str:
-    r"""Escape a text for Markdown, in one line that is also safe in a table.
-
-    Example:
-        >>> escape_markdown('a | b')
-        'a \\| b'
-    """
-    return re.sub(r'([\\`*_\[\]<>|&~$#])', r'\\\1', plain(text))
