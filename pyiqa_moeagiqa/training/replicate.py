@@ -8,7 +8,7 @@ from typing import Any
 
 from ..console import console, plain, say
 from ..data.table import TableError
-from ..distributed import gather_objects, processes, rank
+from ..distributed import barrier, gather_objects, processes, rank
 from ..options import OptionError, first_line
 from ..whole_file import require_place
 from .option_file import as_the_trainer_parses
@@ -99,6 +99,7 @@ class Replication:
             self._write()
         if rank() == 0:
             self._show(left)
+        barrier()  # torchrun stops the first process as soon as another ends with a failure
         return bool(self.failed)
 
     def _make_one(self, folder: Path, options: Options, lost: str) -> None:
