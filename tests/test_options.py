@@ -7,9 +7,9 @@ import yaml
 from option_files import FILES, as_tiny, make_tables, one_of_each_kind, read_options, tiny_weights
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
-from pyiqa_moeagiqa.archs.degradation import build_vit
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.archs.prior_arch import PriorRegressor
+from pyiqa_moeagiqa.archs.vit import build_vit
 from pyiqa_moeagiqa.checkpoints import load_network
 from pyiqa_moeagiqa.checkpoints.complete import encoders
 from pyiqa_moeagiqa.models.fill_in import fill_in

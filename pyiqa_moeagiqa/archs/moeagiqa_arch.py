@@ -6,28 +6,18 @@ implementation of the paper's equations; the defaults reproduce the released imp
 checkpoints can be converted. Unlike there, dropout is off in frozen parts, and any timm ViT or BERT can serve as encoder.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from timm.layers import Attention
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ..images.views import normalize
 from ..options import OptionError
 from .chunks import crops_at_once, in_chunks, without_twins
 from .config import MoEAGIQAConfig
-from .degradation import (
-    LocalFFN,
-    PriorInjection,
-    build_vit,
-    class_token,
-    last_tokens,
-    layer_features,
-    pool_tokens,
-    shared_layers,
-)
 from .experts import ExpertScores, MixtureOfExperts
 from .fusion import Fusion
 from .hardware import fused_attention_pays
@@ -35,13 +25,26 @@ from .linear_score import LinearScore
 from .matching import PromptMatching
 from .novelty import Novelty
 from .semantic import BertSemantic
+from .vit import (
+    LocalFFN,
+    PriorInjection,
+    build_vit,
+    grid_of,
+    has_last_norm,
+    image_token,
+    last_tokens,
+    layer_features,
+    layers_width,
+    pool_tokens,
+    shared_layers,
+)
 
 
 class Features(NamedTuple):
     """Outputs of the parts that training does not change, for N images with n crops each; None for a branch that is off.
 
     Attributes:
-        degradation: (N, n, len(layers) * D, h, w), eq. 3; with ``view_is_crop`` n + 1, the whole view first.
+        degradation: (N, n, D of all layers, h, w), eq. 3; with ``view_is_crop`` n + 1, the whole view first.
         prior: (N, n, D), eq. 1.
         image: (N, tokens, D) of the semantic view, after the last frozen layer of its encoder.
         words: (N, L2, E) of the prompts, for a 'bert' that is frozen whole; else None.
@@ -110,17 +113,20 @@ class MoEAGIQA(nn.Module):
             {target: MixtureOfExperts(config.channels, config.experts, config.top_k) for target in config.targets}
         )
 
-    def _build_vit(self) -> VisionTransformer:
+    def _build_vit(self) -> Any:
         config = self.config
         vit = build_vit(config.visual, config.crop_size, **config.visual_options)
-        if max(config.layers) > len(vit.blocks):
+        depth = len(vit.feature_info)
+        if max(config.layers) > depth:
+            raise OptionError(f'MoE-AGIQA option layers is {config.layers}: {config.visual} has {depth} layers.')
+        if config.norm_layers and not has_last_norm(vit):
             raise OptionError(
-                f'MoE-AGIQA option layers is {config.layers}: {config.visual} has {len(vit.blocks)} layers.'
+                f'MoE-AGIQA option norm_layers is True: {config.visual} has no last norm for tokens; leave it out.'
             )
-        grid = vit.patch_embed.grid_size
-        if config.token_pool > min(grid):
+        rows, columns = grid_of(vit, config.crop_size, depth if config.reads_image_with_visual else config.layers[0])
+        if config.token_pool > rows:
             raise OptionError(
-                f'MoE-AGIQA option token_pool is {config.token_pool}: a crop has {grid[0]} x {grid[1]} tokens.'
+                f'MoE-AGIQA option token_pool is {config.token_pool}: a crop has {rows} x {columns} tokens.'
             )
         return vit
 
@@ -138,7 +144,7 @@ class MoEAGIQA(nn.Module):
             self.prior = self._build_vit().requires_grad_(False)
             self.frozen.append(self.prior)
             self.trunk = 0
-            height, width = (side // config.token_pool for side in self.prior.patch_embed.grid_size)
+            height, width = (side // config.token_pool for side in self._grid)
             self.inject = PriorInjection(self.prior.num_features, config.channels, (height, width))
 
     @property
@@ -150,7 +156,12 @@ class MoEAGIQA(nn.Module):
     @property
     def _degradation_width(self) -> int:
         """Channels of eq. 3's features."""
-        return len(self.config.layers) * self.visual.num_features * (2 if self.config.class_tokens else 1)
+        return layers_width(self.visual, self.config.layers) * (2 if self.config.class_tokens else 1)
+
+    @property
+    def _grid(self) -> tuple[int, int]:
+        """Rows and columns of eq. 3's features before they are pooled."""
+        return grid_of(self.visual, self.config.crop_size, self.config.layers[0])
 
     def _build_semantic_branch(self) -> None:
         config = self.config
@@ -194,8 +205,7 @@ class MoEAGIQA(nn.Module):
             crops = torch.cat([there(view)[:, None], there(crops)], dim=1)
         if config.branches != 'semantic':
             crops = there(crops)
-            tokens = 1 + self.visual.patch_embed.num_patches
-            at_once = crops_at_once(tokens, crops.device)
+            at_once = crops_at_once(1 + math.prod(self._grid), crops.device)
             looks, of = crops.flatten(0, 1), None
             if config.crop_scales and len(crops) == 1 and not self.fixed_shapes and not torch.compiler.is_exporting():
                 looks, of = without_twins(looks)
@@ -229,7 +239,7 @@ class MoEAGIQA(nn.Module):
         if config.token_pool > 1:
             degradation = F.avg_pool2d(degradation, config.token_pool)
         if config.prior:
-            prior = class_token(self.prior, pixels, after.get(trunk), trunk).float()
+            prior = image_token(self.prior, pixels, after.get(trunk), trunk).float()
         return degradation, prior, after[max(config.layers)] if config.view_is_crop else None
 
     def find_shared_trunk(self) -> None:
@@ -244,10 +254,11 @@ class MoEAGIQA(nn.Module):
     def _image_tokens(self, pixels: Tensor) -> Tensor:
         if self.config.semantic == 'blip':
             return self.semantic.frozen_image_features(pixels)
-        return self._pool(self.visual.forward_features(pixels.to(_dtype(self.visual))))
+        return self._pool(last_tokens(self.visual, pixels.to(_dtype(self.visual))))
 
     def _pool(self, tokens: Tensor) -> Tensor:
-        return pool_tokens(tokens.float(), self.visual.patch_embed.grid_size, self.config.token_pool)
+        grid = grid_of(self.visual, self.config.crop_size, len(self.visual.feature_info))
+        return pool_tokens(tokens.float(), grid, self.config.token_pool)
 
     def read(self, ids: Tensor, mask: Tensor) -> Tensor | None:
         """Compute the prompts' words (N, L2, E) before they attend to an image.
@@ -294,7 +305,7 @@ class MoEAGIQA(nn.Module):
         return Assessment(targets, matching, novelty)
 
     def summary(self, features: Features) -> Tensor:
-        """Summarise an image for the comparison with a prompt: the view's class token and mean patch token, (N, 2 * D).
+        """Summarise an image for the comparison with a prompt: the view's token of the image and mean patch token, (N, 2 * D).
 
         With ``view_is_crop`` the means over places of eq. 3's features precede them, first the view's, then the crops':
         several layers hold more of the picture's content than the last one alone.

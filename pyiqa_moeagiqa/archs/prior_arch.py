@@ -8,10 +8,11 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ..images.views import normalize
+from ..options import OptionError
 from ..section import FromZero, Section, Text
 from .config import MoEAGIQAConfig, PixelMean, PixelStd, VisualName
-from .degradation import build_vit, class_token
 from .encoder_options import Side, VisualOptions
+from .vit import build_vit, image_token
 
 FROZEN_BLOCKS = 8
 NETWORK = MoEAGIQAConfig()
@@ -76,10 +77,16 @@ class MoEAGIQAPrior(nn.Module):
         self.pixel_mean, self.pixel_std, self.kinds = given.pixel_mean, given.pixel_std, given.kinds
         self.vit = build_vit(given.visual, given.crop_size, **given.visual_options)
         self.regressor = PriorRegressor(self.vit.num_features, self.kinds)
-        half_frozen: Any = self.vit.blocks[FROZEN_BLOCKS]
-        embeddings = (self.vit.cls_token, self.vit.pos_embed, self.vit.patch_embed)
-        for frozen in (*embeddings, *self.vit.blocks[:FROZEN_BLOCKS], half_frozen.norm1.weight):
-            frozen.requires_grad_(False)
+        last_frozen = f'blocks.{FROZEN_BLOCKS}.norm1.weight'
+        if last_frozen not in dict(self.vit.named_parameters()):
+            raise OptionError(
+                f'network option visual is {given.visual!r}: pre-training freezes {FROZEN_BLOCKS} blocks of a ViT and '
+                'trains those after them; name a ViT that has more.'
+            )
+        for name, parameter in self.vit.named_parameters():
+            parameter.requires_grad_(False)
+            if name == last_frozen:
+                break
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.regressor(class_token(self.vit, normalize(x, self.pixel_mean, self.pixel_std)))
+        return self.regressor(image_token(self.vit, normalize(x, self.pixel_mean, self.pixel_std)))

@@ -9,8 +9,9 @@ from torch import nn
 
 from ..archs.config import MoEAGIQAConfig
 from ..archs.moeagiqa_arch import MoEAGIQA
+from ..archs.prior_arch import PriorOptions
 from ..options import quoted
-from .convert import download_timm, drop_unused_layers, read_weights
+from .convert import download_timm, drop_unused, read_weights
 from .file import Checkpoint, CheckpointError, is_ours, read
 from .find import EMBEDDED, FULL_SIZE, find
 from .load import check_finite, check_names, fit_crop_size, fit_vit, outline, require_layers
@@ -110,11 +111,7 @@ def encoder(network: MoEAGIQA, part: str, source: str, within: Within = ()) -> t
     if part == 'semantic':
         return _semantic(network, source, _ours(source, within))
     vit = getattr(network, part)
-    weights = fit_vit(vit, vit_weights(source, network.config.visual, part, within))
-    if part == 'visual':
-        named = drop_unused_layers({f'visual.{name}': value for name, value in weights.items()}, network.config)
-        weights = {name.removeprefix('visual.'): value for name, value in named.items()}
-    return vit, weights
+    return vit, vit_weights(vit, source, network.config, part, within)
 
 
 def _semantic(network: MoEAGIQA, source: str, checkpoint: Checkpoint | None) -> tuple[nn.Module, Weights]:
@@ -136,15 +133,20 @@ def _ours(source: str, within: Within = ()) -> Checkpoint | None:
     return complete(read(path), within) if is_ours(path) else None
 
 
-def vit_weights(source: str, name: str, part: str = 'visual', within: Within = ()) -> Weights:
-    """Return a ViT's weights: the ``part`` of a checkpoint of this package, else those that ``timm_weights`` reads."""
+def vit_weights(
+    vit: nn.Module, source: str, options: MoEAGIQAConfig | PriorOptions, part: str = 'visual', within: Within = ()
+) -> Weights:
+    """Return the weights of a ViT that has these options: the ``part`` of a checkpoint of this package, or timm's.
+
+    timm's are downloaded for 'timm'; other sources are files of timm's weights or of a pre-trained prior.
+    """
     checkpoint = _ours(source, within)
-    return checkpoint.subset(part) if checkpoint else timm_weights(source, name)
+    weights = checkpoint.subset(part) if checkpoint else _timm_weights(source, options.visual)
+    return fit_vit(vit, drop_unused(weights, vit, options))
 
 
-def timm_weights(source: str, name: str) -> Weights:
-    """Return a ViT's weights without classifier: timm's own for 'timm', else a file's (timm's or a pre-trained prior's)."""
+def _timm_weights(source: str, name: str) -> Weights:
     state = download_timm(name) if source == 'timm' else read_weights(source)
     if any(key.startswith('vit.') for key in state):  # this package's MoEAGIQAPrior, as pyiqa saves it
         state = {key.removeprefix('vit.'): tensor for key, tensor in state.items() if key.startswith('vit.')}
-    return {key: tensor for key, tensor in state.items() if not key.startswith(('head.', 'fc_norm.'))}
+    return state

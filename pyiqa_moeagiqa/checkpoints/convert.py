@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..archs.config import MoEAGIQAConfig
+from ..archs.moeagiqa_arch import MoEAGIQA
+from ..archs.prior_arch import PriorOptions
+from ..archs.vit import build_vit
 from ..options import quoted, shown
 from ..whole_file import require_place
 from .file import Checkpoint, CheckpointError, require_file, save
 from .load import check_names, fit_crop_size, outline
-from .names import Weights, from_image_reward, from_released_regressor, from_timm, without_data_parallel
+from .names import Weights, from_image_reward, from_released_regressor, without_data_parallel
 
 REWARD, REGRESSOR, PRIOR = 'reward_model_state_dict', 'regressor_model_state_dict', 'vit_model_state_dict'
 
@@ -46,13 +49,13 @@ def convert_released(
     released = read_torch(finetuned, (REWARD, REGRESSOR))
     trained = from_released_regressor(tensors(released[REGRESSOR])) | from_image_reward(tensors(released[REWARD]))
     config = _configuration(config, trained, finetuned, prior)
-    frozen = from_timm(read_weights(visual) if visual else download_timm(config.visual), 'visual')
-    parts = {
-        'finetuned': (finetuned, trained),
-        'visual': (visual or config.visual, drop_unused_layers(frozen, config)),
-    }
+    vits = {'visual': (visual or config.visual, read_weights(visual) if visual else download_timm(config.visual))}
     if prior is not None:
-        parts['prior'] = (prior, from_timm(tensors(read_torch(prior, (PRIOR,))[PRIOR]), 'prior'))
+        vits['prior'] = (prior, tensors(read_torch(prior, (PRIOR,))[PRIOR]))
+    network, parts = outline(config), {'finetuned': (finetuned, trained)}
+    for part, (source, weights) in vits.items():
+        used = drop_unused(weights, getattr(network, part), config)
+        parts[part] = source, {f'{part}.{name}': tensor for name, tensor in used.items()}
     info: dict[str, Any] = {
         'model_name': config.model_name,
         'dataset': dataset or 'unknown',
@@ -61,7 +64,7 @@ def convert_released(
         'sources': {part: Path(source).name for part, (source, _) in parts.items()},
         'figures': {},
     }
-    return save(Checkpoint(config, _join(parts, config), info), output)
+    return save(Checkpoint(config, _join(parts, network), info), output)
 
 
 def _require_output(path: Path) -> None:
@@ -88,9 +91,8 @@ def _configuration(
     return config or MoEAGIQAConfig(prior=is_v2, **size)
 
 
-def _join(parts: Mapping[str, tuple[str | Path, Weights]], config: MoEAGIQAConfig) -> Weights:
+def _join(parts: Mapping[str, tuple[str | Path, Weights]], network: MoEAGIQA) -> Weights:
     """Return the whole network's weights, and check each file against the part of the network that it fills."""
-    network = outline(config)
     joined: Weights = {}
     for part, (source, weights) in parts.items():
         weights = fit_crop_size(network, weights)
@@ -105,18 +107,13 @@ def _filled_by(name: str) -> str:
     return first if first in ('visual', 'prior') else 'finetuned'
 
 
-def drop_unused_layers(weights: Weights, config: MoEAGIQAConfig) -> Weights:
-    """Drop the weights of the visual ViT's layers after the last used one, which the network does not have."""
-    last = max(config.layers)
-
-    def is_used(name: str) -> bool:
-        if name.startswith('visual.norm.'):
-            return config.norm_layers or config.reads_image_with_visual
-        return not name.startswith('visual.blocks.') or int(name.split('.')[2]) < last
-
-    if config.reads_image_with_visual:
-        return weights
-    return {name: tensor for name, tensor in weights.items() if is_used(name)}
+def drop_unused(weights: Weights, vit: nn.Module, options: MoEAGIQAConfig | PriorOptions) -> Weights:
+    """Drop the weights of a ViT's classifier, and of other parts of the named ViT that the network's ``vit`` does not have."""
+    with torch.device('meta'):
+        whole = build_vit(options.visual, options.crop_size, **options.visual_options)
+        whole.reset_classifier(1)
+    unused = whole.state_dict().keys() - vit.state_dict().keys()
+    return {name: tensor for name, tensor in weights.items() if name not in unused}
 
 
 class _Skipped:

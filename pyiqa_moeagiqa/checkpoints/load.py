@@ -8,18 +8,19 @@ from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
-from timm.models.vision_transformer import VisionTransformer
+from timm.layers import resample_abs_pos_embed, resize_rel_pos_bias_table
 from torch import Tensor, nn
 
 from ..archs.config import MoEAGIQAConfig
-from ..archs.degradation import fit_position_embedding
 from ..archs.moeagiqa_arch import MoEAGIQA
+from ..archs.vit import WITH_TOKENS, grid_of
 from ..options import OptionError, quoted
 from .file import CheckpointError
 
 ALIGNMENT = 64  # bytes; where torch's own tensors begin
 LISTED = 20
 MOST_PATCHES = 2**17  # in a crop; a crop of 224 pixels has 196 patches of 16 pixels
+MOST_CONSTANTS = 2**28  # BEiT has one for each pair of a crop's patches, in each layer
 Network = TypeVar('Network', bound=nn.Module)
 
 
@@ -70,9 +71,8 @@ def outline(config: MoEAGIQAConfig) -> MoEAGIQA:
     """
     with _in_a_sentence(), torch.device('meta'):
         network = MoEAGIQA(config)
-    for part in ('visual', 'prior'):
-        if hasattr(network, part):
-            _require_few_patches(getattr(network, part))
+    if hasattr(network, 'visual'):
+        _require_few_patches(network)
     return network
 
 
@@ -155,7 +155,7 @@ def fit_crop_size(network: MoEAGIQA, weights: dict[str, Tensor]) -> dict[str, Te
     """Return the weights, with those that depend on the crop size interpolated to the network's crop size."""
     for part in ('visual', 'prior'):
         if hasattr(network, part):
-            weights = fit_vit(getattr(network, part), weights, f'{part}.pos_embed')
+            weights = fit_vit(getattr(network, part), weights, f'{part}.')
     if hasattr(network, 'inject'):
         grid = network.inject.w1.shape[-2:]
         for name in ('inject.w1', 'inject.w2'):
@@ -164,20 +164,49 @@ def fit_crop_size(network: MoEAGIQA, weights: dict[str, Tensor]) -> dict[str, Te
     return weights
 
 
-def _require_few_patches(vit: VisionTransformer) -> None:
-    """Raise an OptionError for a ViT with more than ``MOST_PATCHES`` patches, too many to interpolate to."""
-    patches = vit.patch_embed.num_patches
+def _require_few_patches(network: MoEAGIQA) -> None:
+    """Raise an OptionError for a network with more patches than can be interpolated, or with too large constants."""
+    patches = math.prod(grid_of(network.visual, network.config.crop_size, 1))
     if patches > MOST_PATCHES:
         raise OptionError(
             f'MoE-AGIQA option crop_size: a crop has {patches} patches, but at most {MOST_PATCHES} are allowed.'
         )
+    constants = sum(constant.numel() for constant in network.visual.buffers())
+    if constants > MOST_CONSTANTS:
+        raise OptionError(
+            f'MoE-AGIQA option crop_size: {network.config.visual} needs {constants} numbers for the places of a crop of '
+            f'{network.config.crop_size} pixels, at most {MOST_CONSTANTS} are allowed.'
+        )
 
 
-def fit_vit(vit: VisionTransformer, weights: dict[str, Tensor], name: str = 'pos_embed') -> dict[str, Tensor]:
-    """Return the weights with the position embedding resized to the ViT's grid; one that is not square stays as it is."""
-    if name not in weights or 'pos_embed' not in dict(vit.named_parameters()):
-        return weights
-    patches = weights[name].shape[1] - vit.num_prefix_tokens if weights[name].dim() == 3 else 0
-    if patches < 1 or math.isqrt(patches) ** 2 != patches:
-        return weights
-    return fit_position_embedding(weights, vit, name)
+def fit_vit(vit: nn.Module, weights: dict[str, Tensor], prefix: str = '') -> dict[str, Tensor]:
+    """Return the weights with all position embeddings resized to the ViT's grid; those of no square grid stay as they are."""
+    fitted = {}
+    for name, parameter in vit.named_parameters():
+        stored = weights.get(prefix + name, parameter)
+        if stored.shape == parameter.shape or stored.dim() != parameter.dim():
+            continue
+        if name == 'pos_embed' and isinstance(vit, WITH_TOKENS):
+            fitted[prefix + name] = _fit_position_embedding(vit, stored)
+        elif name.endswith('relative_position_bias_table'):
+            layer: Any = vit.get_submodule(name.rpartition('.')[0])
+            fitted[prefix + name] = _fit_bias_table(layer.window_size, stored, parameter)
+    return weights | fitted
+
+
+def _fit_position_embedding(vit: Any, stored: Tensor) -> Tensor:
+    first = 0 if getattr(vit, 'no_embed_class', False) else vit.num_prefix_tokens
+    if not _is_square(stored.shape[1] - first):
+        return stored
+    return resample_abs_pos_embed(stored, vit.patch_embed.grid_size, num_prefix_tokens=first)
+
+
+def _fit_bias_table(window: tuple[int, int], stored: Tensor, table: Tensor) -> Tensor:
+    others = len(table) - math.prod(2 * side - 1 for side in window)  # rows for the class token
+    if not _is_square(len(stored) - others):
+        return stored
+    return resize_rel_pos_bias_table(stored, window, table.shape)
+
+
+def _is_square(count: int) -> bool:
+    return count > 0 and math.isqrt(count) ** 2 == count

@@ -80,8 +80,3 @@ def from_image_reward(state: Weights) -> Weights:
 def from_reward_head(state: Weights) -> Weights:
     """Rename ImageReward's own score head to ``head.*``."""
     return {_rename(name, _REWARD_HEAD): tensor for name, tensor in state.items() if name.startswith('mlp.')}
-
-
-def from_timm(state: Weights, part: str) -> Weights:
-    """Rename a timm ViT to the network's ``part`` ('visual' or 'prior'), without its classifier."""
-    return {f'{part}.{name}': tensor for name, tensor in state.items() if not name.startswith(('head.', 'fc_norm.'))}

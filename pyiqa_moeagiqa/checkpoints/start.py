@@ -14,7 +14,7 @@ from ..section import LEFT_OUT, Said, Section
 from .complete import complete, encoder, encoders, vit_weights
 from .file import read, read_header
 from .find import find
-from .load import check_finite, check_names, fit_vit, network_with, outline
+from .load import check_finite, check_names, network_with, outline
 
 HOW = (
     "give the files of the encoders, such as 'weights: {visual: timm, semantic: ImageReward.pt}', or a checkpoint, such "
@@ -100,7 +100,7 @@ def start_prior(options: Mapping[str, Any]) -> MoEAGIQAPrior:
     """
     network = MoEAGIQAPrior(**{name: value for name, value in options.items() if name != 'type'})
     weights = network.options.weights
-    load_part(network.vit, fit_vit(network.vit, vit_weights(weights, network.options.visual)), weights)
+    load_part(network.vit, vit_weights(network.vit, weights, network.options), weights)
     return network
 
 

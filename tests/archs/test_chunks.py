@@ -4,8 +4,8 @@ import torch
 from tiny import config, inputs
 
 from pyiqa_moeagiqa.archs.chunks import TOKENS_AT_ONCE, crops_at_once, in_chunks, without_twins
-from pyiqa_moeagiqa.archs.degradation import class_token, tokens_after
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
+from pyiqa_moeagiqa.archs.vit import image_token, tokens_after
 
 CPU, CUDA = torch.device('cpu'), torch.device('cuda')
 
@@ -82,9 +82,9 @@ def test_the_class_token_is_the_one_of_the_whole_network(options, layers):
     with torch.no_grad():
         given = (tokens_after(vit, pixels, [layers])[layers], layers) if layers else ()
         whole = vit.forward_features(pixels)[:, 0]
-        torch.testing.assert_close(class_token(vit, pixels, *given), whole, atol=1e-5, rtol=0)
+        torch.testing.assert_close(image_token(vit, pixels, *given), whole, atol=1e-5, rtol=0)
         vit.train()
-        torch.testing.assert_close(class_token(vit, pixels, *given), whole, atol=1e-5, rtol=0)
+        torch.testing.assert_close(image_token(vit, pixels, *given), whole, atol=1e-5, rtol=0)
 
 
 def test_twins_are_computed_once():

@@ -13,9 +13,9 @@ from reference.cases import CASES, GOLDEN, TINY_BLIP_SIZES, difference, given, t
 
 from pyiqa_moeagiqa.archs.blip import BlipSemantic
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
-from pyiqa_moeagiqa.archs.degradation import class_token, layer_features
 from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA
 from pyiqa_moeagiqa.archs.prior_arch import PriorRegressor
+from pyiqa_moeagiqa.archs.vit import image_token, layer_features
 from pyiqa_moeagiqa.checkpoints.names import from_image_reward, from_released_regressor
 
 TOLERANCE = 1e-5
@@ -125,7 +125,7 @@ def test_vit_layers_5_to_8():
 
 def test_vit_class_token():
     with torch.inference_mode():
-        token = class_token(tiny_vit(), given('vit_pixels', 2, 3, 32, 32))
+        token = image_token(tiny_vit(), given('vit_pixels', 2, 3, 32, 32))
     assert difference(token, 'vit_class_token') < TOLERANCE
 
 

@@ -7,7 +7,7 @@ from refusals import refuses
 from safetensors.torch import save_file
 from stand_ins import Attack, finetuned, released_config
 
-from pyiqa_moeagiqa.archs.degradation import class_token, layer_features
+from pyiqa_moeagiqa.archs.vit import image_token, layer_features
 from pyiqa_moeagiqa.checkpoints import CheckpointError, convert_released, load_network, read
 from pyiqa_moeagiqa.checkpoints.convert import _configuration, download_timm
 
@@ -49,7 +49,7 @@ def test_the_encoders_answer_as_the_released_ones(convert):
     ids, mask = torch.from_numpy(GOLDEN['blip_ids']), torch.from_numpy(GOLDEN['blip_mask'])
     with torch.inference_mode():
         layers, _ = layer_features(network.visual, pixels, network.config.layers)
-        prior = class_token(network.prior, pixels)
+        prior = image_token(network.prior, pixels)
         image = network.semantic.image_features(given('blip_pixels', 2, 3, 48, 48))
         words = network.semantic.text_features(ids, mask, image)
     assert difference(layers.flatten(2).transpose(1, 2), 'vit_layers_5_to_8') < TOLERANCE
