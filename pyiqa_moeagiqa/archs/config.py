@@ -66,17 +66,19 @@ class MoEAGIQAConfig(Section):
     """
 
     visual: VisualName = 'vit_base_patch16_224.augreg_in21k_ft_in1k'
-    """The name, in timm, of the ViT of eq. 3 (and of eq. 1, if ``prior`` is true)."""
+    """The name, in timm, of the ViT of eq. 3 (and of eq. 1, if ``prior`` is true), or of a Swin or ConvNeXt."""
     visual_options: dict[str, Any] = Field(default_factory=dict)
     """Arguments for timm in which the ViT differs from the named one."""
     layers: LayerNumbers = (5, 6, 7, 8)
-    """The ViT's layers (the first is 1) whose patch tokens are the degradation features (Table 7)."""
+    """The ViT's layers (the first is 1) whose patch tokens are the degradation features (Table 7); of a Swin or ConvNeXt,
+    its stages."""
     norm_layers: bool = False
     """Whether the ViT's last norm is applied to every layer's tokens, as DINOv2's own evaluations do."""
     token_pool: Side = 1
     """Side of the squares over which patch tokens are averaged."""
     class_tokens: bool = False
-    """Whether each patch token is joined with its layer's class token, which doubles the channels."""
+    """Whether each patch token is joined with its layer's class token (the mean patch token if there is none), which doubles the
+    channels."""
     view_is_crop: bool = False
     """Whether the whole view is scored as one more crop, before the others, with an FFN_v of its own. For a 'bert' only."""
     whole_view: bool = False
@@ -89,7 +91,8 @@ class MoEAGIQAConfig(Section):
     linear: bool = False
     """Whether a score that is linear in the features of eq. 3 is added to the mixture's."""
     pixel_mean: PixelMean = (0.0, 0.0, 0.0)
-    """Mean that is subtracted from pixels in [0, 1]; the released implementation subtracts nothing."""
+    """Mean that is subtracted from pixels in [0, 1]; the released implementation subtracts nothing. docs/model.md lists the values
+    of other encoders."""
     pixel_std: PixelStd = (1.0, 1.0, 1.0)
     """Standard deviation by which pixels are then divided."""
     semantic: Literal['blip', 'bert'] = 'blip'

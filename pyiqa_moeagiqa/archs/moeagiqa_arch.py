@@ -3,7 +3,7 @@
 Paper: J. Yang et al., "MoE-AGIQA: Mixture-of-Experts Boosted Visual Perception-Driven and Semantic-Aware Quality
 Assessment for AI-Generated Images", CVPR Workshops 2024. Official code: https://github.com/37s/MoE-AGIQA. An independent
 implementation of the paper's equations; the defaults reproduce the released implementation's arithmetic, so that its
-checkpoints can be converted. Unlike there, dropout is off in frozen parts, and any timm ViT or BERT can serve as encoder.
+checkpoints can be converted. Unlike there, dropout is off in frozen parts, and any timm ViT, Swin, ConvNeXt or BERT can serve as encoder.
 """
 
 import math

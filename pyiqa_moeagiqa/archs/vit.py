@@ -15,7 +15,6 @@ from timm.layers import Attention
 from timm.models.beit import Beit
 from timm.models.convnext import ConvNeXt
 from timm.models.eva import Eva
-from timm.models.naflexvit import NaFlexVit
 from timm.models.swin_transformer import SwinTransformer
 from timm.models.swin_transformer_v2 import SwinTransformerV2
 from timm.models.vision_transformer import Block, VisionTransformer
@@ -25,7 +24,7 @@ from torch import Tensor, nn
 from ..options import OptionError, quoted
 
 # timm's classes; most names of ViTs, such as DINO, CLIP, SigLIP, DeiT, AIMv2, belong to the first.
-WITH_TOKENS = (VisionTransformer, VisionTransformerRelPos, NaFlexVit, Eva, Beit)
+WITH_TOKENS = (VisionTransformer, VisionTransformerRelPos, Eva, Beit)
 WITH_MAPS = (SwinTransformer, SwinTransformerV2, ConvNeXt)
 
 
