@@ -10,10 +10,18 @@ import argparse
 import hashlib
 from pathlib import Path
 
+import pandas as pd
+
 from pyiqa_moeagiqa.data.official import NAMES, aigciqa2023, read_official
 from pyiqa_moeagiqa.data.splits import make_splits, split_file_text
 
 FOLDER = Path(__file__).parent.parent / 'datasets_meta' / 'splits'
+
+
+def pictures_of(name: str, annotations: Path) -> pd.DataFrame:
+    """A data set's pictures and prompts; AIGCIQA2023's need no MOS, so its MATLAB files may be missing."""
+    read_pictures = {'aigciqa2023': aigciqa2023.read_pictures}.get(name)
+    return read_pictures(annotations) if read_pictures else read_official(name, annotations)
 
 
 def write(annotations: Path, folder: Path) -> dict[str, str]:
@@ -21,10 +29,7 @@ def write(annotations: Path, folder: Path) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     hashes = {}
     for name in NAMES:
-        # AIGCIQA2023's splits need no MOS, so they can be made without the MATLAB files.
-        is_without_mos = name == 'aigciqa2023'
-        pictures = aigciqa2023.read_pictures(annotations) if is_without_mos else read_official(name, annotations)
-        content = split_file_text(make_splits(pictures)).encode()
+        content = split_file_text(make_splits(pictures_of(name, annotations))).encode()
         (folder / f'{name}.csv').write_bytes(content)
         hashes[name] = hashlib.sha256(content).hexdigest()
     return hashes

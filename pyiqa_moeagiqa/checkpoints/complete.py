@@ -57,12 +57,12 @@ def _first_that_fits(checkpoint: Checkpoint, frozen: Mapping[str, Any], within: 
     try:
         places = places_of(frozen, checkpoint.file)
     except CheckpointError as error:
-        raise CheckpointError(f'cannot be read ({quoted(error)})') from None
+        raise CheckpointError(_unread(error)) from None
     for sources in places:
         try:
             weights = _frozen_weights(checkpoint, sources, within)
         except (ValueError, OSError) as error:
-            failed.append(f'cannot be read ({quoted(error)})')
+            failed.append(_unread(error))
             continue
         weights = {name: tensor for name, tensor in weights.items() if name not in checkpoint.weights}
         if fingerprint(weights) == frozen['fingerprint']:
@@ -71,6 +71,12 @@ def _first_that_fits(checkpoint: Checkpoint, frozen: Mapping[str, Any], within: 
             f'have changed since the training ({", ".join(f"{part} {source}" for part, source in sources.items())})'
         )
     raise CheckpointError(failed[0])
+
+
+def _unread(error: Exception) -> str:
+    """Say why tensors cannot be read; of a chain of checkpoints only the last one's reason is given."""
+    reason = quoted(error)
+    return reason if reason.startswith('cannot be read (') else f'cannot be read ({reason})'
 
 
 def _frozen_weights(checkpoint: Checkpoint, sources: Mapping[str, str], within: Within) -> Weights:

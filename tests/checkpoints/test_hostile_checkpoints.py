@@ -134,7 +134,7 @@ def partial(checkpoint, tmp_path, weights, name='partial.safetensors', print_of_
 
 def test_a_checkpoint_that_names_itself_is_refused(checkpoint, tmp_path):
     path = partial(checkpoint, tmp_path, {'checkpoint': 'partial.safetensors'})
-    with refuses(CheckpointError, path, 'from itself'):
+    with refuses(CheckpointError, path, 'its own tensors'):
         load_network(path)
 
 
@@ -143,7 +143,7 @@ def test_a_circle_and_a_long_chain_are_refused(checkpoint, tmp_path):
         last = partial(
             checkpoint, tmp_path, {'checkpoint': f'{(number + 1) % 20}.safetensors'}, f'{number}.safetensors'
         )
-    with refuses(CheckpointError, last, 'too many others'):
+    with refuses(CheckpointError, last, 'a chain of more than'):
         load_network(last)
 
 
@@ -164,7 +164,7 @@ def test_of_a_path_only_a_file_beside_the_checkpoint_is_opened(checkpoint, file,
     elsewhere = file.rename(tmp_path / 'elsewhere' / 'tiny.safetensors')
     print_of_frozen = fingerprint({n: t for n, t in checkpoint.weights.items() if n.startswith('visual.')})
     path = partial(checkpoint, tmp_path / 'sent', {'checkpoint': str(elsewhere)}, print_of_frozen=print_of_frozen)
-    with refuses(CheckpointError, elsewhere, 'beside it'):
+    with refuses(CheckpointError, elsewhere, 'in its folder'):
         load_network(path)
     os.link(elsewhere, path.with_name('tiny.safetensors'))
     assert torch.equal(load_network(path)[0].visual.norm.weight, checkpoint.weights['visual.norm.weight'])

@@ -67,9 +67,9 @@ def test_the_split_files_follow_from_the_annotations(annotations, tmp_path):
 
 @pytest.mark.parametrize('name', [name for name in NAMES if name != 'koniq10k'])
 def test_no_real_prompt_is_on_two_sides_of_a_split_by_prompt(annotations, name):
-    from scripts.write_splits import PICTURES
+    from scripts.write_splits import pictures_of
 
-    pictures = PICTURES[name](annotations)
+    pictures = pictures_of(name, annotations)
     letters = read_splits(name).loc[pictures['name'], 'prompt'].to_numpy()
     # the same letters for all of a prompt's images: in none of the ten splits are they torn apart
     assert (pd.Series(letters).groupby(pictures['prompt'].to_numpy()).nunique() == 1).all()
