@@ -143,7 +143,7 @@ def test_a_trunk_is_shared_by_other_plain_vits(family):
     torch.testing.assert_close(scores(network), apart, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize('family', ['DINOv2 with registers', 'SigLIP 2'])
+@pytest.mark.parametrize('family', ['SigLIP 2'])  # the one without a class token: each export takes long
 def test_the_graph_of_a_family_gives_the_scores_of_torch(family, tmp_path):
     network = random_network(family, **USES['bert'], prior=True)
     path = save(Checkpoint(network.config, network.state_dict(), {'model_name': 'tiny'}), tmp_path / 'a.safetensors')
