@@ -13,6 +13,7 @@ from ..archs.semantic import tokenize
 from ..distributed import processes
 from ..images.read import read_image
 from ..images.views import crop_positions, free_places, take_crops, view_of
+from .columns import there_are
 from .degradations import degrade
 from .feature_cache import FeatureCache, picture_key
 from .options import NETWORK, TRAINING_CROPS, PromptNROptions
@@ -62,7 +63,7 @@ class PromptNRDataset(Dataset):
         self.batch = options.batch_size_per_gpu * processes()
         if self.phase == 'train' and self.batch > len(self.table):
             raise ValueError(
-                f'batch_size_per_gpu makes batches of {self.batch}, but {options.meta_info_file} has {len(self.table)} '
+                f'global_batch_size or batch_size_per_gpu makes batches of {self.batch}, but {options.meta_info_file} has {len(self.table)} '
                 'training images: make it smaller.'
             )
 
@@ -73,7 +74,8 @@ class PromptNRDataset(Dataset):
             return table
         if column not in table.columns:
             if options.split_column or options.split:
-                raise TableError(f'{options.meta_info_file}: split column {column!r} is missing.')
+                known = there_are(list(table.columns), column)
+                raise TableError(f'{options.meta_info_file}: split column {column!r} is missing; {known}.')
             return table
         chosen = table[table[column].isin([split] if isinstance(split, str) else split)].reset_index(drop=True)
         if chosen.empty:

@@ -26,8 +26,9 @@ def read_options(path: Path | str, changes: Sequence[str] = ()) -> dict[str, Any
         OptionError: naming the file and what is wrong in it, or the change that is wrong.
     """
     path = Path(path)
+    content = _content(path)
     try:
-        options = read_yaml(_text(path))
+        options = read_yaml(content.decode('utf-8-sig'))
     except ValueError as error:
         raise OptionError(f'{path}: it cannot be read as YAML ({quoted(error)}).') from None
     if not isinstance(options, dict):
@@ -44,7 +45,7 @@ def read_options(path: Path | str, changes: Sequence[str] = ()) -> dict[str, Any
     return options
 
 
-def _text(path: Path) -> str:
+def _content(path: Path) -> bytes:
     if not path.exists():
         raise OptionError(
             f'{path}: there is no such file; "moeagiqa options write ." puts the option files into this folder.'
@@ -53,12 +54,12 @@ def _text(path: Path) -> str:
         raise OptionError(f'{path}: a folder, a pipe or a device, not an option file; give a file.')
     try:
         with path.open('rb') as file:
-            text = file.read(LONGEST + 1)
+            content = file.read(LONGEST + 1)
     except OSError as error:
         raise OptionError(f'{path}: it cannot be read ({error.strerror}); give a file.') from None
-    if len(text) > LONGEST:
+    if len(content) > LONGEST:
         raise OptionError(f'{path}: it has more than {LONGEST // 1000} KB, which no option file needs; give another.')
-    return text.decode('utf-8-sig')
+    return content
 
 
 class _Loader(yaml.SafeLoader):

@@ -52,6 +52,7 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
             stays whole.
     """
     here = RunFolder(folder)
+    here.require_no_others()
     opt = as_the_trainer_parses(options, here.path)
     start_processes(opt)
     opt = fill_in(opt)

@@ -63,7 +63,7 @@ class RunFolder:
         if self.goes_on:
             same = _that_train(before) == _that_train(options)
         else:
-            same = before == options or not (self.path / RESULT).is_file()
+            same = before == options or not any((self.path / name).is_file() for name in (RESULT, BEST))
         if not same:
             raise OptionError(
                 f'{self.path}: it holds a run with other options (see {OPTIONS} there): name another --output, or add --fresh '
@@ -76,6 +76,16 @@ class RunFolder:
             return dict(yaml.safe_load((self.path / OPTIONS).read_text(encoding='utf-8')))
         except (OSError, ValueError, TypeError, yaml.YAMLError):
             return {}
+
+    def require_no_others(self) -> None:
+        """Raise an OptionError if a run would replace files of somebody else: where no run has been, none is ours."""
+        if (self.path / OPTIONS).is_file():
+            return
+        for pattern in OURS:
+            for file in self.path.glob(pattern) if pattern not in UNFINISHED else ():
+                raise OptionError(
+                    f'{file}: a run would replace this file, which is not of a run; name another --output.'
+                )
 
     def require_no_weights(self, network: Mapping[str, Any]) -> None:
         """Raise an OptionError if the run starts from weights in its own folder, which it could overwrite."""

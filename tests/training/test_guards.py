@@ -167,3 +167,12 @@ def test_degraded_images_are_not_for_the_whole_network(opt, tmp_path):
     opt['network']['targets'] = ['quality']
     with pytest.raises(ValueError, match='degrade is true: it is for a MoEAGIQAPriorModel'):
         run(opt, tmp_path / 'run')
+
+
+@pytest.mark.parametrize('fresh', [False, True])
+def test_files_of_somebody_elses_are_not_replaced(opt, tmp_path, fresh):
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'predictions.csv').write_text('mine')
+    with pytest.raises(OptionError, match=r'predictions\.csv: a run would replace this file'):
+        run(opt, tmp_path / 'mine', fresh=fresh)
+    assert (tmp_path / 'mine' / 'predictions.csv').read_text() == 'mine'
