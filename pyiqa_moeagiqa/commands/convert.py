@@ -22,7 +22,10 @@ def convert(
     ] = None,
     mos_range: Annotated[
         tuple[float, float] | None,
-        typer.Option(metavar='LOW HIGH', help='Its lowest and highest MOS, noted in the checkpoint.'),
+        typer.Option(
+            metavar='LOW HIGH',
+            help='MOS of scores 0 and 1, for the checkpoint: 0 and the largest MOS in its data, such as 0 4.4887 (AGIQA-3K).',
+        ),
     ] = None,
 ) -> None:
     """Turn the released PyTorch files into one checkpoint."""
