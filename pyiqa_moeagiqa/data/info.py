@@ -35,6 +35,11 @@ def dataset_info() -> dict[str, dict[str, Any]]:
     return {name: description(name) for name in _read_all() if name not in PYIQAS_OWN}
 
 
+def known_range(table: Path | str) -> list[float] | None:
+    """The range of MOS of the data set that a table is named after, such as ``agiqa3k.csv``; None for any other table."""
+    return dataset_info().get(Path(table).stem, {}).get('mos_range')
+
+
 def is_of_set(title: str, name: str) -> bool:
     """Whether a checkpoint's training data, such as 'AGIQA-3K, 240 of its prompts', is from data set ``name``, as 'agiqa3k'."""
     plain_title, plain_name = (re.sub(r'[\W_]', '', text.lower()) for text in (title, name))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..options import quoted
 from .columns import find_column, there_are, with_our_names
-from .info import dataset_info
+from .info import known_range
 from .table_files import READERS, row_numbers
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def read_with_range(
     Raises:
         TableError: as ``read_mos_table``, and for a table whose MOS are all the same.
     """
-    known = mos_range or dataset_info().get(Path(path).stem, {}).get('mos_range')
+    known = mos_range or known_range(path)
     table = read_mos_table(path, folder, targets, known or (-math.inf, math.inf))
     if known:
         return table, (known[0], known[1])

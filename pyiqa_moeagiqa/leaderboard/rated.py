@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from ..data.columns import find_column, there_are
-from ..data.info import dataset_info
+from ..data.info import known_range
 from ..data.table import TableError, read_mos_table, read_table
 from ..scoring.result import content_of
 from .targets import Asked
@@ -53,7 +53,7 @@ def read_rated(path: Path, targets: Sequence[Asked | str], split: str | None = N
     """
     there = _there(path, [Asked(asked) if isinstance(asked, str) else asked for asked in targets])
     columns = list(dict.fromkeys(asked.column for asked in there))
-    known = dataset_info().get(path.stem, {}).get('mos_range')
+    known = known_range(path)
     table = read_mos_table(path, None, columns, known or (-math.inf, math.inf))
     chosen, training, split_column = table, table[:0], ''
     if split is not None:

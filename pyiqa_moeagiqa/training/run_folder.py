@@ -139,7 +139,7 @@ def write_text(path: Path, text: str) -> None:
     """Write a small file of a run; an older file of that name stays whole until the new one is complete.
 
     Raises:
-        CheckpointError: where there is no room or no permission.
+        CheckpointError: if the disk is full or the folder cannot be written.
     """
     try:
         with whole_file(path) as part:
