@@ -1,5 +1,6 @@
 """Shares results between the processes of a distributed training run."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +8,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.nn.functional import all_gather
+
+
+def launched() -> bool:
+    """Whether torchrun, or another launcher that sets its variables, started this process."""
+    return 'RANK' in os.environ and 'WORLD_SIZE' in os.environ
 
 
 def processes() -> int:

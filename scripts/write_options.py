@@ -30,7 +30,7 @@ DATA = {
 }
 
 METRICS = {name: {'type': f'calculate_{name}'} for name in ('srcc', 'plcc', 'main_score')}
-ENCODERS = {'visual': 'timm', 'semantic': 'weights/ImageReward.pt'}
+ENCODERS = {'visual': 'timm', 'semantic': 'imagereward'}
 PRIOR = 'experiments/prior_koniq10k/models/net_best.safetensors'
 
 PAPER = "The paper's settings: AdamW, and a cosine schedule over the whole run. The best epoch is chosen on a validation split."

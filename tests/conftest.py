@@ -83,7 +83,7 @@ def image_reward_weights(_image_reward_weights, monkeypatch) -> dict:
 
     from tiny import TINY_IMAGE_REWARD
 
-    from pyiqa_moeagiqa.checkpoints import image_reward
+    from pyiqa_moeagiqa.archs import image_reward
 
     monkeypatch.setattr(image_reward, 'ImageReward', partial(image_reward.ImageReward, **TINY_IMAGE_REWARD))
     return dict(_image_reward_weights)

@@ -13,7 +13,8 @@ from ..archs.prior_arch import PriorOptions
 from ..options import quoted
 from .convert import download_timm, drop_unused, read_weights
 from .file import Checkpoint, CheckpointError, is_ours, read
-from .find import EMBEDDED, FULL_SIZE, find
+from .find import EMBEDDED, FULL_SIZE, IMAGE_REWARD, find
+from .image_reward import find_image_reward
 from .load import check_finite, check_names, fit_crop_size, fit_vit, outline, require_layers
 from .names import Weights, from_image_reward
 from .partial import fingerprint, places_of
@@ -122,14 +123,15 @@ def encoder(network: MoEAGIQA, part: str, source: str, within: Within = ()) -> t
 
 def _semantic(network: MoEAGIQA, source: str, checkpoint: Checkpoint | None) -> tuple[nn.Module, Weights]:
     if network.config.semantic == 'blip':
-        return network.semantic, checkpoint.subset('semantic') if checkpoint else _blip(read_weights(source))
+        return network.semantic, checkpoint.subset('semantic') if checkpoint else _blip(source)
     weights = checkpoint.subset('semantic.text') if checkpoint else read_weights(source)
     unused = ('pooler.', 'embeddings.position_ids')
     return network.semantic.text, {name: value for name, value in weights.items() if not name.startswith(unused)}
 
 
-def _blip(state: Weights) -> Weights:
-    return {name.removeprefix('semantic.'): tensor for name, tensor in from_image_reward(state).items()}
+def _blip(source: str) -> Weights:
+    file = find_image_reward() if source == IMAGE_REWARD else source
+    return {name.removeprefix('semantic.'): tensor for name, tensor in from_image_reward(read_weights(file)).items()}
 
 
 def _ours(source: str, within: Within = ()) -> Checkpoint | None:

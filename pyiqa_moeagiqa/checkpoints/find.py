@@ -15,6 +15,7 @@ from .file import CheckpointError, holds_image_reward, read, read_header, requir
 
 EMBEDDED = 'moeagiqa'
 FULL_SIZE = ('moeagiqa-v1', 'moeagiqa-v2')
+IMAGE_REWARD = 'imagereward'
 IMAGE_REWARD_FILE = 'ImageReward.pt'
 
 

@@ -2,14 +2,17 @@
 
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..archs.image_reward import ImageReward
 from ..options import quoted
 from .convert import read_weights
 from .file import CheckpointError, holds_image_reward, is_ours, require_file
 from .find import IMAGE_REWARD_FILE, find, from_hub, home
 from .load import aligned, check_finite, check_names, without_weights
 from .names import from_image_reward, from_reward_head
+
+if TYPE_CHECKING:
+    from ..archs.image_reward import ImageReward
 
 REPOSITORY = 'THUDM/ImageReward'
 
@@ -52,7 +55,7 @@ def _download() -> Path:
         raise CheckpointError(
             f'imagereward has no weights yet, and they could not be downloaded ({quoted(error)}): get '
             f'{IMAGE_REWARD_FILE} from https://huggingface.co/{REPOSITORY}, then put it at weights/{IMAGE_REWARD_FILE} or '
-            f'{home() / IMAGE_REWARD_FILE}, or pass pretrained_model_path=FILE.'
+            f'{home() / IMAGE_REWARD_FILE}, or give its path instead (pretrained_model_path=FILE; in training, network.weights).'
         ) from None
 
 
@@ -80,12 +83,14 @@ def _is_half(path: Path) -> bool:
         return file.read(4) == b'PK\x03\x04' and not zipfile.is_zipfile(path)
 
 
-def load_image_reward(path: Path) -> ImageReward:
+def load_image_reward(path: Path) -> 'ImageReward':
     """Load the network of ImageReward's file, in evaluation mode.
 
     Raises:
         CheckpointError: for a file that is damaged, could run code, or whose tensors do not make up the network.
     """
+    from ..archs.image_reward import ImageReward  # imports transformers, which takes seconds
+
     state = read_weights(path)
     weights = from_image_reward(state) | from_reward_head(state)
     network = without_weights(ImageReward)

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from ..whole_file import whole_file
 from .file import CheckpointError
-from .find import EMBEDDED, FULL_SIZE, home
+from .find import EMBEDDED, FULL_SIZE, IMAGE_REWARD, home
 
 MOST_NOTES = 15  # earlier sources that are kept for a fingerprint
-NAMED = ('timm', EMBEDDED, *FULL_SIZE)
+NAMED = ('timm', IMAGE_REWARD, EMBEDDED, *FULL_SIZE)
 
 
 def fingerprint(weights: Mapping[str, Tensor], beside: str = '') -> str:
@@ -90,8 +90,8 @@ def _noted(print_of_frozen: str) -> list[dict[str, str]]:
 
 
 def is_gone(source: str) -> bool:
-    """Whether ``source`` is a file that is not there."""
-    return source not in NAMED and '://' not in source and not Path(source).is_file()
+    """Whether ``source`` is a path where nothing is."""
+    return source not in NAMED and '://' not in source and not Path(source).expanduser().exists()
 
 
 def _beside(source: str, path: Path) -> str:

@@ -15,12 +15,18 @@ from .complete import complete, encoder, encoders, vit_weights
 from .file import read, read_header
 from .find import find
 from .load import check_finite, check_names, network_with, outline
+from .partial import is_gone
 
 HOW = (
-    "give the files of the encoders, such as 'weights: {visual: timm, semantic: ImageReward.pt}', or a checkpoint, such "
+    "give the encoders' sources, such as 'weights: {visual: timm, semantic: imagereward}', or a checkpoint, such "
     "as 'weights: {checkpoint: moeagiqa}'"
 )
-Source = Annotated[str | Path, Said("a name or a file, such as 'weights: {visual: timm, semantic: ImageReward.pt}'")]
+SOURCES_OF = {
+    'visual': "give timm's file, or 'timm' to download it",
+    'prior': 'pre-train it with options/moeagiqa_prior.yml, or give another file',
+    'semantic': "give another file, or 'imagereward', which is downloaded",
+}
+Source = Annotated[str | Path, Said("a name or a file, such as 'weights: {visual: timm, semantic: imagereward}'")]
 
 
 class StartOptions(Section):
@@ -33,7 +39,8 @@ class StartOptions(Section):
     prior: Source = LEFT_OUT
     """The prior's ViT: 'timm', or a file of timm, of the released prior or of this package."""
     semantic: Source = LEFT_OUT
-    """The text encoder: ``ImageReward.pt``, or a checkpoint of this package."""
+    """The text encoder: 'imagereward' (its file is looked for as for the metric, then downloaded), its file, or a checkpoint of this
+    package."""
 
 
 def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]:
@@ -43,7 +50,7 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
         options: the fields of MoEAGIQAConfig, and ``weights``: either ``checkpoint`` (what ``find`` takes; the other
             fields then change its configuration), or one entry for each encoder of the configuration: ``visual`` and
             ``prior`` ('timm', or a file of timm's, the released prior's or this package's) and ``semantic``
-            (``ImageReward.pt`` or a checkpoint of this package).
+            ('imagereward', its file, or a checkpoint of this package).
 
     Returns:
         The network, and the header's info of the checkpoint that it starts from.
@@ -56,17 +63,27 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
     if 'checkpoint' in weights:
         checkpoint = complete(read(find(weights['checkpoint'])))
         return network_with(config, checkpoint.weights, weights['checkpoint']), checkpoint.info
+    _require_sources(config, weights)
     outline(config)  # refuse impossible options before the network takes memory
     network = MoEAGIQA(config)
-    for part in encoders(network.config):
-        if part not in weights:
-            raise OptionError(f'network option weights lacks {part!r}: {HOW}.')
+    for part in encoders(config):
         module, own = encoder(network, part, weights[part])
         load_part(module, own, weights[part])
     for projection in network.projections:  # as in the released implementation; torch's own are narrower
         nn.init.normal_(projection.weight, std=projection.in_features**-0.5)
     network.find_shared_trunk()
     return network, {}
+
+
+def _require_sources(config: MoEAGIQAConfig, weights: Mapping[str, str]) -> None:
+    """Raise an OptionError if an encoder has no source, or a file that is not there, before any other source is fetched."""
+    for part in encoders(config):
+        if part not in weights:
+            raise OptionError(f'network option weights lacks {part!r}: {HOW}.')
+        if is_gone(str(weights[part])):
+            raise OptionError(
+                f'network.weights option {part} is {weights[part]}: there is no such file; {SOURCES_OF[part]}.'
+            )
 
 
 def network_config(options: Mapping[str, Any]) -> MoEAGIQAConfig:

@@ -44,6 +44,8 @@ def explain(
 
     The picture shows the score of each crop, what places of the image and words of the prompt give to the score, and how much
     each expert counts. A place gives what the score loses when it is blurred; a word, what the score loses without it.
+
+    Exit code: 0 if the picture was drawn, 2 for wrong usage or an image that cannot be read.
     """
     with in_one_sentence():
         from ..scoring import explain_command

@@ -39,6 +39,10 @@ def replicate(
     budget: Annotated[
         float | None, typer.Option(min=0, metavar='HOURS', help='After this time no further run is started.')
     ] = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option(min=1, metavar='NUMBER', help='Runs to train at the same time, each on a GPU of its own.'),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option('--dry-run', help='Show the runs and what is missing; train nothing.')
     ] = False,
@@ -53,5 +57,5 @@ def replicate(
     with in_one_sentence('stopped; the same command goes on from the last state.'):
         from ..training import replicate as replication
 
-        failed = replication.replicate(table.value, data, output, listed(seeds), listed(splits), budget, dry_run)
+        failed = replication.replicate(table.value, data, output, listed(seeds), listed(splits), budget, gpus, dry_run)
     raise typer.Exit(SOME_FAILED if failed else 0)

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pyiqa.losses import LOSS_REGISTRY
 
 from ..data.options import PromptNROptions
+from ..distributed import launched
 from ..options import OptionError, quoted, shown
 from ..section import LEFT_OUT, Count, FromZero, NotNegative, Said, Section, Share, Text, Wrong, require
 from ..tree import check_tree
@@ -319,8 +320,7 @@ def check_run(options: Mapping[str, Any]) -> None:
 
 def _check_processes(options: Mapping[str, Any]) -> None:
     count = options.get('num_gpu', 0)
-    launched = options.get('dist') or 'WORLD_SIZE' in os.environ
-    if count != 'auto' and count > 1 and not launched:
+    if count != 'auto' and count > 1 and not (options.get('dist') or launched()):
         raise OptionError(
             f'num_gpu is {count}, but the run was started as one process: start it with "torchrun --nproc-per-node {count} '
             '--no-python moeagiqa train ...", or pyiqa\'s own trainer with --launcher pytorch.'

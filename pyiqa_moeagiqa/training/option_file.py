@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import yaml
 
+from ..distributed import launched
 from ..models.run_options import check_run
 from ..options import OptionError, quoted, shown
 from ..tree import check_tree
@@ -154,12 +155,11 @@ def _value(text: str) -> Any:
 def as_the_trainer_parses(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Return the options with the entries that pyiqa's parser adds, and with all output paths inside the run's folder."""
     opt = copy.deepcopy(dict(options))
-    launched = 'RANK' in os.environ and 'WORLD_SIZE' in os.environ
-    opt['dist'] = launched
-    opt['rank'] = int(os.environ['RANK']) if launched else 0
-    opt['world_size'] = int(os.environ['WORLD_SIZE']) if launched else 1
+    opt['dist'] = launched()
+    opt['rank'] = int(os.environ['RANK']) if launched() else 0
+    opt['world_size'] = int(os.environ['WORLD_SIZE']) if launched() else 1
     opt['num_gpu'] = torch.cuda.device_count() if opt.get('num_gpu', 'auto') == 'auto' else opt['num_gpu']
-    if not launched:
+    if not launched():
         opt['num_gpu'] = min(opt['num_gpu'], 1)
     opt |= {'is_train': True, 'auto_resume': False}
     opt.setdefault('manual_seed', 123)

@@ -1,12 +1,10 @@
-"""The paper's tables: the option files that are their rows, the runs that the rows need, and what those runs lack."""
+"""The paper's tables: the option files that are their rows, and the runs that the rows need."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..checkpoints.image_reward import REPOSITORY
-from ..checkpoints.partial import is_gone
 from ..checkpoints.start import network_config
 from ..data.info import shared_folder
 from .command import variants
@@ -81,14 +79,15 @@ def _files(table: str) -> list[Path]:
 def _read(file: Path, data: Path) -> Options:
     """Read one of the shipped option files, with its tables taken from the folder ``data``."""
     options = read_options(file)
-    for section in _sections_with_table(options):
+    for section in sections_with_table(options):
         table = Path(section['meta_info_file'])
         if table.parent != data:
             section['meta_info_file'] = str(data / table.name)
     return options
 
 
-def _sections_with_table(options: Mapping[str, Any]) -> list[dict[str, Any]]:
+def sections_with_table(options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the data sets of a run that name a table."""
     sections = (*options['datasets'].values(), *options['test'].values())
     return [section for section in sections if 'meta_info_file' in section]
 
@@ -116,17 +115,3 @@ def prior_run(runs: Iterable[Mapping[str, Any]], data: Path) -> dict[Path, Optio
         if RunFolder(folder).was_cut or not file.is_file():
             return {folder: _read(shared_folder('options') / PRIOR, data)}
     return {}
-
-
-def missing(runs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The files that runs need and that are not there, each with where to get it; the prior's is left out."""
-    lacking = {}
-    for options in runs:
-        for table in (Path(section['meta_info_file']) for section in _sections_with_table(options)):
-            if not table.is_file():
-                lacking[table] = f'"moeagiqa prepare {table.stem} --source FOLDER -o {table}"'
-        weights = options['network']['weights']
-        for part, source in weights.items() if isinstance(weights, Mapping) else [('visual', weights)]:
-            if part != 'prior' and is_gone(source):
-                lacking[Path(source)] = f'get it from https://huggingface.co/{REPOSITORY}'
-    return [f'{file} ({remedy})' for file, remedy in lacking.items()]

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ from ..data.table import TableError
 from ..distributed import barrier, gather_objects, processes, rank
 from ..options import OptionError, first_line
 from ..whole_file import require_place
+from .on_gpus import names_of, on_gpus
 from .option_file import as_the_trainer_parses
-from .paper_tables import TITLES, Options, Row, missing, needs_prior, prior_run, rows_and_runs
+from .paper_tables import TITLES, Options, Row, needs_prior, prior_run, rows_and_runs
 from .replica import as_table, compare, write
+from .required import fetch, missing, to_fetch
 from .run import run, start_processes
 from .run_folder import RunFolder
 
@@ -28,9 +30,10 @@ def replicate(
     seeds: Sequence[str],
     splits: Sequence[str],
     budget: float | None = None,
+    gpus: int | None = None,
     dry_run: bool = False,
 ) -> bool:
-    """Train the rows of a table one after another; finished runs are read, cut ones go on.
+    """Train the rows of a table; finished runs are read, cut ones go on.
 
     Args:
         table: a key of ``TITLES``.
@@ -38,6 +41,7 @@ def replicate(
         output: folder of the runs; the report is written into the folder ``table`` in it.
         seeds, splits: as for ``variants``.
         budget: hours after which no further run is started.
+        gpus: number of runs that are trained at the same time, each on a GPU of its own; None trains one after another.
         dry_run: show what would be done, and do nothing.
 
     Returns:
@@ -46,6 +50,7 @@ def replicate(
     Raises:
         OptionError: if the runs need files that are missing.
     """
+    names = names_of(gpus) if gpus else []
     rows, runs = rows_and_runs(table, data, output, seeds, splits)
     todo = {folder: options for folder, options in runs.items() if _result(folder, options) is None}
     prior = prior_run(todo.values(), data)
@@ -53,11 +58,14 @@ def replicate(
     start_processes(as_the_trainer_parses(next(iter(runs.values())), output))
     if dry_run and rank() == 0:
         _show_plan(runs, todo)
-    if lacking := missing(todo.values()):
-        raise OptionError(f'{table} needs files that are missing: {", ".join(lacking)}.')
+    lacking = missing(todo.values())
+    if not lacking and not dry_run and rank() == 0:
+        lacking = fetch(todo.values())
+    if lacking := gather_objects(lacking)[0]:
+        raise OptionError(f'{table} needs files that are missing: {"; ".join(lacking)}.')
     if dry_run:
         return False
-    return Replication(table, rows, runs, output).make(todo, list(prior), budget)
+    return Replication(table, rows, runs, output).make(todo, list(prior), budget, names)
 
 
 def _result(folder: Path, options: Options) -> dict[str, Any] | None:
@@ -71,6 +79,24 @@ def _show_plan(runs: Mapping[Path, Options], todo: Mapping[Path, Options]) -> No
     for folder in {**todo, **runs}:
         state = 'finished' if folder not in todo else 'goes on' if RunFolder(folder).goes_on else 'to train'
         console().print(plain(f'{state}  {folder}'), soft_wrap=True)
+    for name in to_fetch(todo.values()):
+        console().print(plain(f'to download  {name}'), soft_wrap=True)
+
+
+def one_by_one(runs: Mapping[Path, Options], may_start: Callable[[Path], bool]) -> Iterator[tuple[Path, str]]:
+    """Make the runs in this process, as ``on_gpus`` does elsewhere."""
+    for folder, options in runs.items():
+        if not may_start(folder):
+            return
+        reason = ''
+        try:
+            run(options, folder)
+        except Exception as error:
+            if processes() > 1 and not isinstance(error, COMMON):
+                raise
+            known = isinstance(error, (ValueError, OSError, FloatingPointError))
+            reason = first_line(error) if known else f'{type(error).__name__}: {first_line(error)}'
+        yield folder, reason
 
 
 class Replication:
@@ -84,34 +110,43 @@ class Replication:
         if rank() == 0:
             require_place(self.output / 'replicate.csv')
 
-    def make(self, todo: Mapping[Path, Options], prior: list[Path], budget: float | None) -> bool:
-        """Make the runs of ``todo``; those that need the prior fail with it. Return whether one failed."""
+    def make(self, todo: Mapping[Path, Options], prior: list[Path], budget: float | None, gpus: list[str]) -> bool:
+        """Make the runs of ``todo``; those that need the prior fail with it. Return whether one failed.
+
+        Without ``gpus`` they are made one after another, by this process or by all that torchrun started.
+        """
         self._write()
-        end, left = time.monotonic() + 3600 * (math.inf if budget is None else budget), list(todo)
-        for folder, options in todo.items():
+        end, self.left = time.monotonic() + 3600 * (math.inf if budget is None else budget), list(todo)
+
+        def may_start(folder: Path) -> bool:
             if gather_objects(time.monotonic() >= end)[0]:  # by the first process's clock
-                break
-            left.remove(folder)
+                return False
+            self.left.remove(folder)
             if rank() == 0:
-                say(f'Run {len(todo) - len(left)} of {len(todo)}: {folder}')
-            lost = [one for one in prior if one in self.failed and needs_prior(options)]
-            self._make_one(folder, options, f'the prior failed, see {lost[0]}' if lost else '')
-            self._write()
+                say(f'Run {len(todo) - len(self.left)} of {len(todo)}: {folder}')
+            return True
+
+        self._make({folder: todo[folder] for folder in prior}, gpus, may_start)
+        rest = {folder: options for folder, options in todo.items() if folder not in prior}
+        for lost in self.failed.keys() & set(prior):
+            for folder in [folder for folder, options in rest.items() if needs_prior(options)]:
+                self.failed[folder] = f'the prior failed, see {lost}'
+                self.left.remove(folder)
+                del rest[folder]
+        if len(self.left) == len(rest):  # the budget allowed the prior
+            self._make(rest, gpus, may_start)
         if rank() == 0:
-            self._show(left)
+            self._show(self.left)
         barrier()  # torchrun stops the first process as soon as another ends with a failure
         return bool(self.failed)
 
-    def _make_one(self, folder: Path, options: Options, lost: str) -> None:
-        try:
-            if lost:
-                raise OptionError(lost)
-            self.figures[folder] = run(options, folder)['figures']
-        except Exception as error:
-            if processes() > 1 and not isinstance(error, COMMON):
-                raise
-            known = isinstance(error, (ValueError, OSError, FloatingPointError))
-            self.failed[folder] = first_line(error) if known else f'{type(error).__name__}: {first_line(error)}'
+    def _make(self, runs: Mapping[Path, Options], gpus: list[str], may_start: Callable[[Path], bool]) -> None:
+        for folder, reason in on_gpus(runs, gpus, may_start) if gpus else one_by_one(runs, may_start):
+            if reason:
+                self.failed[folder] = reason
+            elif result := _result(folder, runs[folder]):
+                self.figures[folder] = result['figures']
+            self._write()
 
     def _write(self) -> None:
         if rank() == 0:

@@ -94,6 +94,11 @@ class Page:
     missing: int = 0
 
 
+def hub_page(body: bytes, **options) -> Page:
+    """What the Hugging Face hub answers for a file of its own."""
+    return Page(body, headers={'ETag': '"0123456789abcdef"', 'X-Repo-Commit': 40 * 'a'}, **options)
+
+
 class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self):
         self._answer(with_body=False)

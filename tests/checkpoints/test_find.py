@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from refusals import refuses
-from stand_ins import Page
+from stand_ins import Page, hub_page
 
 from pyiqa_moeagiqa.checkpoints import CheckpointError, find, install, load_network, save
 from pyiqa_moeagiqa.metrics.moeagiqa import MoEAGIQAMetric
@@ -167,10 +167,6 @@ def test_an_address_where_nobody_answers_is_named(moeagiqa_home):
 
 ON_THE_HUB = 'hf://owner/repository/folder/tiny.safetensors'
 PATH_ON_THE_HUB = '/owner/repository/resolve/main/folder/tiny.safetensors'
-
-
-def hub_page(body, **options) -> Page:
-    return Page(body, headers={'ETag': '"0123456789abcdef"', 'X-Repo-Commit': 40 * 'a'}, **options)
 
 
 def test_a_file_on_the_hub_is_downloaded_once(hub, file, network):

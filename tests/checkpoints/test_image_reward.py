@@ -5,11 +5,12 @@ import shutil
 import pytest
 import torch
 from refusals import refuses
-from stand_ins import Attack, Page, finetuned
+from stand_ins import Attack, Page, finetuned, hub_page, image_reward, released_config
 
 from pyiqa_moeagiqa.checkpoints import CheckpointError, find, install
 from pyiqa_moeagiqa.checkpoints.image_reward import at_hand, find_image_reward, load_image_reward
 from pyiqa_moeagiqa.checkpoints.listing import list_weights
+from pyiqa_moeagiqa.checkpoints.start import start_network
 from pyiqa_moeagiqa.metrics.imagereward import ImageRewardMetric
 from pyiqa_moeagiqa.metrics.moeagiqa import MoEAGIQAMetric
 
@@ -29,10 +30,6 @@ def require_refusal(source, *parts) -> None:
     """The metric is not made from ``source``, in one sentence that names ``parts``."""
     with refuses(CheckpointError, *parts):
         ImageRewardMetric(source and str(source))
-
-
-def hub_page(body: bytes) -> Page:
-    return Page(body, headers={'ETag': '"0123456789abcdef"', 'X-Repo-Commit': 40 * 'a'})
 
 
 def test_weights_are_the_files(image_reward_file, image_reward_weights):
@@ -70,6 +67,18 @@ def test_it_is_downloaded_once(hub, image_reward_file, monkeypatch):
     assert found.read_bytes() == image_reward_file.read_bytes()
     assert ImageRewardMetric().checkpoint == found == at_hand()
     assert hub.asked.count(f'GET {PATH_ON_THE_HUB}') == 1
+
+
+def test_training_names_it_instead_of_a_file(hub, released, tmp_path):
+    torch.save(image_reward(), tmp_path / 'other_name.pt')
+    hub.pages[PATH_ON_THE_HUB] = hub_page((tmp_path / 'other_name.pt').read_bytes())
+    options = released_config('v1').to_dict()
+    by_name, by_path = (
+        start_network(options | {'weights': {'visual': str(released['visual']), 'semantic': source}})[0].semantic
+        for source in ('imagereward', str(tmp_path / 'other_name.pt'))
+    )
+    for name, tensor in by_path.state_dict().items():
+        assert torch.equal(by_name.state_dict()[name], tensor)
 
 
 def test_without_a_hub_it_is_said_where_to_put_it(moeagiqa_home):

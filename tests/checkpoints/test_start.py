@@ -110,8 +110,14 @@ def test_tensors_that_a_file_lacks_are_named(files, part, case, name, ours):
 
 @pytest.mark.parametrize('part', ['visual', 'prior', 'semantic'])
 def test_a_file_that_is_not_there_is_named(files, part):
-    with refuses(CheckpointError, 'elsewhere.pth', 'no such file'):
+    with refuses(OptionError, f'network.weights option {part}', 'elsewhere.pth', 'no such file'):
         start(files | {part: 'elsewhere.pth'})
+
+
+def test_a_missing_file_is_named_before_anything_is_downloaded(files, hub):
+    with refuses(OptionError, 'network.weights option prior', 'moeagiqa_prior.yml'):
+        start({'visual': 'timm', 'semantic': 'imagereward', 'prior': 'experiments/prior/models/net_best.safetensors'})
+    assert hub.asked == []
 
 
 @pytest.mark.parametrize('part', ['visual', 'prior', 'semantic'])

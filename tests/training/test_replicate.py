@@ -7,13 +7,15 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 from option_files import as_tiny, make_tables, read_options, tiny_weights
 from typer.testing import CliRunner
 
+from pyiqa_moeagiqa.checkpoints import CheckpointError
 from pyiqa_moeagiqa.cli import app
 from pyiqa_moeagiqa.models.training_model import TrainingModel
-from pyiqa_moeagiqa.training import paper_tables
+from pyiqa_moeagiqa.training import paper_tables, required
 from pyiqa_moeagiqa.training.paper_tables import MAIN, OTHER_FILE, PRIOR, identity, rows_and_runs
 from scripts.write_options import FOLDER, PUBLISHED, SAME_RUN
 
@@ -162,11 +164,58 @@ def test_what_is_missing_is_said_before_anything_runs(command, steps, tiny, tmp_
         for words in (
             'nowhere/aigciqa2023.csv ("moeagiqa prepare aigciqa2023 --source',
             'nowhere/koniq10k.csv',
-            'weights/ImageReward.pt (get it from https://huggingface.co/THUDM/ImageReward)',
+            'weights/ImageReward.pt (get ImageReward.pt from https://huggingface.co/THUDM/ImageReward)',
         ):
             assert words in said
     assert 'to train  experiments/prior_koniq10k' in said
     assert (steps.done, list(tmp_path.rglob('replicate.*'))) == ([], [])
+
+
+@pytest.fixture
+def published(tmp_path, command, monkeypatch):
+    """A table of one row that reads timm's and ImageReward's weights by name; what is downloaded, by name: a list."""
+    fetched: list[str] = []
+    options = yaml.safe_load((tmp_path / 'options' / 'table8' / 'frozen_10.yml').read_text())
+    options['network']['weights'] |= {'visual': 'timm', 'semantic': 'imagereward'}
+    for file in (tmp_path / 'options' / 'table8').glob('*.yml'):
+        file.unlink()
+    (tmp_path / 'options' / 'table8' / 'frozen_10.yml').write_text(yaml.safe_dump(options))
+    monkeypatch.setattr(required, 'at_hand', lambda: None)
+    monkeypatch.setattr(required, 'find_image_reward', lambda: fetched.append('imagereward'))
+    monkeypatch.setattr(required, 'download_timm', fetched.append)
+    return fetched
+
+
+def test_published_weights_are_downloaded_before_anything_runs(command, prior, steps, published):
+    code, said = command('table8', '--dry-run')
+    assert (code, published) == (0, [])
+    assert 'to download  ImageReward.pt' in said
+    assert 'to download  timm vit_tiny_patch16_224' in said
+    code, _ = command('table8', '--budget', '0')
+    assert (code, sorted(published), steps.done) == (0, ['imagereward', 'vit_tiny_patch16_224'], [])
+
+
+def test_a_download_that_fails_is_said_before_anything_runs(command, prior, steps, published, monkeypatch):
+    def refuse():
+        raise CheckpointError('imagereward has no weights yet, and they could not be downloaded.')
+
+    monkeypatch.setattr(required, 'find_image_reward', refuse)
+    code, said = command('table8')
+    assert (code, steps.done) == (2, [])
+    assert 'imagereward has no weights yet' in said
+
+
+def test_runs_on_several_gpus_give_the_same_table(command, prior, monkeypatch):
+    Path('options/table8/frozen_50.yml').unlink()
+    Path('options/table8/frozen_70.yml').unlink()
+    assert command('table8')[0] == 0
+    alone = written('table8', 'csv')
+    shutil.rmtree('experiments/replicate')
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    code, said = command('table8', '--gpus', '2')
+    assert code == 0
+    assert 'Run 2 of 2' in said
+    assert written('table8', 'csv') == alone
 
 
 def test_runs_of_every_seed_and_split_are_one_row(command, tiny, tmp_path):
