@@ -14,6 +14,7 @@ from .commands.export import export
 from .commands.leaderboard import leaderboard
 from .commands.prepare import prepare
 from .commands.rank import rank
+from .commands.recipe import recipe
 from .commands.replicate import replicate
 from .commands.score import score
 from .commands.train import train
@@ -31,6 +32,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     prepare,
     train,
     replicate,
+    recipe,
     leaderboard,
     explain,
     compare,

@@ -36,7 +36,7 @@ def train(
     """
     options = read_options(file, changes)
     for table in tables:
-        _measure_on(options, table)
+        measure_on(options, table)
     folder = output or Path('experiments') / options['name']
     require_place(folder / 'results.csv')
     results = {name: run(one, folder / name, fresh) for name, one in variants(options, seeds, splits).items()}
@@ -70,7 +70,7 @@ def variants(options: Mapping[str, Any], seeds: Sequence[str], splits: Sequence[
     return runs
 
 
-def _measure_on(options: dict[str, Any], table: Path) -> None:
+def measure_on(options: dict[str, Any], table: Path) -> None:
     """Add a table as a test set that is named after it."""
     tests = options.setdefault('test', {})
     if table.stem in (Path(options['datasets']['train']['meta_info_file']).stem, *tests):

@@ -18,6 +18,18 @@ from ..distributed import launched
 from ..options import OptionError
 
 WAIT = 0.2  # seconds between two looks at the processes
+# Runs the command, and interrupts it as Ctrl-C does once standard input ends: when this process closes it, or is killed.
+UNTIL_THE_END_OF_INPUT = """
+import _thread, sys, threading
+
+def watch():
+    sys.stdin.read()
+    _thread.interrupt_main()
+
+threading.Thread(target=watch, daemon=True).start()
+from pyiqa_moeagiqa.cli import main
+main()
+"""
 
 
 def names_of(gpus: int) -> list[str]:
@@ -41,10 +53,11 @@ def names_of(gpus: int) -> list[str]:
 
 @dataclass
 class _Running:
-    """One run and its process; what the process says is in ``said``."""
+    """One run and its process, which goes on until its ``input`` is closed; what it says is in ``said``."""
 
     folder: Path
     process: subprocess.Popen
+    input: IO[bytes]
     said: IO[bytes]
 
 
@@ -62,7 +75,6 @@ def on_gpus(
         The folder of each run that ended, and why it failed; '' if it did not.
     """
     waiting, free, running = list(runs.items()), list(gpus), dict[str, _Running]()
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the runs end with this process
     with tempfile.TemporaryDirectory() as scratch:
         try:
             while waiting or running:
@@ -79,7 +91,6 @@ def on_gpus(
                     yield one.folder, _why_it_failed(one)
                 time.sleep(WAIT)
         finally:
-            signal.signal(signal.SIGTERM, before)
             _stop(list(running.values()))
 
 
@@ -89,13 +100,14 @@ def _start(folder: Path, options: Mapping[str, Any], gpu: str, scratch: Path) ->
     file.write_text(yaml.safe_dump(dict(options), sort_keys=False), encoding='utf-8')
     said = scratch.with_suffix('.txt').open('w+b')
     process = subprocess.Popen(
-        [sys.executable, '-m', 'pyiqa_moeagiqa', 'train', str(file), '--output', str(folder)],
+        [sys.executable, '-c', UNTIL_THE_END_OF_INPUT, 'train', str(file), '--output', str(folder)],
         env=os.environ | {'CUDA_VISIBLE_DEVICES': gpu, 'PYTHONSAFEPATH': '1'},
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=said,
     )
-    return _Running(folder, process, said)
+    assert process.stdin is not None
+    return _Running(folder, process, process.stdin, said)
 
 
 def _why_it_failed(one: _Running) -> str:
@@ -112,7 +124,7 @@ def _why_it_failed(one: _Running) -> str:
 def _stop(running: list[_Running]) -> None:
     """Let runs that have not ended end as by Ctrl-C; they go on from their last state."""
     for one in running:
-        one.process.send_signal(signal.SIGINT)
+        one.input.close()
     for one in running:
         one.process.wait()
         one.said.close()

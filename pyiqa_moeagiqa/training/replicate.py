@@ -57,7 +57,7 @@ def replicate(
     todo = prior | todo
     start_processes(as_the_trainer_parses(next(iter(runs.values())), output))
     if dry_run and rank() == 0:
-        _show_plan(runs, todo)
+        show_plan(runs, todo)
     lacking = missing(todo.values())
     if not lacking and not dry_run and rank() == 0:
         lacking = fetch(todo.values())
@@ -75,7 +75,8 @@ def _result(folder: Path, options: Options) -> dict[str, Any] | None:
         return None
 
 
-def _show_plan(runs: Mapping[Path, Options], todo: Mapping[Path, Options]) -> None:
+def show_plan(runs: Mapping[Path, Options], todo: Mapping[Path, Options]) -> None:
+    """Print what each run would do, and what would be downloaded for those of ``todo``."""
     for folder in {**todo, **runs}:
         state = 'finished' if folder not in todo else 'goes on' if RunFolder(folder).goes_on else 'to train'
         console().print(plain(f'{state}  {folder}'), soft_wrap=True)

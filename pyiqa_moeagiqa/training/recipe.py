@@ -1,0 +1,133 @@
+"""``moeagiqa recipe``: train several networks on a data set, and keep the one that validation prefers as one file."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..checkpoints.complete import complete
+from ..checkpoints.file import read, save
+from ..console import console, plain, say
+from ..data.info import shared_folder
+from ..data.table import read_table
+from ..options import OptionError
+from ..whole_file import require_place
+from .command import measure_on
+from .on_gpus import names_of, on_gpus
+from .option_file import read_options
+from .replicate import one_by_one, show_plan
+from .required import fetch, missing
+from .results import as_table
+from .run_folder import BEST, RunFolder, write_text
+
+# Of each recipe the option files in ``options/``, and the figure of the validation split that chooses among their networks.
+RECIPES = {'strong': ('siglip2_agiqa3k.yml', 'clip_l_agiqa3k.yml', 'dinov3_agiqa3k.yml')}
+KEY = 'main_score'
+
+
+def recipe(
+    name: str,
+    data: str,
+    output: Path | None,
+    tables: Sequence[Path] = (),
+    gpus: int | None = None,
+    dry_run: bool = False,
+) -> bool:
+    """Train a recipe's networks; finished runs are read, cut ones go on.
+
+    Args:
+        name: a key of ``RECIPES``.
+        data: name of a prepared table in ``datasets/``, or the path of a table.
+        output: folder of the runs.
+        tables: other tables, on the whole of which each network is measured, too.
+        gpus: number of runs that are trained at the same time; None trains one after another.
+        dry_run: show what would be done, and do nothing.
+
+    Returns:
+        Whether a run failed.
+
+    Raises:
+        OptionError: if the runs need what is missing, or all fail.
+    """
+    names = names_of(gpus) if gpus else []
+    table = Path(data) if Path(data).suffix else Path('datasets', f'{data}.csv')
+    output = output or Path('experiments', f'{name}_{table.stem}')
+    files = [shared_folder('options') / file for file in RECIPES[name]]
+    runs = {output / file.stem: _on_table(read_options(file), table) for file in files}
+    for options, other in itertools.product(runs.values(), tables):
+        measure_on(options, other)
+    todo = {folder: options for folder, options in runs.items() if RunFolder(folder).result(options) is None}
+    if dry_run:
+        show_plan(runs, todo)
+    if lacking := missing(todo.values()) or ([] if dry_run else fetch(todo.values())):
+        raise OptionError(f'{name} needs files that are missing: {"; ".join(lacking)}.')
+    if dry_run:
+        return False
+    best = output / f'{name}.safetensors'
+    require_place(best)
+    failed = _train(todo, names)
+    _conclude(runs, best)
+    for folder, reason in failed.items():
+        console().print(plain(f'{folder} failed: {reason}'), soft_wrap=True)
+    return bool(failed)
+
+
+def _on_table(options: dict[str, Any], table: Path) -> dict[str, Any]:
+    """The options with another table for all data sets, and with those of their targets that it has."""
+    if table.is_file():
+        there = list(read_table(table, ()).columns)
+        targets = [target for target in options['network']['targets'] if target in there]
+        if not targets:
+            raise OptionError(
+                f'{table}: it has no column {options["network"]["targets"][0]!r}; there are {", ".join(there)}.'
+            )
+        options['network']['targets'] = targets
+    for section in options['datasets'].values():
+        section['meta_info_file'] = str(table)
+    options['test'] = {f'{table.stem}_test': {'split': 'test'}}
+    return options
+
+
+def _train(todo: Mapping[Path, dict[str, Any]], gpus: list[str]) -> dict[Path, str]:
+    """Make the runs; return the reason of each that failed."""
+    begun: list[Path] = []
+
+    def may_start(folder: Path) -> bool:
+        begun.append(folder)
+        say(f'Run {len(begun)} of {len(todo)}: {folder}')
+        return True
+
+    ended = on_gpus(todo, gpus, may_start) if gpus else one_by_one(todo, may_start)
+    return {folder: reason for folder, reason in ended if reason}
+
+
+def _conclude(runs: Mapping[Path, dict[str, Any]], target: Path) -> None:
+    """Show all figures, and write the network with the best figures of validation as one file."""
+    results = {folder: result for folder, options in runs.items() if (result := RunFolder(folder).result(options))}
+    if not results:
+        raise OptionError(f'{target.parent}: no network was trained; see train.log in its folders.')
+    rows = [
+        {'run': folder.name, 'data': data, **figures}
+        for folder, result in results.items()
+        for data, figures in result['figures'].items()
+    ]
+    write_text(target.with_name('results.csv'), pd.DataFrame(rows).to_csv(index=False))
+    console().print(as_table(pd.DataFrame(rows)))
+    chosen = max(results, key=lambda folder: _of_validation(results[folder])[KEY])
+    checkpoint = complete(read(chosen / BEST))
+    info = {name: value for name, value in checkpoint.info.items() if name != 'frozen'}
+    save(replace(checkpoint, info=info), target)
+    say_where = (
+        f'{chosen.name} is best on the validation split, which chose it; the test split chose nothing.',
+        f"Written: {target}. Use it with --weights, or as pyiqa.create_metric('moeagiqa', pretrained_model_path='{target}').",
+    )
+    for line in say_where:
+        console().print(plain(line), soft_wrap=True)
+
+
+def _of_validation(result: Mapping[str, Any]) -> dict[str, float]:
+    """The figures of the first data set, which is that of validation."""
+    return next(iter(result['figures'].values()))
