@@ -45,6 +45,7 @@ from tiny import TINY, TINY_BLIP  # noqa: E402
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig  # noqa: E402
 from pyiqa_moeagiqa.archs.hardware import fast_dtype  # noqa: E402
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA  # noqa: E402
+from pyiqa_moeagiqa.archs.tokenizer import tokenize  # noqa: E402
 from pyiqa_moeagiqa.checkpoints.load import build_network  # noqa: E402
 from pyiqa_moeagiqa.data.feature_cache import FeatureCache, as_stored  # noqa: E402
 from pyiqa_moeagiqa.models.moeagiqa_model import MoEAGIQAModel  # noqa: E402
@@ -171,13 +172,14 @@ class Bench:
 def random_batch(config: MoEAGIQAConfig) -> dict[str, Any]:
     """Noise for pictures, and prompts of a dozen words, as a loader of PromptNRDataset gives them."""
     view = (config.semantic_options.get('vision') or {}).get('image_size', 224)
-    ids = torch.randint(1000, 20_000, (IMAGES, config.prompt_tokens))
-    ids[:, PROMPT_TOKENS:] = 0
+    prompts = ['word ' * (PROMPT_TOKENS - 2)] * IMAGES
+    ids, mask, _ = tokenize(prompts, config.prompt_tokens)
     return {
         'crops': torch.rand(IMAGES, CROPS, 3, config.crop_size, config.crop_size),
         'view': torch.rand(IMAGES, 3, view, view),
+        'prompt': prompts,
         'ids': ids,
-        'mask': (ids > 0).long(),
+        'mask': mask,
         'mos_label': torch.rand(IMAGES, 1),
         'mos_weight': torch.ones(IMAGES, 1),
         'img_path': [f'{row}.png' for row in range(IMAGES)],

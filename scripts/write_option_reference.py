@@ -9,7 +9,15 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
-from pyiqa_moeagiqa.archs.encoder_options import BertOptions, BlipText, BlipVision, VisualOptions
+from pyiqa_moeagiqa.archs.encoder_options import (
+    BertOptions,
+    BlipText,
+    BlipVision,
+    ClipOptions,
+    ClipText,
+    ClipVision,
+    VisualOptions,
+)
 from pyiqa_moeagiqa.archs.prior_arch import PriorOptions
 from pyiqa_moeagiqa.checkpoints.start import StartOptions
 from pyiqa_moeagiqa.data.options import BenchmarkOptions
@@ -27,6 +35,9 @@ SECTIONS: dict[str, type[Section]] = {
     "`network.semantic_options` of a 'bert'": BertOptions,
     "`network.semantic_options.vision` of a 'blip'": BlipVision,
     "`network.semantic_options.text` of a 'blip'": BlipText,
+    "`network.semantic_options` of a 'clip'": ClipOptions,
+    "`network.semantic_options.vision` of a 'clip'": ClipVision,
+    "`network.semantic_options.text` of a 'clip'": ClipText,
     '`train`': run.TrainOptions,
     '`train.optim`': run.OptimOptions,
     '`train.scheduler`': run.SchedulerOptions,

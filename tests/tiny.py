@@ -43,6 +43,21 @@ TINY_BLIP = {
     'frozen_share': 0.5,
     'semantic_options': {'vision': TINY['semantic_options'] | {'image_size': 32}, 'text': TINY['semantic_options']},
 }
+TINY_CLIP = {
+    'semantic': 'clip',
+    'matching': 24,
+    'frozen_share': 0.5,
+    'semantic_options': {
+        'vision': TINY['semantic_options'] | {'image_size': 32, 'patch_size': 16},
+        'text': TINY['semantic_options'],
+        'projection_dim': 24,
+    },
+}
+TINY_SIGLIP = {
+    'matching': 32,
+    'semantic_options': TINY_CLIP['semantic_options'] | {'family': 'siglip', 'projection_dim': 32},
+    'prompt_tokens': 77,
+}
 # The network of tests/reference/image_reward.npz.
 TINY_IMAGE_REWARD = {
     'vision': {

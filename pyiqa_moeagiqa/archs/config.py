@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from ..options import unknown_option
 from ..section import LISTED, Count, Said, Section, Share, Wrong, refusal, require
-from .encoder_options import SIDE, WIDEST, BertOptions, BlipOptions, Side, VisualOptions, Width
+from .encoder_options import SIDE, WIDEST, BertOptions, BlipOptions, ClipOptions, Side, VisualOptions, Width
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MOST_SCALES = 16
@@ -58,6 +58,9 @@ PromptTokens = Annotated[int, Field(ge=3, le=512)]
 Crops = Annotated[int, Field(ge=1, le=1024)]
 
 
+SEMANTIC: dict[str, type[Section]] = {'blip': BlipOptions, 'bert': BertOptions, 'clip': ClipOptions}
+
+
 class MoEAGIQAConfig(Section):
     """The network's configuration; the defaults are the paper's v2 with the released implementation's arithmetic.
 
@@ -95,10 +98,11 @@ class MoEAGIQAConfig(Section):
     of other encoders."""
     pixel_std: PixelStd = (1.0, 1.0, 1.0)
     """Standard deviation by which pixels are then divided."""
-    semantic: Literal['blip', 'bert'] = 'blip'
-    """Text encoder of eq. 4: 'blip' (ImageReward's) or 'bert'."""
+    semantic: Literal['blip', 'bert', 'clip'] = 'blip'
+    """Text encoder of eq. 4: 'blip' (ImageReward's), 'bert', or 'clip' (the image and text tower of a CLIP or SigLIP)."""
     semantic_options: dict[str, Any] = Field(default_factory=dict)
-    """Options in which the text encoder differs from ImageReward's BLIP (in sections 'vision' and 'text') or from BERT-base."""
+    """Options in which the text encoder differs from ImageReward's BLIP (in sections 'vision' and 'text'), from BERT-base or
+    from CLIP's ViT-B/32."""
     branches: Literal['both', 'visual', 'semantic'] = 'both'
     """The branches that the network has (Table 5)."""
     prior: bool = True
@@ -114,7 +118,8 @@ class MoEAGIQAConfig(Section):
     top_k: Count = 3
     """Number of experts that score a crop, k of eq. 12."""
     matching: int = Field(0, ge=0, le=WIDEST)
-    """Channels of the space in which image and prompt are compared; 0 for no comparison. For a 'bert' only."""
+    """Channels of the space in which image and prompt are compared; 0 for no comparison. For a 'bert', or for a
+    'clip', whose own space has ``projection_dim`` channels."""
     matching_gates: bool = False
     """Whether the comparison also decides how much of the experts' scores counts; see ``PromptMatching``."""
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -126,7 +131,7 @@ class MoEAGIQAConfig(Section):
     crops: Crops = 15
     """Crops per image in scoring."""
     prompt_tokens: PromptTokens = 35
-    """Tokens to which a prompt is padded or cut, L2 in the paper."""
+    """Tokens to which a prompt is padded or cut, L2 in the paper. A SigLIP needs as many as in its training, 64."""
     frozen_share: Share = 0.5
     """Share of the semantic network's layers, from the first on, that are not trained (Table 8)."""
 
@@ -139,18 +144,15 @@ class MoEAGIQAConfig(Section):
     @model_validator(mode='after')
     def _fits_together(self) -> 'MoEAGIQAConfig':
         VisualOptions.check(self.visual_options, 'visual_options')
-        (BertOptions if self.semantic == 'bert' else BlipOptions).check(self.semantic_options, 'semantic_options')
+        SEMANTIC[self.semantic].check(self.semantic_options, 'semantic_options')
         is_bert, most = self.semantic == 'bert', MOST_PIXELS // self.crop_size**2
         for name, met, allowed in (
             ('crop_weights', len(self.crop_weights) in (0, len(self.crop_scales)), WEIGHTS),
             ('top_k', self.top_k <= self.experts, f'from 1 to experts ({self.experts})'),
             ('crops', self.crops <= most, f'at most {most} for a crop_size of {self.crop_size}'),
             ('channels', self.channels % self.heads == 0, f'a multiple of heads ({self.heads})'),
-            (
-                'matching',
-                self.reads_image_with_visual,
-                "0, unless semantic is 'bert' and branches is 'both' or 'semantic'",
-            ),
+            ('matching', *self._matching_allowed()),
+            ('prompt_tokens', *self._prompt_tokens_allowed()),
             (
                 'view_is_crop',
                 is_bert and self.branches == 'both',
@@ -164,24 +166,60 @@ class MoEAGIQAConfig(Section):
                 raise Wrong(name, allowed)
         return self
 
+    def _matching_allowed(self) -> tuple[bool, str]:
+        """Whether ``matching`` may be above 0 as it is, and what it must be."""
+        if self.semantic == 'clip':
+            channels = self.clip.projection_dim
+            allowed = f"0 or {channels}, the projection_dim of semantic_options, and 0 if branches is 'visual'"
+            return self.matching == channels and self.branches != 'visual', allowed
+        return (
+            self.reads_image_with_visual,
+            "0, unless semantic is 'bert' or 'clip' and branches is 'both' or 'semantic'",
+        )
+
+    def _prompt_tokens_allowed(self) -> tuple[bool, str]:
+        """Whether a 'clip' can read prompts of ``prompt_tokens``, and what the option must be."""
+        if self.semantic != 'clip':
+            return True, ''
+        most = self.clip.text.max_position_embeddings
+        if self.clip.family == 'siglip':  # the last token's place makes the prompt's embedding
+            return self.prompt_tokens == most, f"{most}, as in the training of the 'siglip'"
+        return self.prompt_tokens <= most, f"at most {most} for this 'clip'"
+
+    @property
+    def clip(self) -> ClipOptions:
+        """The options of a 'clip', whole."""
+        return ClipOptions.check(self.semantic_options, 'semantic_options')
+
     @property
     def model_name(self) -> str:
         """pyiqa's name for a network with this configuration."""
-        if self.semantic == 'bert':
+        if self.semantic != 'blip':
             return 'moeagiqa'
         return 'moeagiqa-v2' if self.prior else 'moeagiqa-v1'
 
     @property
     def view_size(self) -> int:
-        """V, the side of the semantic view in pixels: BLIP has a size of its own, else the view is as large as a crop."""
-        if self.semantic == 'blip' and self.branches != 'visual':
-            return BlipOptions.check(self.semantic_options).vision.image_size
-        return self.crop_size
+        """V, the side of the semantic view in pixels: BLIP and CLIP have a size of their own, else it is a crop's."""
+        if self.semantic == 'bert' or self.branches == 'visual':
+            return self.crop_size
+        own: Any = SEMANTIC[self.semantic].check(self.semantic_options)
+        return own.vision.image_size
 
     @property
     def reads_image_with_visual(self) -> bool:
         """Whether the prompt's tokens attend to the visual ViT's last tokens; the ViT then needs all its layers."""
         return self.semantic == 'bert' and self.branches != 'visual'
+
+    @property
+    def reads_words_apart(self) -> bool:
+        """Whether the text encoder reads a prompt without the image, so that its words can be computed once for many images."""
+        return self.semantic != 'blip' and self.branches != 'visual'
+
+    @property
+    def reads_own_tokenizer(self) -> bool:
+        """Whether the text encoder's tokenizer lies with its weights; the others have BERT's."""
+        return self.semantic == 'clip' and self.branches != 'visual'
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> 'MoEAGIQAConfig':

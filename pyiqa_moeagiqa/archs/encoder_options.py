@@ -15,6 +15,7 @@ DEEPEST = 128  # layers; the deepest published ViTs have 48
 WIDEST = 65_536  # channels, token positions and the like
 WORDS = 1_000_000
 SIDE = 4_096  # pixels
+LARGEST_TOKENIZER = 2**26  # bytes; SigLIP 2's, with 256,000 words, is among the largest
 
 Layers = Annotated[int, Field(ge=1, le=DEEPEST)]
 Width = Annotated[int, Field(ge=1, le=WIDEST)]
@@ -147,3 +148,62 @@ class BlipOptions(Section):
     """The image encoder."""
     text: BlipText = BlipText()
     """The text encoder."""
+
+
+class ClipText(_Transformer):
+    """The text tower of a CLIP; the defaults are those of OpenAI's ViT-B/32."""
+
+    hidden_size: Width = 512
+    """Number of channels."""
+    num_attention_heads: Width = 8
+    """Number of attention heads in each layer."""
+    intermediate_size: Width = 2048
+    """Channels inside the MLPs."""
+    hidden_act: Activation = 'quick_gelu'
+    """Activation function of the MLPs."""
+    layer_norm_eps: Share = 1e-5
+    """Number that the norms add to the variance."""
+    attention_dropout: Share = 0.0
+    """Dropout rate inside the attention."""
+    vocab_size: Words = 49408
+    """Number of words in the vocabulary."""
+    max_position_embeddings: Width = 77
+    """Most tokens that a prompt can have; a SigLIP needs just as many, see ``prompt_tokens``."""
+    pad_token_id: Word = 49407
+    """Number of the word that pads short prompts."""
+
+
+class ClipVision(_Transformer):
+    """The image tower of a CLIP; the defaults are those of OpenAI's ViT-B/32."""
+
+    hidden_act: Activation = 'quick_gelu'
+    """Activation function of the MLPs."""
+    layer_norm_eps: Share = 1e-5
+    """Number that the norms add to the variance."""
+    attention_dropout: Share = 0.0
+    """Dropout rate inside the attention."""
+    image_size: Side = 224
+    """Side of the view in pixels."""
+    patch_size: Side = 32
+    """Side of a patch in pixels."""
+
+
+class ClipOptions(Section):
+    """Options of a CLIP or a SigLIP. What a folder of the transformers library states, fills in options that are left out."""
+
+    family: Literal['clip', 'siglip'] = 'clip'
+    """'clip', or 'siglip' for SigLIP and for SigLIP 2 of fixed resolution."""
+    vision: ClipVision = ClipVision()
+    """The image tower."""
+    text: ClipText = ClipText()
+    """The text tower."""
+    projection_dim: Width = 512
+    """Channels of the space in which the towers' embeddings of image and prompt are compared."""
+    tokenizer_bytes: int = Field(0, ge=0, le=LARGEST_TOKENIZER)
+    """Length of ``tokenizer.json``, which is kept with the weights."""
+
+    @model_validator(mode='after')
+    def _image_is_compared_as_it_is(self) -> 'ClipOptions':
+        if self.family == 'siglip' and self.projection_dim != self.vision.hidden_size:
+            raise Wrong('projection_dim', f"{self.vision.hidden_size}, vision.hidden_size, for a 'siglip'")
+        return self

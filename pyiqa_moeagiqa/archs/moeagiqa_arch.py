@@ -22,9 +22,10 @@ from .experts import ExpertScores, MixtureOfExperts
 from .fusion import Fusion
 from .hardware import fused_attention_pays
 from .linear_score import LinearScore
-from .matching import PromptMatching
+from .matching import CosineScore, PromptMatching
 from .novelty import Novelty
 from .semantic import BertSemantic
+from .tokenizer import PromptTokenizer, bert_tokenizer
 from .vit import (
     LocalFFN,
     PriorInjection,
@@ -47,7 +48,7 @@ class Features(NamedTuple):
         degradation: (N, n, D of all layers, h, w), eq. 3; with ``view_is_crop`` n + 1, the whole view first.
         prior: (N, n, D), eq. 1.
         image: (N, tokens, D) of the semantic view, after the last frozen layer of its encoder.
-        words: (N, L2, E) of the prompts, for a 'bert' that is frozen whole; else None.
+        words: (N, L2, E) of the prompts, for a 'bert' or 'clip' that is frozen whole; else None.
     """
 
     degradation: Tensor | None
@@ -86,7 +87,7 @@ class MoEAGIQA(nn.Module):
         torch.Size([1, 2])
     """
 
-    semantic: Any  # a BertSemantic or a BlipSemantic, as ``config.semantic`` says
+    semantic: Any  # a BertSemantic, a BlipSemantic or a ClipSemantic, as ``config.semantic`` says
 
     def __init__(self, config: MoEAGIQAConfig | None = None, **options: Any):
         super().__init__()
@@ -165,22 +166,38 @@ class MoEAGIQA(nn.Module):
 
     def _build_semantic_branch(self) -> None:
         config = self.config
-        if config.semantic == 'blip':
-            from .blip import BlipSemantic
-
-            self.semantic = BlipSemantic(**config.semantic_options)
-            self.view_mean, self.view_std = self.semantic.mean, self.semantic.std
-            image_width = self.semantic.vision.config.hidden_size
+        if config.semantic == 'bert':
+            self.semantic = BertSemantic(config.semantic_options, self.visual.num_features, config.heads)
         else:
-            image_width = self.visual.num_features
-            self.semantic = BertSemantic(config.semantic_options, image_width, config.heads)
+            self.semantic = self._build_image_reader()
+            self.view_mean, self.view_std = self.semantic.mean, self.semantic.std
         self.frozen += self.semantic.freeze(config.frozen_share)
         self.project_semantic = nn.Linear(self.semantic.width, config.channels, bias=False)
         if config.matching:
-            summary = image_width + (self._degradation_width if config.view_is_crop else 0)
-            self.matching = PromptMatching(
-                2 * summary, self.semantic.width, config.matching, len(config.targets), config.matching_gates
-            )
+            self.matching = self._build_matching()
+
+    def _build_image_reader(self) -> nn.Module:
+        """Build a text encoder that comes with an image encoder of its own."""
+        config = self.config
+        if config.semantic == 'blip':
+            from .blip import BlipSemantic
+
+            return BlipSemantic(**config.semantic_options)
+        from .clip import ClipSemantic
+
+        return ClipSemantic(config.semantic_options, config.heads)
+
+    def _build_matching(self) -> CosineScore:
+        config, targets = self.config, len(self.config.targets)
+        if config.semantic == 'clip':  # it has projections of its own
+            return CosineScore(targets, config.matching_gates)
+        summary = self.visual.num_features + (self._degradation_width if config.view_is_crop else 0)
+        return PromptMatching(2 * summary, self.semantic.width, config.matching, targets, config.matching_gates)
+
+    @property
+    def tokenizer(self) -> PromptTokenizer:
+        """What makes ``ids`` and ``mask`` of prompts: the text encoder's own."""
+        return self.semantic.tokenizer if self.config.branches != 'visual' else bert_tokenizer()
 
     def forward(
         self,
@@ -221,7 +238,7 @@ class MoEAGIQA(nn.Module):
             )
         elif config.branches != 'visual':
             image = self._image_tokens(normalize(there(view), self.view_mean, self.view_std))
-        if ids is not None and config.reads_image_with_visual and self.semantic.words_are_frozen:
+        if ids is not None and config.reads_words_apart and self.semantic.words_are_frozen:
             words = self.semantic.words(ids, mask)
         return Features(degradation, prior, image, words)
 
@@ -252,9 +269,9 @@ class MoEAGIQA(nn.Module):
             self.trunk = shared_layers(self.visual, self.prior)
 
     def _image_tokens(self, pixels: Tensor) -> Tensor:
-        if self.config.semantic == 'blip':
-            return self.semantic.frozen_image_features(pixels)
-        return self._pool(last_tokens(self.visual, pixels.to(_dtype(self.visual))))
+        if self.config.reads_image_with_visual:
+            return self._pool(last_tokens(self.visual, pixels.to(_dtype(self.visual))))
+        return self.semantic.frozen_image_features(pixels)
 
     def _pool(self, tokens: Tensor) -> Tensor:
         grid = grid_of(self.visual, self.config.crop_size, len(self.visual.feature_info))
@@ -265,7 +282,7 @@ class MoEAGIQA(nn.Module):
 
         Returns None for a 'blip' and without the semantic branch.
         """
-        return self.semantic.words(ids, mask) if self.config.reads_image_with_visual else None
+        return self.semantic.words(ids, mask) if self.config.reads_words_apart else None
 
     def assess(
         self, features: Features, ids: Tensor | None, mask: Tensor | None, words: Tensor | None = None
@@ -278,10 +295,10 @@ class MoEAGIQA(nn.Module):
             features = features._replace(words=words)
         visual, semantic, matching = self.visual_tokens(features), None, None
         if self.config.branches != 'visual':
-            tokens, words = self._read_prompt(features, there(ids), there(mask))
+            tokens, image, words = self._read_prompt(features, there(ids), there(mask))
             semantic = self.project_semantic(tokens)  # (N, L2, C)
             if self.config.matching:
-                matching = self.matching(self.summary(features), words, mask)
+                matching = self._embeddings(features, image, there(words), there(mask))
         crops = 1 if features.degradation is None else features.degradation.shape[1]
         # All crops' tokens form one sequence of queries: each attends by itself, and the prompt is projected only once.
         fused = self._fuse(visual, semantic).unflatten(1, (crops, -1))  # (N, n, L1, C)
@@ -317,12 +334,21 @@ class MoEAGIQA(nn.Module):
         means = there(features.degradation).mean(dim=(3, 4))
         return torch.cat([means[:, 0], means[:, 1:].mean(dim=1), image], dim=-1)
 
-    def _read_prompt(self, features: Features, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Compute eq. 4: the prompt's tokens after they attend to the image, and for a 'bert' also before (else None)."""
-        if self.config.semantic == 'blip':
-            return self.semantic.text_features(ids, mask, self.semantic.trained_image_features(features.image)), None
+    def _read_prompt(self, features: Features, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Compute eq. 4: the prompt's tokens after they attend to the image, the image's, and a 'bert's or 'clip's words before."""
+        image = there(features.image)
+        if not self.config.reads_image_with_visual:
+            image = self.semantic.trained_image_features(image)
+        if not self.config.reads_words_apart:
+            return self.semantic.text_features(ids, mask, image), image, None
         words = self.semantic.words(ids, mask) if features.words is None else features.words
-        return self.semantic.attend(words, features.image), words
+        return self.semantic.attend(words, image), image, words
+
+    def _embeddings(self, features: Features, image: Tensor, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute embeddings of images and prompts whose products are their cosines: a 'clip' has its own."""
+        if self.config.semantic == 'clip':
+            return self.semantic.embed_image(image), self.semantic.embed_prompt(words, mask)
+        return self.matching(self.summary(features), words, mask)
 
     def visual_tokens(self, features: Features) -> Tensor | None:
         """Compute eq. 2 and 5: all crops' tokens as one sequence, (N, n * L1, C); None without the visual branch."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from ..archs.config import MoEAGIQAConfig
@@ -16,8 +17,9 @@ from .file import Checkpoint, CheckpointError, is_ours, read
 from .find import EMBEDDED, FULL_SIZE, IMAGE_REWARD, find
 from .image_reward import find_image_reward
 from .load import check_finite, check_names, fit_crop_size, fit_vit, outline, require_layers
-from .names import Weights, from_image_reward
+from .names import Weights, from_bert, from_clip, from_image_reward
 from .partial import fingerprint, places_of
+from .sources import HUB, require_bert_words, tokenizer_json, weights_file
 
 LONGEST_CHAIN = 8  # runs, each of which starts from the one before
 Within = tuple[Path, ...]
@@ -122,23 +124,33 @@ def encoder(network: MoEAGIQA, part: str, source: str, within: Within = ()) -> t
 
 
 def _semantic(network: MoEAGIQA, source: str, checkpoint: Checkpoint | None) -> tuple[nn.Module, Weights]:
-    if network.config.semantic == 'blip':
-        return network.semantic, checkpoint.subset('semantic') if checkpoint else _blip(source)
-    weights = checkpoint.subset('semantic.text') if checkpoint else read_weights(source)
-    unused = ('pooler.', 'embeddings.position_ids')
-    return network.semantic.text, {name: value for name, value in weights.items() if not name.startswith(unused)}
+    part, theirs = {'blip': ('', _blip), 'bert': ('text', _bert), 'clip': ('towers', _clip)}[network.config.semantic]
+    name = f'semantic.{part}'.rstrip('.')
+    return network.get_submodule(name), checkpoint.subset(name) if checkpoint else theirs(source)
 
 
 def _blip(source: str) -> Weights:
-    file = find_image_reward() if source == IMAGE_REWARD else source
-    return {name.removeprefix('semantic.'): tensor for name, tensor in from_image_reward(read_weights(file)).items()}
+    file = find_image_reward() if source == IMAGE_REWARD else weights_file(source)
+    renamed = from_image_reward(read_weights(file))
+    return {name.removeprefix('semantic.'): tensor for name, tensor in renamed.items()}
+
+
+def _bert(source: str) -> Weights:
+    require_bert_words(source)
+    return from_bert(read_weights(weights_file(source)))
+
+
+def _clip(source: str) -> Weights:
+    content = torch.frombuffer(bytearray(tokenizer_json(source)), dtype=torch.uint8)
+    return from_clip(read_weights(weights_file(source))) | {'tokenizer': content}
 
 
 def _ours(source: str, within: Within = ()) -> Checkpoint | None:
-    if source in (EMBEDDED, *FULL_SIZE) or '://' in source:
+    """Return the whole checkpoint that a source names; None for the weights of other libraries."""
+    if source in (EMBEDDED, *FULL_SIZE) or ('://' in source and not source.startswith(HUB)):
         return complete(read(find(source)), within)
-    path = Path(source).expanduser()
-    return complete(read(path), within) if is_ours(path) else None
+    path = None if source == 'timm' else weights_file(source)
+    return complete(read(path), within) if path and is_ours(path) else None
 
 
 def vit_weights(
@@ -154,7 +166,7 @@ def vit_weights(
 
 
 def _timm_weights(source: str, name: str) -> Weights:
-    state = download_timm(name) if source == 'timm' else read_weights(source)
+    state = download_timm(name) if source == 'timm' else read_weights(weights_file(source))
     if any(key.startswith('vit.') for key in state):  # this package's MoEAGIQAPrior, as pyiqa saves it
         state = {key.removeprefix('vit.'): tensor for key, tensor in state.items() if key.startswith('vit.')}
     return state

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from ..archs.moeagiqa_arch import MoEAGIQA, mean_over_crops
-from ..archs.semantic import tokenize
+from ..archs.tokenizer import tokenize
 from ..options import OptionError
 from ..whole_file import require_place, whole_file
 from .file import header
 from .find import find
 from .network import load_network
+from .onnx_network import TOKENIZER_JSON
 
 NAMES = ('crops', 'view', 'ids', 'mask')
 
@@ -44,7 +45,7 @@ def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = No
     ``images/views.py`` and ``tokenize`` make its inputs from images and prompts: float ``crops`` (N, n, 3, S, S) and
     ``view`` (N, 3, V, V) in [0, 1], int64 ``ids`` and ``mask`` (N, 35). N is free, n is fixed. Its outputs are named by
     the targets: ``quality`` (N, 1), and its crops' scores, gate and chosen experts as ``quality_crops`` and so on. Its
-    metadata is a checkpoint's header, so that ``create_metric(..., pretrained_model_path='model.onnx')`` can run it.
+    metadata is a checkpoint's header, and the ``tokenizer.json`` of a 'clip', so that ``create_metric(..., pretrained_model_path='model.onnx')`` can run it.
 
     Args:
         output: the file, ``.onnx``.
@@ -74,7 +75,7 @@ def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = No
         )
     config = network.config
     size, view = config.crop_size, network.view_size
-    ids, mask, _ = tokenize(['a cat in the snow', 'a dog'], config.prompt_tokens)
+    ids, mask, _ = tokenize(['a cat in the snow', 'a dog'], config.prompt_tokens, network.tokenizer)
     images = torch.rand(2, crops or config.crops, 3, size, size), torch.rand(2, 3, view, view)
     for name in ('torch.onnx', 'onnxscript', 'onnx_ir'):
         logging.getLogger(name).setLevel(logging.ERROR)  # users need no notes on what these could not simplify
@@ -89,5 +90,7 @@ def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = No
         )
         assert program is not None  # torch returns one where it is given no file
         program.model.metadata_props.update(header(config, info))
+        if config.reads_own_tokenizer:
+            program.model.metadata_props[TOKENIZER_JSON] = network.semantic.tokenizer_json.decode()
         program.save(part, external_data=False)
     return output

@@ -24,6 +24,7 @@ from ..whole_file import whole_file
 
 FORMAT = 'moeagiqa-1'
 SCALE = '.scale'
+TOKENIZER = '.tokenizer'  # end of the name under which a text encoder's tokenizer.json lies among the weights, as uint8
 FRONT = 1 << 20  # bytes at the start of a file, where PyTorch's files and safetensors list the names of tensors
 
 
@@ -102,7 +103,7 @@ def _encode(name: str, tensor: Tensor, half: bool, as_int8: bool) -> dict[str, T
     if as_int8 and tensor.dim() == 2:
         values, scale = quantise_rows(tensor)
         return {name: values, name + SCALE: scale}
-    return {name: tensor.half() if half else tensor}
+    return {name: tensor.half() if half and tensor.is_floating_point() else tensor}
 
 
 def write_whole(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
@@ -148,8 +149,10 @@ def read(path: Path | str) -> Checkpoint:
 
 
 def _decode(name: str, stored: dict[str, Tensor], path: Path) -> Tensor:
-    """Return one tensor as float32, from the tensors that ``_encode`` made of it."""
+    """Return one tensor as float32, or a tokenizer as it is, from the tensors that ``_encode`` made of it."""
     kind = stored[name].dtype
+    if name.endswith(TOKENIZER) and kind == torch.uint8 and stored[name].dim() == 1:
+        return stored[name]
     tensor = stored[name] if kind.is_complex else stored[name].float()
     if kind == torch.int8:
         scale = stored.get(name + SCALE)

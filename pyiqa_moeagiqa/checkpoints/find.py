@@ -114,17 +114,37 @@ def _from_hub(source: str, check: Check) -> Path:
     if len(parts) != 3 or not all(parts):
         raise CheckpointError(f'{source}: write hf://owner/repository/file.')
     owner, repository, name = parts
+    path = fetch(f'{owner}/{repository}', name, source)
+    assert path is not None  # only a file that is not required can be missing
+    named(check, path, source)
+    return path
+
+
+def fetch(repository: str, name: str, source: str, required: bool = True) -> Path | None:
+    """Return the local copy of a file of the hub, as ``from_hub`` does, with errors that name ``source``.
+
+    Returns None for a file that is not ``required`` and that the repository lacks.
+
+    Raises:
+        CheckpointError: for a file that cannot be fetched or is damaged.
+    """
+    from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
     try:
-        path = from_hub(f'{owner}/{repository}', name, source)
+        return from_hub(repository, name, source)
     except CheckpointError:
         raise
     except Exception as error:  # the hub's client passes on every error of its transport
-        reason = quoted(error)
+        if isinstance(error, LocalEntryNotFoundError):  # the hub does not answer; its cache notes which files it lacks
+            is_missing = try_to_load_from_cache(repository, name) is _CACHED_NO_EXIST
+        else:
+            is_missing = isinstance(error, EntryNotFoundError)
+        if is_missing and not required:
+            return None
         raise CheckpointError(
-            f'{source}: it could not be fetched from the hub ({reason}); check the name, or give a file.'
+            f'{source}: it could not be fetched from the hub ({quoted(error)}); check the name, or give a file.'
         ) from None
-    named(check, path, source)
-    return path
 
 
 def from_hub(repository: str, name: str, source: str) -> Path:

@@ -46,9 +46,10 @@ def with_constants(network: Network, make: Callable[[], Network]) -> Network:
     return network
 
 
-# BLIP's text encoder keeps this constant outside its weights.
+# BLIP's text encoder and CLIP's towers keep their positions outside their weights.
 _CONSTANTS = {
     'position_ids': lambda shape: torch.arange(shape[-1]).expand(shape),
+    'tokenizer': lambda shape: torch.zeros(shape, dtype=torch.uint8),  # the checkpoint's takes its place
 }
 
 
@@ -96,6 +97,22 @@ def network_with(config: MoEAGIQAConfig, weights: dict[str, Tensor], source: Pat
     network.load_state_dict(aligned(fitted), assign=True)
     network.find_shared_trunk()
     return network
+
+
+def require_room_for_prompts(network: MoEAGIQA) -> None:
+    """Raise an OptionError for a text encoder without tokenizer, or with fewer words or positions than prompts need."""
+    if network.config.branches == 'visual':
+        return
+    words, places = network.semantic.room
+    for there, needed, what in (
+        (words, network.tokenizer.size, 'words'),
+        (places, network.config.prompt_tokens, 'places'),
+    ):
+        if there < needed:
+            raise OptionError(f'its text encoder has {there} {what}, but prompts have {needed}')
+    most, special = network.config.prompt_tokens, sum(network.tokenizer.special)
+    if special >= most:
+        raise OptionError(f'its tokenizer adds {special} tokens to a prompt, which leave no room in {most}')
 
 
 def aligned(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -80,3 +80,16 @@ def from_image_reward(state: Weights) -> Weights:
 def from_reward_head(state: Weights) -> Weights:
     """Rename ImageReward's own score head to ``head.*``."""
     return {_rename(name, _REWARD_HEAD): tensor for name, tensor in state.items() if name.startswith('mlp.')}
+
+
+def from_bert(state: Weights) -> Weights:
+    """Rename a BERT's tensors to ``Bert``'s: without the prefix ``bert.``, and without pooler, heads and constants."""
+    unused = ('pooler.', 'cls.', 'qa_outputs.', 'classifier.', 'embeddings.position_ids')
+    names = {name: name.removeprefix('bert.') for name in state}
+    return {ours: state[name] for name, ours in names.items() if not ours.startswith(unused)}
+
+
+def from_clip(state: Weights) -> Weights:
+    """Leave out what ``ClipTowers`` does not have: the scale of a CLIP's or SigLIP's logits, and constants."""
+    unused = ('logit_scale', 'logit_bias')
+    return {name: tensor for name, tensor in state.items() if name not in unused and not name.endswith('.position_ids')}

@@ -7,10 +7,8 @@ from ..archs.moeagiqa_arch import MoEAGIQA
 from ..options import OptionError, quoted
 from .complete import complete
 from .file import CheckpointError, read
-from .load import network_with
+from .load import network_with, require_room_for_prompts
 from .onnx_network import OnnxNetwork, load_graph
-
-WORDS = 30_522  # in BERT's uncased vocabulary
 
 
 def load_network(path: Path, crop_size: int | None = None) -> tuple[MoEAGIQA | OnnxNetwork, dict[str, Any]]:
@@ -34,22 +32,9 @@ def load_network(path: Path, crop_size: int | None = None) -> tuple[MoEAGIQA | O
     config = checkpoint.config if crop_size is None else checkpoint.config.changed(crop_size=crop_size)
     try:
         network = network_with(config, checkpoint.weights, path)
-        _require_room_for_prompts(network)
+        require_room_for_prompts(network)
     except OptionError as error:
         if crop_size is not None:
             raise
         raise CheckpointError(f'{path}: its header cannot be used ({quoted(error)}); get the file again.') from None
     return network.eval(), checkpoint.info
-
-
-def _require_room_for_prompts(network: MoEAGIQA) -> None:
-    """Raise an OptionError for a text encoder with fewer words or positions than prompts need."""
-    if network.config.branches == 'visual':
-        return
-    embeddings = network.semantic.text.embeddings
-    for table, needed, what in (
-        (embeddings.word_embeddings, WORDS, 'words'),
-        (embeddings.position_embeddings, network.config.prompt_tokens, 'places'),
-    ):
-        if table.num_embeddings < needed:
-            raise OptionError(f'its text encoder has {table.num_embeddings} {what}, but prompts have {needed}')

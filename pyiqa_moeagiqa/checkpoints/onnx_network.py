@@ -9,8 +9,11 @@ from torch import Tensor, nn
 from ..archs.encoder_options import SIDE
 from ..archs.experts import ExpertScores
 from ..archs.moeagiqa_arch import Assessment
+from ..archs.tokenizer import PromptTokenizer, bert_tokenizer, clip_tokenizer
 from ..options import OptionError, quoted
 from .file import CheckpointError, parse_header, require_file
+
+TOKENIZER_JSON = 'tokenizer'  # where a graph's metadata holds the tokenizer.json of a 'clip'
 
 
 class Pixels(NamedTuple):
@@ -47,10 +50,21 @@ class OnnxNetwork(nn.Module):
             raise CheckpointError(
                 f'{path}: it is not an ONNX graph that can be run ({reason}); export it again.'
             ) from None
-        self.config, self.info = parse_header(self.session.get_modelmeta().custom_metadata_map, path)
+        metadata = self.session.get_modelmeta().custom_metadata_map
+        self.config, self.info = parse_header(metadata, path)
         self.path = path
+        self.tokenizer = self._tokenizer(metadata.get(TOKENIZER_JSON, ''))
         self.crops, self.view_size = self._sizes()
         self.place = nn.Parameter(torch.empty(0), requires_grad=False)  # so that it has a device, as other networks do
+
+    def _tokenizer(self, content: str) -> PromptTokenizer:
+        """Make the tokenizer of the graph's prompts; ``content`` is the one that its metadata holds."""
+        if not self.config.reads_own_tokenizer:
+            return bert_tokenizer()
+        try:
+            return clip_tokenizer(content.encode(), self.config.clip)
+        except OptionError as error:
+            raise CheckpointError(f'{self.path}: {quoted(error)}; export it again.') from None
 
     @property
     def wanted(self) -> list[str]:

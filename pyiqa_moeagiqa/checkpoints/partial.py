@@ -19,6 +19,7 @@ from torch import Tensor
 from ..whole_file import whole_file
 from .file import CheckpointError
 from .find import EMBEDDED, FULL_SIZE, IMAGE_REWARD, home
+from .sources import weights_file
 
 MOST_NOTES = 15  # earlier sources that are kept for a fingerprint
 NAMED = ('timm', IMAGE_REWARD, EMBEDDED, *FULL_SIZE)
@@ -35,11 +36,18 @@ def fingerprint(weights: Mapping[str, Tensor], beside: str = '') -> str:
 
 
 def portable(weights: Mapping[str, str]) -> dict[str, str]:
-    """Return the sources of frozen parts, with files as absolute paths so that they are found from any folder."""
-    return {
-        part: str(Path(source).expanduser().resolve()) if Path(source).expanduser().is_file() else source
-        for part, source in weights.items()
-    }
+    """Return the sources of frozen parts, with files as absolute paths so that they are found from any folder.
+
+    A folder's own file of weights stands for it, so that a header never leads into a folder.
+    """
+    return {part: _portable(source) for part, source in weights.items()}
+
+
+def _portable(source: str) -> str:
+    path = Path(source).expanduser()
+    if source not in NAMED and path.is_dir():
+        path = weights_file(source)
+    return str(path.resolve()) if path.is_file() else source
 
 
 def note_sources(print_of_frozen: str, sources: Mapping[str, str]) -> None:

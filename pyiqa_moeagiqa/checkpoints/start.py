@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from ..archs.config import MoEAGIQAConfig
 from ..archs.moeagiqa_arch import MoEAGIQA
 from ..archs.prior_arch import MoEAGIQAPrior
-from ..options import OptionError, unknown_option
+from ..options import OptionError, quoted, unknown_option
 from ..section import LEFT_OUT, Said, Section
 from .complete import complete, encoder, encoders, vit_weights
-from .file import read, read_header
+from .file import CheckpointError, read, read_header
 from .find import find
-from .load import check_finite, check_names, network_with, outline
+from .load import check_finite, check_names, network_with, outline, require_room_for_prompts
 from .partial import is_gone
+from .sources import stated_options
 
 HOW = (
     "give the encoders' sources, such as 'weights: {visual: timm, semantic: imagereward}', or a checkpoint, such "
@@ -35,12 +36,13 @@ class StartOptions(Section):
     checkpoint: Source = LEFT_OUT
     """A whole checkpoint, as ``create_metric`` takes it. Other options of ``network`` then change its configuration."""
     visual: Source = LEFT_OUT
-    """The ViT: 'timm', or a file of timm or of this package."""
+    """The ViT: 'timm', or a file of timm or of this package. Here and below, a folder or ``hf://OWNER/NAME`` stands for the weights
+    in it."""
     prior: Source = LEFT_OUT
     """The prior's ViT: 'timm', or a file of timm, of the released prior or of this package."""
     semantic: Source = LEFT_OUT
-    """The text encoder: 'imagereward' (its file is looked for as for the metric, then downloaded), its file, or a checkpoint of this
-    package."""
+    """The text encoder: 'imagereward' (its file is looked for as for the metric, then downloaded), its file, a checkpoint of this
+    package, or for a 'bert' or 'clip' a folder of the transformers library, which also states its sizes."""
 
 
 def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]:
@@ -50,7 +52,9 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
         options: the fields of MoEAGIQAConfig, and ``weights``: either ``checkpoint`` (what ``find`` takes; the other
             fields then change its configuration), or one entry for each encoder of the configuration: ``visual`` and
             ``prior`` ('timm', or a file of timm's, the released prior's or this package's) and ``semantic``
-            ('imagereward', its file, or a checkpoint of this package).
+            ('imagereward', its file, a checkpoint of this package, or a BERT, CLIP or SigLIP of the transformers library, whose
+            ``config.json`` fills in the ``semantic_options`` that are left out). A folder or ``hf://OWNER/NAME`` stands for
+            the weights in it.
 
     Returns:
         The network, and the header's info of the checkpoint that it starts from.
@@ -69,6 +73,7 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
     for part in encoders(config):
         module, own = encoder(network, part, weights[part])
         load_part(module, own, weights[part])
+    _require_room(network, weights)
     for projection in network.projections:  # as in the released implementation; torch's own are narrower
         nn.init.normal_(projection.weight, std=projection.in_features**-0.5)
     network.find_shared_trunk()
@@ -97,12 +102,39 @@ def network_config(options: Mapping[str, Any]) -> MoEAGIQAConfig:
         raise OptionError(f'The network section has no weights: {HOW}.')
     StartOptions.check(weights, 'network weights')
     if 'checkpoint' not in weights:
-        return MoEAGIQAConfig.from_options(given)
+        return MoEAGIQAConfig.from_options(_with_stated_sizes(given, weights))
     if len(weights) > 1:
         raise OptionError(
             'network option weights has both a checkpoint and encoders: give either the checkpoint or the encoders.'
         )
     return read_header(find(weights['checkpoint']))[0].changed(**given)
+
+
+def _with_stated_sizes(options: Mapping[str, Any], weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in ``semantic_options`` from what lies beside the text encoder's weights; what the options themselves say counts."""
+    semantic, source = options.get('semantic'), weights.get('semantic')
+    if semantic not in ('bert', 'clip') or source is None:
+        return dict(options)
+    own, stated = options.get('semantic_options', {}), stated_options(str(source), semantic)
+    return {**options, 'semantic_options': _filled(own, stated)}
+
+
+def _filled(own: Any, stated: Mapping[str, Any]) -> Any:
+    """Return options with what ``stated`` adds to them and to their sections; what is no section is left, to be refused later."""
+    if not isinstance(own, Mapping):
+        return own
+    sections = {
+        name: _filled(own[name], part) for name, part in stated.items() if name in own and isinstance(part, Mapping)
+    }
+    return {**stated, **own, **sections}
+
+
+def _require_room(network: MoEAGIQA, weights: Mapping[str, Any]) -> None:
+    """Raise a CheckpointError for a text encoder whose words or places are not those that prompts need."""
+    try:
+        require_room_for_prompts(network)
+    except OptionError as error:
+        raise CheckpointError(f'{weights["semantic"]}: {quoted(error)}; give another encoder.') from None
 
 
 def start_prior(options: Mapping[str, Any]) -> MoEAGIQAPrior:

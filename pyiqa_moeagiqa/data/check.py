@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..archs.config import TARGETS, MoEAGIQAConfig
-from ..archs.semantic import tokenize
+from ..archs.tokenizer import tokenize
 from .columns import find_column, with_our_names
 from .pictures import Picture, for_each, look_at
 from .splits import LETTERS

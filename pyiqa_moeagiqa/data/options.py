@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import model_validator
 
-from ..archs.config import Crops, MoEAGIQAConfig, PromptTokens, Scales
+from ..archs.config import Crops, MoEAGIQAConfig, Scales
 from ..archs.encoder_options import Side
 from ..section import LEFT_OUT, Count, FromZero, Range, Said, Section, Text, Texts, Wrong
 
@@ -61,8 +61,6 @@ class PromptNROptions(TableOptions):
     """Scales at which crops are cut, see ``network.crop_scales``."""
     whole_view: bool = NETWORK.whole_view
     """Whether the view shows all of the picture, see ``network.whole_view``."""
-    prompt_tokens: PromptTokens = NETWORK.prompt_tokens
-    """Tokens to which a prompt is padded or cut; the same as the network's."""
     random_crops: bool = LEFT_OUT
     """Whether crops are at random places instead of those that the metric takes; by default true in training."""
     hflip: bool = False

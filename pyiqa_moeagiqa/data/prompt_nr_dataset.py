@@ -1,4 +1,4 @@
-"""pyiqa's data set for images with prompts: crops, semantic view, token ids and MOS of each row of a table."""
+"""pyiqa's data set for images with prompts: crops, semantic view, prompt and MOS of each row of a table."""
 
 import math
 from typing import Any
@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..archs.semantic import tokenize
 from ..distributed import processes
 from ..images.read import read_image
 from ..images.views import crop_positions, free_places, take_crops, view_of
@@ -25,7 +24,7 @@ class PromptNRDataset(Dataset):
 
     See ``PromptNROptions`` for its options.
 
-    An item is a dictionary: ``crops`` (n, 3, S, S) and ``view`` (3, V, V) in [0, 1], ``ids`` and ``mask`` (L2,),
+    An item is a dictionary: ``crops`` (n, 3, S, S) and ``view`` (3, V, V) in [0, 1], ``prompt``,
     ``mos_label`` and ``mos_weight`` (targets,), ``img_path``, ``index`` (the row within the split) and ``key``. ``key``
     names the picture in the feature cache; it is empty for pictures that change from epoch to epoch. Once ``cache`` is
     set, ``features`` from it replace crops, view and key. In training the first rows come again at the end, until the
@@ -57,7 +56,6 @@ class PromptNRDataset(Dataset):
         low, high = self.mos_range
         self.mos = torch.tensor((self.table[self.targets].to_numpy(dtype=float) - low) / (high - low)).float()
         self.weight = self._weights() if options.weight_by_std else torch.ones_like(self.mos)
-        self.ids, self.mask, _ = tokenize(self.table['prompt'].tolist(), options.prompt_tokens)
         self._keys: dict[int, str] = {}
         self._drawn_from = torch.full((2,), -1).share_memory_()  # processes that stay from epoch to epoch see it, too
         self.batch = options.batch_size_per_gpu * processes()
@@ -117,8 +115,7 @@ class PromptNRDataset(Dataset):
             raise IndexError(f'Item {index} of {len(self)}.')
         row = index % len(self.table)
         item = {
-            'ids': self.ids[row],
-            'mask': self.mask[row],
+            'prompt': self.table['prompt'][row],
             'mos_label': self.mos[row],
             'mos_weight': self.weight[row],
             'img_path': self.table['path'][row],

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..archs.config import MoEAGIQAConfig
 from ..archs.experts import ExpertScores
 from ..archs.moeagiqa_arch import mean_over_crops
-from ..archs.semantic import Windows
+from ..archs.tokenizer import Windows
 
 
 @dataclass

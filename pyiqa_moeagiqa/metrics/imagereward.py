@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..archs.hardware import fast_dtype, images_at_once
-from ..archs.semantic import tokenize
+from ..archs.tokenizer import tokenize
 from ..checkpoints.image_reward import find_image_reward, load_image_reward
 from ..file_hash import file_hash
 from ..images.read import ImageBatch, read_images, read_with_prompts

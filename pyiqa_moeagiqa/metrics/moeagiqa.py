@@ -9,7 +9,7 @@ from torch import Tensor
 from ..archs.experts import ExpertScores
 from ..archs.hardware import fast_dtype, images_at_once
 from ..archs.moeagiqa_arch import Assessment, Features, mean_over_crops
-from ..archs.semantic import MOST_WINDOWS, Windows, one_window_each, tokenize, tokenize_windows
+from ..archs.tokenizer import MOST_WINDOWS, PromptTokenizer, Windows, one_window_each, tokenize, tokenize_windows
 from ..checkpoints import find, load_network
 from ..file_hash import file_hash
 from ..images.read import ImageBatch, read_images, read_with_prompts
@@ -143,7 +143,9 @@ class MoEAGIQAMetric(SteadyModule):
         """
         images, prompts = read_with_prompts(x, caption_list)
         windows = self._windows(prompts)
-        notes = [] if return_details else [*cut_summary(windows.cut, self._room), *prompts_summary(prompts)]
+        notes = (
+            [] if return_details else [*cut_summary(windows.cut, self._room), *prompts_summary(prompts, self.tokenizer)]
+        )
         warn_caller([*images.notes, *notes])
         positions = [self._positions(image, crop_positions) for image in images]
         with plain_arithmetic(self.device):
@@ -165,8 +167,8 @@ class MoEAGIQAMetric(SteadyModule):
     def _windows(self, prompts: list[str]) -> Windows:
         length = self.network.config.prompt_tokens
         if self.long_prompts == 'window':
-            return tokenize_windows(prompts, length)
-        return one_window_each(*tokenize(prompts, length))
+            return tokenize_windows(prompts, length, self.tokenizer)
+        return one_window_each(*tokenize(prompts, length, self.tokenizer))
 
     def matrix(self, x: Any, prompts: Sequence[str]) -> Tensor:
         """Score every image for every prompt: an image is encoded once for all prompts, a prompt once for all images.
@@ -258,6 +260,11 @@ class MoEAGIQAMetric(SteadyModule):
         crops = [take_crops(image, places, config.crop_size, config.crop_scales) for image, places in cut]
         views = [view_of(image, network.view_size, config.whole_view) for image in images]
         return network.encode(torch.stack(crops), torch.stack(views))
+
+    @property
+    def tokenizer(self) -> PromptTokenizer:
+        """The text encoder's tokenizer."""
+        return self.network.tokenizer
 
     @property
     def device(self) -> torch.device:

@@ -11,7 +11,7 @@ from ..distributed import processes
 from ..options import OptionError, shown
 from .run_options import test_sets
 
-SHARED = ('targets', 'crop_size', 'crop_scales', 'crops', 'view_size', 'whole_view', 'prompt_tokens')
+SHARED = ('targets', 'crop_size', 'crop_scales', 'crops', 'view_size', 'whole_view')
 EPOCH = 'epoch'  # a length in place of a number of batches
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..archs.experts import ExpertScores
 from ..archs.moeagiqa_arch import Assessment, Features, MoEAGIQA, mean_over_crops
+from ..archs.tokenizer import tokenize
 from ..checkpoints.file import Checkpoint, save
 from ..checkpoints.find import home
 from ..checkpoints.partial import fingerprint, note_sources, portable
@@ -92,6 +93,11 @@ class MoEAGIQAModel(TrainingModel):
         config = self.network.config.to_dict()
         described = json.dumps({name: config[name] for name in ENCODED_BY} | {'dtype': str(self.precision.dtype)})
         return FeatureCache(folder, fingerprint(self.frozen(), described))
+
+    def feed_data(self, data: Mapping[str, Any]) -> None:
+        """Take a batch of PromptNRDataset; its prompts become the tokens that the network's text encoder reads."""
+        ids, mask, _ = tokenize(data['prompt'], self.network.config.prompt_tokens, self.network.tokenizer)
+        super().feed_data({**data, 'ids': ids, 'mask': mask})
 
     def features(self) -> Features | None:
         """Return the batch's cached features of the frozen parts; None without a cache: the network computes them."""

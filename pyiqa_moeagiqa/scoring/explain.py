@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..archs.hardware import images_at_once
-from ..archs.semantic import bert_tokenizer
+from ..archs.tokenizer import PromptTokenizer, bert_tokenizer
 from ..images.read import ImageBatch
 from ..images.views import MAX_ASPECT, crop_sides
 from ..metrics.moeagiqa import Details, MoEAGIQAMetric
@@ -118,9 +118,9 @@ def explain(metric: Any, image: Any, prompt: str, places: bool = True) -> Explan
     if len(images) != 1:
         raise ExplanationError(f'{len(images)} images were given: one at a time is explained.')
     score, details = net(images, [prompt], return_details=True)
-    warn_caller(prompts_summary([prompt]))
-    config = net.network.config
-    words, unread = read_words(prompt, config.prompt_tokens)
+    config, tokenizer = net.network.config, net.tokenizer
+    warn_caller(prompts_summary([prompt], tokenizer))
+    words, unread = read_words(prompt, config.prompt_tokens, tokenizer)
     words = words if config.branches != 'visual' else []
     without = [' '.join(words[:n] + words[n + 1 :] + unread) for n in range(len(words))]
     with warnings.catch_warnings():
@@ -152,11 +152,12 @@ def _place_scores(net: MoEAGIQAMetric, image: Tensor, prompt: str) -> Tensor:
     return torch.cat(scores).view(grid)
 
 
-def read_words(prompt: str, length: int) -> tuple[list[str], list[str]]:
+def read_words(prompt: str, length: int, tokenizer: PromptTokenizer | None = None) -> tuple[list[str], list[str]]:
     """Split a prompt at spaces into the words that its first ``length`` tokens reach into, and the words after them."""
-    encoding = bert_tokenizer().encode(prompt)
+    tokenizer = tokenizer or bert_tokenizer()
+    encoding, last = tokenizer.encode(prompt), tokenizer.special[1]
     cut = len(encoding.ids) > length
-    end = encoding.offsets[length - 2][1] if cut else len(prompt)  # the last token kept is [SEP]
+    end = encoding.offsets[length - last - 1][1] if cut else len(prompt)  # the last token kept is [SEP] or the like
     words = prompt.split()
     read = len(prompt[:end].split())
     return words[:read], words[read:]

@@ -162,11 +162,12 @@ class Scorer:
         targets = {name: values.flatten().tolist() for name, values in getattr(details, 'scores', {}).items()}
         known = getattr(details, 'novelty', None)
         novelty = [None] * len(seen) if known is None else known.tolist()
+        tokenizer = getattr(self.metric.net, 'tokenizer', None)
         return [
             _Answer(
                 score,
                 {name: values[place] for name, values in targets.items()},
-                image_notes(seen[place].prompt, details.cut_tokens[place], novelty[place]),
+                image_notes(seen[place].prompt, details.cut_tokens[place], novelty[place], tokenizer),
                 novelty[place],
             )
             for place, score in enumerate(scores.flatten().tolist())

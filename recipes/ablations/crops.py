@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA, mean_over_crops
+from pyiqa_moeagiqa.archs.tokenizer import tokenize
 from pyiqa_moeagiqa.checkpoints import load_network
 from pyiqa_moeagiqa.data.feature_cache import as_features
 from pyiqa_moeagiqa.data.prompt_nr_dataset import PromptNRDataset
@@ -52,7 +53,8 @@ def scores_by_crop(network: MoEAGIQA, loader: DataLoader) -> Tensor:
     """(N, 1 + n, targets), the view first."""
     scores = []
     for batch in loader:
-        answer = network.assess(as_features(batch['features']), batch['ids'], batch['mask'])
+        ids, mask, _ = tokenize(batch['prompt'], network.config.prompt_tokens, network.tokenizer)
+        answer = network.assess(as_features(batch['features']), ids, mask)
         scores.append(torch.stack([part.score for part in answer.targets.values()], dim=-1))
     return torch.cat(scores)
 

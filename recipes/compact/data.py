@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from pyiqa_moeagiqa.archs.moeagiqa_arch import Features, MoEAGIQA
-from pyiqa_moeagiqa.archs.semantic import tokenize
+from pyiqa_moeagiqa.archs.tokenizer import tokenize
 from pyiqa_moeagiqa.images.read import read_image
 
 from .. import photographs

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pyiqa_moeagiqa.archs.bert import Bert
-from pyiqa_moeagiqa.archs.semantic import tokenize
+from pyiqa_moeagiqa.archs.tokenizer import tokenize
 from pyiqa_moeagiqa.options import OptionError
 
 SMALL = {'hidden_size': 48, 'num_hidden_layers': 3, 'num_attention_heads': 4, 'intermediate_size': 96}

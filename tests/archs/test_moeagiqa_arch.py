@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny import COMPACT_LIKE, TINY, TINY_BLIP, config, inputs, let_all_count
+from tiny import COMPACT_LIKE, TINY, TINY_BLIP, TINY_CLIP, TINY_SIGLIP, config, inputs, let_all_count
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 from pyiqa_moeagiqa.archs.experts import ExpertScores
@@ -35,6 +35,9 @@ ABLATIONS = {
     'BLIP': TINY_BLIP,
     'BLIP, semantic only': TINY_BLIP | {'branches': 'semantic'},
     'BLIP, prior': TINY_BLIP | {'prior': True},
+    'CLIP': TINY_CLIP,
+    'SigLIP, semantic only': TINY_CLIP | TINY_SIGLIP | {'branches': 'semantic', 'matching_gates': True},
+    'CLIP, no matching': TINY_CLIP | {'matching': 0, 'prior': True, 'linear': True},
 }
 
 

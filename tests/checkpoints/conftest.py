@@ -60,7 +60,7 @@ def _released(tmp_path_factory) -> Path:
 @pytest.fixture
 def released(_released, tmp_path, monkeypatch) -> dict[str, Path]:
     """The released files in small: finetuned_v1, finetuned_v2, prior and visual; their text encoder has 200 words."""
-    monkeypatch.setattr('pyiqa_moeagiqa.checkpoints.network.WORDS', 200)
+    monkeypatch.setattr('pyiqa_moeagiqa.archs.tokenizer.PromptTokenizer.size', 200)
     return {path.stem: path for path in shutil.copytree(_released, tmp_path / 'released').iterdir()}
 
 

@@ -107,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(with_body=True)
 
     def _answer(self, with_body: bool) -> None:
-        page = self.server.pages.get(self.path, Page(b'not here', status=404))
+        page = self.server.pages.get(self.path, self.server.missing)
         self.server.asked.append(f'{self.command} {self.path}')
         self.send_response(page.status)
         for name, value in page.headers.items():
@@ -122,12 +122,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Answers with ``pages`` (path -> Page) and notes in ``asked`` what was asked for."""
+    """Answers with ``pages`` (path -> Page), or else with ``missing``; notes in ``asked`` what was asked for."""
 
     def __init__(self, scheme: str):
         super().__init__(('localhost', 0), _Handler)
         self.address = f'{scheme}://localhost:{self.server_port}'
         self.pages: dict[str, Page] = {}
+        self.missing = Page(b'not here', status=404)
         self.asked: list[str] = []
 
     def handle_error(self, request, client_address):

@@ -41,7 +41,6 @@ def make(table):
             'mos_range': [0, 5],
             'crop_size': 16,
             'view_size': 32,
-            'prompt_tokens': 8,
         }
         given = default | {'phase': phase} | options
         return PromptNRDataset({name: value for name, value in given.items() if value is not None})
@@ -51,8 +50,8 @@ def make(table):
 
 def test_an_item_has_the_promised_shapes_and_ranges(make):
     item = make(crops=4, targets=['quality', 'alignment'])[2]
-    shapes = {name: tuple(item[name].shape) for name in ('crops', 'view', 'ids', 'mask', 'mos_label')}
-    assert shapes == {'crops': (4, 3, 16, 16), 'view': (3, 32, 32), 'ids': (8,), 'mask': (8,), 'mos_label': (2,)}
+    shapes = {name: tuple(item[name].shape) for name in ('crops', 'view', 'mos_label')}
+    assert shapes == {'crops': (4, 3, 16, 16), 'view': (3, 32, 32), 'mos_label': (2,)}
     for name in ('crops', 'view'):
         assert item[name].dtype == torch.float32
         assert 0 <= item[name].min() < item[name].max() <= 1

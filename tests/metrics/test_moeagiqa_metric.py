@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from tiny import COMPACT_LIKE, TINY_BLIP, made, saved
 
 from pyiqa_moeagiqa.archs.hardware import fast_dtype, fused_attention_pays
-from pyiqa_moeagiqa.archs.semantic import tokenize
+from pyiqa_moeagiqa.archs.tokenizer import tokenize
 from pyiqa_moeagiqa.checkpoints import read, save
 from pyiqa_moeagiqa.images.read import PromptError
 from pyiqa_moeagiqa.images.views import crop_positions, take_crops, whole_view

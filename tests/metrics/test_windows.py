@@ -4,7 +4,7 @@ import pyiqa
 import pytest
 import torch
 
-from pyiqa_moeagiqa.archs.semantic import MOST_WINDOWS, bert_tokenizer, tokenize, tokenize_windows
+from pyiqa_moeagiqa.archs.tokenizer import MOST_WINDOWS, bert_tokenizer, tokenize, tokenize_windows
 from pyiqa_moeagiqa.metrics.notes import cut_words
 
 STYLE = 'a detailed oil painting of a red fox in a snowy forest, dramatic light, fog, '
@@ -44,10 +44,10 @@ def test_windows_hold_each_token_once_in_order(name, length):
 
 
 def test_a_window_ends_with_a_phrase_or_else_with_a_word():
-    texts = [bert_tokenizer().decode(row) for row in tokenize_windows([LONG], 35).ids.tolist()]
+    texts = [bert_tokenizer().encoder.decode(row) for row in tokenize_windows([LONG], 35).ids.tolist()]
     assert all(text.endswith(',') for text in texts), texts
     odd = 'word ' * 30 + 'antidisestablishmentarianism and more'
-    assert 'and' in bert_tokenizer().decode(tokenize_windows([odd], 35).ids[1].tolist()).split()
+    assert 'and' in bert_tokenizer().encoder.decode(tokenize_windows([odd], 35).ids[1].tolist()).split()
     assert tokenize_windows([odd], 35).mask.sum(dim=1).tolist()[0] == 32
 
 
