@@ -194,7 +194,7 @@ def write_fixture(path: Path) -> None:
 
 def our_metric(case: str, shapes: dict[str, list[int]]) -> torch.nn.Module:
     """The metric made from a file as ImageReward's own is, with the rule's weights."""
-    from pyiqa_moeagiqa.checkpoints import image_reward
+    from pyiqa_moeagiqa.archs import image_reward
     from pyiqa_moeagiqa.metrics.imagereward import ImageReward, ImageRewardMetric
 
     image_reward.ImageReward = partial(ImageReward, **CASES[case])

@@ -41,7 +41,7 @@ def tiny_reward():
 
     from tiny import TINY_IMAGE_REWARD
 
-    from pyiqa_moeagiqa.checkpoints import image_reward
+    from pyiqa_moeagiqa.archs import image_reward
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(image_reward, 'ImageReward', partial(image_reward.ImageReward, **TINY_IMAGE_REWARD))
