@@ -108,6 +108,8 @@ setup(
         'data': ['h5py>=3.8', 'openpyxl>=3.1'],
         # what "moeagiqa export" writes with, and what runs it
         'onnx': ['onnx>=1.17', 'onnxscript>=0.5', 'onnxruntime>=1.20'],
+        # what adds LoRA adapters in training; scoring does without
+        'lora': ['peft>=0.18'],
         # HEIC pictures, as phones take them
         'heif': ['pillow-heif>=0.22'],
     },

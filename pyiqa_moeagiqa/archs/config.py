@@ -11,6 +11,7 @@ from .encoder_options import SIDE, WIDEST, BertOptions, BlipOptions, ClipOptions
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MOST_SCALES = 16
 MOST_PIXELS = 2**26  # in all crops of an image together: 30 times as many as 15 crops of 384 x 384 pixels have
+HIGHEST_RANK = 256
 WEIGHTS = 'a list of numbers from 0.001 to 1000, one for each of crop_scales'
 
 
@@ -53,6 +54,10 @@ PixelStd = Annotated[
 Targets = Annotated[
     tuple[Target, ...], LISTED, Field(min_length=1), AfterValidator(_each_once),
     Said(f"a list of names from {', '.join(TARGETS)}, each at most once, such as ['quality']"),
+]  # fmt: skip
+Towers = Annotated[
+    tuple[Literal['visual', 'prior', 'semantic'], ...], LISTED, Field(min_length=1), AfterValidator(_each_once),
+    Said("a list of names from visual, prior, semantic, each at most once, such as ['visual']"),
 ]  # fmt: skip
 PromptTokens = Annotated[int, Field(ge=3, le=512)]
 Crops = Annotated[int, Field(ge=1, le=1024)]
@@ -134,6 +139,14 @@ class MoEAGIQAConfig(Section):
     """Tokens to which a prompt is padded or cut, L2 in the paper. A SigLIP needs as many as in its training, 64."""
     frozen_share: Share = 0.5
     """Share of the semantic network's layers, from the first on, that are not trained (Table 8)."""
+    lora_rank: int = Field(0, ge=0, le=HIGHEST_RANK)
+    """Rank of the LoRA adapters that training adds to the encoders of ``lora_towers``, in place of training their own weights; 0
+    for none."""
+    lora_alpha: int = Field(16, ge=1, le=4096)
+    """The adapters' output is multiplied by ``lora_alpha`` / ``lora_rank``."""
+    lora_towers: Towers = ('visual',)
+    """The encoders with adapters: 'visual' (the ViT of eq. 3), 'prior' (that of eq. 1), 'semantic' (those of eq. 4, in the layers
+    after the ``frozen_share``)."""
 
     def __init__(self, **options: Any):
         try:
@@ -161,6 +174,16 @@ class MoEAGIQAConfig(Section):
             ('whole_view', is_bert, "false, unless semantic is 'bert'"),
             ('linear', self.branches != 'semantic', "false if branches is 'semantic'"),
             ('matching_gates', self.matching > 0, 'false if matching is 0'),
+            (
+                'lora_towers',
+                not self.lora_rank or set(self.lora_towers) <= set(self.encoders),
+                f'a list of encoders that the network has ({", ".join(self.encoders)})',
+            ),
+            (
+                'frozen_share',
+                self.frozen_share < 1 or not self.lora_rank or 'semantic' not in self.lora_towers,
+                "below 1 if lora_towers has 'semantic', as the layers after it get the adapters",
+            ),
         ):
             if getattr(self, name) and not met:
                 raise Wrong(name, allowed)
@@ -220,6 +243,15 @@ class MoEAGIQAConfig(Section):
     def reads_own_tokenizer(self) -> bool:
         """Whether the text encoder's tokenizer lies with its weights; the others have BERT's."""
         return self.semantic == 'clip' and self.branches != 'visual'
+
+    @property
+    def encoders(self) -> list[str]:
+        """Names of the network's encoders, each of which training starts from a file of its own."""
+        uses_visual = self.branches != 'semantic' or self.reads_image_with_visual
+        parts = ['visual'] if uses_visual else []
+        if self.prior and self.branches != 'semantic':
+            parts.append('prior')
+        return parts + (['semantic'] if self.branches != 'visual' else [])
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> 'MoEAGIQAConfig':

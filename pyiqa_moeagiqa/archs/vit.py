@@ -176,8 +176,9 @@ def image_token(vit: Any, pixels: Tensor, tokens: Tensor | None = None, layers: 
 def _is_plain(block: Any) -> bool:
     if type(block) is not Block or type(block.attn) is not Attention:
         return False
-    quantized = type(block.attn.qkv.weight) is not nn.Parameter  # quantized weights cannot be split
-    return not quantized and getattr(block.attn, 'gate', None) is None
+    qkv = block.attn.qkv
+    divisible = type(qkv) is nn.Linear and type(qkv.weight) is nn.Parameter  # no adapters, and not quantized
+    return divisible and getattr(block.attn, 'gate', None) is None
 
 
 def _first_token_after(block: Any, tokens: Tensor) -> Tensor:

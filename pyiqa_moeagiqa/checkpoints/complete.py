@@ -17,6 +17,7 @@ from .file import Checkpoint, CheckpointError, is_ours, read
 from .find import EMBEDDED, FULL_SIZE, IMAGE_REWARD, find
 from .image_reward import find_image_reward
 from .load import check_finite, check_names, fit_crop_size, fit_vit, outline, require_layers
+from .lora import merged
 from .names import Weights, from_bert, from_clip, from_image_reward
 from .partial import fingerprint, places_of
 from .sources import HUB, require_bert_words, tokenizer_json, weights_file
@@ -29,7 +30,7 @@ HOW_WHOLE = (
 
 
 def complete(checkpoint: Checkpoint, within: Within = ()) -> Checkpoint:
-    """The checkpoint with the frozen tensors that its header names, checked against their fingerprint.
+    """The checkpoint with the frozen tensors that its header names, checked against their fingerprint, and adapters merged.
 
     A header opens no path or address by itself: see ``checkpoints/partial.py``.
 
@@ -38,11 +39,13 @@ def complete(checkpoint: Checkpoint, within: Within = ()) -> Checkpoint:
         within: the files of the checkpoints that need this one for their frozen tensors.
 
     Raises:
-        CheckpointError: if the frozen tensors cannot be obtained or are not those that it was trained with.
+        CheckpointError: if the frozen tensors cannot be obtained or are not those that it was trained with, or if adapters do not
+            fit.
+        OptionError: for adapters in a network that cannot be.
     """
     frozen = checkpoint.info.get('frozen')
     if not frozen:
-        return checkpoint
+        return merged(checkpoint)
     try:
         weights = _first_that_fits(checkpoint, frozen, within)
     except (ValueError, OSError) as error:
@@ -51,7 +54,7 @@ def complete(checkpoint: Checkpoint, within: Within = ()) -> Checkpoint:
         raise CheckpointError(
             f'{checkpoint.path}: it holds only the trained tensors, and the frozen ones {quoted(error)}: {HOW_WHOLE}.'
         ) from None
-    return replace(checkpoint, weights=weights | checkpoint.weights)
+    return merged(replace(checkpoint, weights=weights | checkpoint.weights))
 
 
 def _first_that_fits(checkpoint: Checkpoint, frozen: Mapping[str, Any], within: Within) -> Weights:
@@ -95,7 +98,7 @@ def _frozen_weights(checkpoint: Checkpoint, sources: Mapping[str, str], within: 
         source = complete(read(find(sources['checkpoint'])), within)
         return fit_crop_size(network, source.weights)
     weights: Weights = {}
-    for part in encoders(network.config):
+    for part in network.config.encoders:
         if part not in sources:
             raise CheckpointError(f'its header does not say where {part} comes from')
         module, own = encoder(network, part, sources[part], within)
@@ -104,15 +107,6 @@ def _frozen_weights(checkpoint: Checkpoint, sources: Mapping[str, str], within: 
         prefix = next(name for name, value in network.named_modules() if value is module)
         weights |= {f'{prefix}.{name}': tensor for name, tensor in own.items()}
     return weights
-
-
-def encoders(config: MoEAGIQAConfig) -> list[str]:
-    """List the encoders that a network of this configuration starts from, each with its own file."""
-    uses_visual = config.branches != 'semantic' or config.reads_image_with_visual
-    parts = ['visual'] if uses_visual else []
-    if config.prior and config.branches != 'semantic':
-        parts.append('prior')
-    return parts + (['semantic'] if config.branches != 'visual' else [])
 
 
 def encoder(network: MoEAGIQA, part: str, source: str, within: Within = ()) -> tuple[nn.Module, Weights]:

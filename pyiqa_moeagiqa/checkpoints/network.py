@@ -28,9 +28,9 @@ def load_network(path: Path, crop_size: int | None = None) -> tuple[MoEAGIQA | O
                 f'{path}: crop_size is {crop_size}, but an ONNX graph keeps the one that it was exported with; leave crop_size out.'
             )
         return load_graph(path)
-    checkpoint = complete(read(path))
-    config = checkpoint.config if crop_size is None else checkpoint.config.changed(crop_size=crop_size)
     try:
+        checkpoint = complete(read(path))
+        config = checkpoint.config if crop_size is None else checkpoint.config.changed(crop_size=crop_size)
         network = network_with(config, checkpoint.weights, path)
         require_room_for_prompts(network)
     except OptionError as error:

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 from torch import Tensor, nn
 
 from ..archs.config import MoEAGIQAConfig
+from ..archs.lora import add_adapters
 from ..archs.moeagiqa_arch import MoEAGIQA
 from ..archs.prior_arch import MoEAGIQAPrior
 from ..options import OptionError, quoted, unknown_option
 from ..section import LEFT_OUT, Said, Section
-from .complete import complete, encoder, encoders, vit_weights
+from .complete import complete, encoder, vit_weights
 from .file import CheckpointError, read, read_header
 from .find import find
 from .load import check_finite, check_names, network_with, outline, require_room_for_prompts
@@ -57,7 +58,7 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
             the weights in it.
 
     Returns:
-        The network, and the header's info of the checkpoint that it starts from.
+        The network, with new adapters if it has a ``lora_rank``, and the header's info of the checkpoint that it starts from.
 
     Raises:
         OptionError: for an unknown option, or if weights are not named.
@@ -66,23 +67,31 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
     config, weights = network_config(options), options['weights']
     if 'checkpoint' in weights:
         checkpoint = complete(read(find(weights['checkpoint'])))
-        return network_with(config, checkpoint.weights, weights['checkpoint']), checkpoint.info
+        network, info = network_with(config, checkpoint.weights, weights['checkpoint']), checkpoint.info
+    else:
+        network, info = _network_of_encoders(config, weights), {}
+    if config.lora_rank:
+        add_adapters(network)
+    return network, info
+
+
+def _network_of_encoders(config: MoEAGIQAConfig, weights: Mapping[str, Any]) -> MoEAGIQA:
     _require_sources(config, weights)
     outline(config)  # refuse impossible options before the network takes memory
     network = MoEAGIQA(config)
-    for part in encoders(config):
+    for part in config.encoders:
         module, own = encoder(network, part, weights[part])
         load_part(module, own, weights[part])
     _require_room(network, weights)
     for projection in network.projections:  # as in the released implementation; torch's own are narrower
         nn.init.normal_(projection.weight, std=projection.in_features**-0.5)
     network.find_shared_trunk()
-    return network, {}
+    return network
 
 
 def _require_sources(config: MoEAGIQAConfig, weights: Mapping[str, str]) -> None:
     """Raise an OptionError if an encoder has no source, or a file that is not there, before any other source is fetched."""
-    for part in encoders(config):
+    for part in config.encoders:
         if part not in weights:
             raise OptionError(f'network option weights lacks {part!r}: {HOW}.')
         if is_gone(str(weights[part])):

@@ -84,13 +84,19 @@ class MoEAGIQAModel(TrainingModel):
             self.cache = self._open_cache(train.get('cache_folder', 'cache'))
 
     def _open_cache(self, folder: str) -> FeatureCache:
+        network = self.network.config
+        if network.lora_rank and set(network.lora_towers) - {'semantic'}:
+            raise OptionError(
+                'train option cache_frozen is true: it must be false if network option lora_towers has visual or prior, '
+                'whose features training then changes.'
+            )
         for phase, data in self.opt['datasets'].items():
             if data.get('random_crops', phase == 'train') or (data.get('hflip', False) and phase == 'train'):
                 raise OptionError(
                     'train option cache_frozen needs pictures that stay the same: set random_crops and hflip of '
                     f'datasets.{phase} to false.'
                 )
-        config = self.network.config.to_dict()
+        config = network.to_dict()
         described = json.dumps({name: config[name] for name in ENCODED_BY} | {'dtype': str(self.precision.dtype)})
         return FeatureCache(folder, fingerprint(self.frozen(), described))
 
@@ -148,14 +154,13 @@ class MoEAGIQAModel(TrainingModel):
 
     def write_checkpoint(self, path: Path) -> None:
         """Write a checkpoint that ``create_metric(..., pretrained_model_path=)`` loads as it is."""
-        network, info = self.network, self._describe()
-        weights = network.state_dict()
+        weights, info = self.tensors(), self._describe()
         if not self.opt['train'].get('save_whole'):
             frozen = self.frozen()
             weights = {name: tensor for name, tensor in weights.items() if name not in frozen}
             info['frozen'] = self._describe_frozen()
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        save(Checkpoint(network.config, weights, info), path.with_name(path.name + '.safetensors'))
+        save(Checkpoint(self.network.config, weights, info), path.with_name(path.name + '.safetensors'))
 
     def _describe_frozen(self) -> dict[str, Any]:
         """Describe the frozen tensors that a checkpoint of trained tensors lacks, and where they come from.

@@ -17,6 +17,7 @@ from pyiqa.utils.dist_util import master_only
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ..archs.lora import plain_names
 from ..distributed import average_over_processes
 from ..options import OptionError, quoted
 from .average import MovingAverage
@@ -44,7 +45,8 @@ class TrainingModel(BaseModel, ABC):
         self.iteration, self.identity = 0, ''
         self.warned: set[str] = set()
         self.measured_at = -1  # the iteration at which ``metric_results`` were measured
-        self.trained = {name: tensor for name, tensor in network.named_parameters() if tensor.requires_grad}
+        trained = {name: tensor for name, tensor in network.named_parameters() if tensor.requires_grad}
+        self.trained = plain_names(trained)
         get_root_logger().info(
             f'{type(network).__name__}: {sum(p.numel() for p in network.parameters()):,} parameters, '
             f'{sum(p.numel() for p in self.trained.values()):,} of them are trained.'
@@ -77,9 +79,13 @@ class TrainingModel(BaseModel, ABC):
         """The network that ``start`` built."""
         return self.get_bare_model(self.net)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """The network's tensors, under their names in files."""
+        return plain_names(self.network.state_dict())
+
     def frozen(self) -> dict[str, Tensor]:
         """The tensors that training leaves as they are."""
-        return {name: tensor for name, tensor in self.network.state_dict().items() if name not in self.trained}
+        return {name: tensor for name, tensor in self.tensors().items() if name not in self.trained}
 
     def _to_device(self, network: nn.Module) -> Any:
         network = network.to(self.device)

@@ -10,6 +10,7 @@ import timm
 import torch
 from tiny import COMPACT_LIKE, TINY, TINY_BLIP, config, inputs
 
+from pyiqa_moeagiqa.archs.lora import add_adapters, plain_names
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.archs.prior_arch import MoEAGIQAPrior
 from pyiqa_moeagiqa.archs.vit import build_vit, image_token, layer_features
@@ -116,6 +117,36 @@ def test_the_images_token_is_the_class_token_or_what_timm_pools(family):
         has_class_token = getattr(vit, 'cls_token', None) is not None
         expected = vit.fc_norm(vit.forward_features(pixels)[:, 0]) if has_class_token else vit(pixels)
         torch.testing.assert_close(image_token(vit, pixels), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize('family', [family for family in FAMILIES if family != 'ConvNeXt'])
+def test_a_familys_adapters_begin_without_effect_are_trained_and_count_in_the_score(family, tmp_path):
+    network = random_network(family, **USES['prior'], lora_rank=4, lora_towers=('visual', 'prior'))
+    for name, parameter in network.named_parameters():
+        if name.split('.')[-1] in ('gamma', 'gamma_1', 'gamma_2'):  # small scales would hide what layers say
+            torch.nn.init.ones_(parameter)
+    before, own = scores(network), {name for name in network.trained if not name.startswith(('visual.', 'prior.'))}
+    add_adapters(network)
+    torch.testing.assert_close(scores(network), before, atol=1e-6, rtol=0)
+    network.train()(*inputs(network)).targets['quality'].score.mean().backward()
+    adapters = {name: parameter for name, parameter in network.trained.items() if name not in own}
+    assert all(name.startswith(('visual.', 'prior.')) and '.lora_' in name for name in adapters)
+    assert [name for name, parameter in adapters.items() if parameter.grad is None] == []
+    for name, parameter in adapters.items():
+        if '.lora_B.' in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    weights = {name: tensor.contiguous() for name, tensor in plain_names(network.state_dict()).items()}
+    path = save(Checkpoint(network.config, weights, {}), tmp_path / 'saved.safetensors')
+    trained, (merged, _) = scores(network), load_network(path)
+    assert (trained - before).abs().max() > 1e-3
+    torch.testing.assert_close(scores(merged), trained, atol=1e-5, rtol=0)
+    assert merged.state_dict().keys() == random_network(family, **USES['prior']).state_dict().keys()
+
+
+def test_an_encoder_without_linear_layers_has_no_adapters():
+    network = random_network('ConvNeXt', **USES['eq. 3'], lora_rank=4)
+    with pytest.raises(OptionError, match="lora_rank is 4: no layer of 'visual' is linear and has more channels; take"):
+        add_adapters(network)
 
 
 @pytest.mark.parametrize('family', ['Swin', 'ConvNeXt'])

@@ -35,7 +35,7 @@ VIT, TEXT = TINY['visual_options'], TINY['semantic_options']
     'config',
     [
         *({name: HUGE} for name in ('channels', 'hidden', 'heads', 'experts', 'matching', 'token_pool', 'crop_size')),
-        *({name: HUGE} for name in ('crops', 'prompt_tokens')),
+        *({name: HUGE} for name in ('crops', 'prompt_tokens', 'lora_rank')),
         {'crops': 1024, 'crop_size': 4096},
         {'heads': 0},
         {'hidden': -3},
