@@ -282,6 +282,78 @@ def compact() -> dict[str, Any]:
     return options
 
 
+class Tower(NamedTuple):
+    """A modern network: its ViT with layers, mean and deviation of its pixels, and its text encoder.
+
+    Attributes:
+        title: what the comment calls it.
+        visual, layers, pixels: options of the network; ``pixels`` are mean and standard deviation.
+        semantic: where the image and text tower are; ``prompt_tokens`` is the length of the prompts that it was trained with.
+    """
+
+    title: str
+    visual: str
+    layers: tuple[int, ...]
+    pixels: tuple[tuple[float, ...], tuple[float, ...]]
+    semantic: str
+    prompt_tokens: int
+
+
+IMAGENET, HALF = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+OPENAI = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+SIGLIP2 = 'hf://google/siglip2-base-patch16-224'
+TOWERS = {
+    'siglip2': Tower('SigLIP 2 ViT-B/16', 'vit_base_patch16_siglip_224.v2_webli', (6, 8, 10, 12), HALF, SIGLIP2, 64),
+    'clip_l': Tower(
+        'CLIP ViT-L/14', 'vit_large_patch14_clip_224.openai', (12, 16, 20, 24), OPENAI,
+        'hf://openai/clip-vit-large-patch14', 77,
+    ),
+    'dinov3': Tower(
+        'DINOv3 ViT-B/16 beside SigLIP 2', 'vit_base_patch16_dinov3.lvd1689m', (6, 8, 10, 12), IMAGENET, SIGLIP2, 64
+    ),
+}  # fmt: skip
+
+
+def modern(name: str) -> dict[str, Any]:
+    """A network of modern encoders with LoRA, for quality and alignment; no image of a test prompt is seen in training."""
+    tower, options = TOWERS[name], full_size(f'{name}_agiqa3k', 'agiqa3k', 'v1')
+    for data in options['datasets'].values():
+        data['split_column'] = 'prompt_0'
+    options['datasets']['train']['hflip'] = True
+    mean, std = tower.pixels
+    options['network'] = {
+        'type': 'MoEAGIQA',
+        'weights': {'visual': 'timm', 'semantic': tower.semantic},
+        'visual': tower.visual,
+        'layers': list(tower.layers),
+        'norm_layers': True,
+        'class_tokens': True,
+        'linear': True,
+        'pixel_mean': list(mean),
+        'pixel_std': list(std),
+        'semantic': 'clip',
+        'matching': 768,  # the width of both CLIPs' embeddings
+        'matching_gates': True,
+        'prompt_tokens': tower.prompt_tokens,
+        'prior': False,
+        'dropout': 0.1,
+        'lora_rank': 16,
+        'lora_towers': ['visual', 'semantic'],
+        'targets': ['quality', 'alignment'],
+        'crops': 5,
+    }
+    options['train'] |= {
+        'optim': {'type': 'AdamW', 'lr': 1e-4, 'weight_decay': 5e-2},
+        'warmup': 100,
+        'total_epoch': 20,
+        'metric_loss_opt': {'type': 'PLCCLoss', 'loss_weight': 0.2},
+        'clip_grad_norm': 1.0,
+        'amp': True,
+    }
+    options['val'] = options['val'] | {'key_metric': 'main_score'}
+    return options
+
+
 def files() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Name, comment and options of every file."""
     yield (
@@ -303,6 +375,12 @@ def files() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield 'compact_prior.yml', about, compact_prior()
     for data in ('agiqa1k', 'agiqa3k', 'aigciqa2023', 'aigiqa20k'):
         yield from main_results(data)
+    for name, tower in TOWERS.items():
+        about = (
+            f'{tower.title} with LoRA on AGIQA-3K, for quality and alignment, split by prompt. timm and the Hugging Face hub provide\n'
+            'the encoders; training needs peft.'
+        )
+        yield f'{name}_agiqa3k.yml', about, modern(name)
     large = full_size('v2_agiqa3k_384', 'agiqa3k')
     large['network'] |= {'crop_size': 384, 'visual': 'vit_base_patch16_384.augreg_in21k_ft_in1k'}
     about = f'MoE-AGIQA v2 on AGIQA-3K with crops of 384 pixels.\n{PAPER}\n{BY_IMAGE}'

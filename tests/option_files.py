@@ -7,9 +7,11 @@ import pandas as pd
 import timm
 import torch
 import yaml
+from clips import LENGTH, MATCHING, clip_folder, tokenizer_of
 from PIL import Image
 from safetensors.torch import save_file
 from tiny import TINY, TINY_BLIP
+from transformers import CLIPConfig, SiglipConfig
 
 from pyiqa_moeagiqa.archs.blip import BlipSemantic
 from pyiqa_moeagiqa.archs.semantic import BertSemantic
@@ -70,7 +72,7 @@ def make_tables(folder: Path) -> Path:
 
 
 def tiny_weights(folder: Path) -> dict[str, str]:
-    """Files of tiny encoders: 'timm', 'prior', 'blip', 'bert', 'dino'."""
+    """Files of tiny encoders: 'timm', 'deep', 'prior', 'blip', 'bert', 'dino'; and folders: 'clip', 'siglip'."""
     torch.manual_seed(0)
     vit = timm.create_model(TINY['visual'], pretrained=False, num_classes=0, img_size=SIZE, **VIT).state_dict()
     prior = {
@@ -78,8 +80,10 @@ def tiny_weights(folder: Path) -> dict[str, str]:
         for name, tensor in vit.items()
     }  # fmt: skip
     dino = timm.create_model('vit_small_patch14_dinov2', pretrained=False, num_classes=0, img_size=28, **VIT)
+    deep = timm.create_model(TINY['visual'], pretrained=False, num_classes=0, img_size=SIZE, **VIT | {'depth': 24})
     parts = {
         'timm': vit,
+        'deep': deep.state_dict(),
         'prior': prior,
         'dino': dino.state_dict(),
         'blip': BlipSemantic(**TINY_BLIP['semantic_options']).state_dict(),
@@ -89,7 +93,26 @@ def tiny_weights(folder: Path) -> dict[str, str]:
     for name, weights in parts.items():
         files[name] = str(folder / f'{name}.safetensors')
         save_file({key: tensor.contiguous() for key, tensor in weights.items()}, files[name])
+    for family in ('clip', 'siglip'):
+        clip_folder(folder / family, family)
+        files[family] = str(folder / family)
     return files
+
+
+def stated_sizes(source: str, folder: Path) -> str:
+    """A folder that states the sizes of a published CLIP or SigLIP 2, as transformers would save it, without its weights."""
+    if 'siglip2' in source:
+        family, sizes = 'siglip', SiglipConfig(text_config={'vocab_size': 256_000})
+    else:
+        text = {'hidden_size': 768, 'intermediate_size': 3072, 'num_attention_heads': 12}
+        vision = {'hidden_size': 1024, 'intermediate_size': 4096, 'num_attention_heads': 16, 'num_hidden_layers': 24}
+        family, sizes = (
+            'clip',
+            CLIPConfig(text_config=text, vision_config=vision | {'patch_size': 14}, projection_dim=768),
+        )
+    sizes.save_pretrained(folder)
+    tokenizer_of(family).save_pretrained(folder)
+    return str(folder)
 
 
 def as_tiny(options: dict, tables: Path, weights: dict[str, str], folder: Path) -> dict:
@@ -114,7 +137,12 @@ def tiny_network(network: dict, model_type: str, weights: dict[str, str], size: 
     if model_type == 'MoEAGIQAPriorModel':
         return network | vit | {'weights': weights['timm']}
     sizes = {'channels': 32, 'hidden': 32, 'heads': 2}
-    if network.get('semantic') == 'bert':
+    if network.get('semantic') == 'clip':
+        family = 'siglip' if 'siglip' in network['weights']['semantic'] else 'clip'
+        vit |= {'visual': TINY['visual'], 'visual_options': VIT | {'depth': 24}}
+        files = {'visual': weights['deep'], 'semantic': weights[family]}
+        sizes |= {'matching': MATCHING[family], 'prompt_tokens': LENGTH}
+    elif network.get('semantic') == 'bert':
         vit['visual'] = 'vit_small_patch14_dinov2'
         files = {'visual': weights['dino'], 'semantic': weights['bert']}
         sizes |= {'semantic_options': TINY['semantic_options'], 'matching': 16, 'token_pool': 1}

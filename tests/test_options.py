@@ -4,14 +4,14 @@ import pyiqa.train
 import pytest
 import torch
 import yaml
-from option_files import FILES, as_tiny, make_tables, one_of_each_kind, read_options, tiny_weights
+from option_files import FILES, as_tiny, make_tables, one_of_each_kind, read_options, stated_sizes, tiny_weights
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.archs.prior_arch import PriorRegressor
 from pyiqa_moeagiqa.archs.vit import build_vit
 from pyiqa_moeagiqa.checkpoints import load_network
-from pyiqa_moeagiqa.checkpoints.complete import encoders
+from pyiqa_moeagiqa.checkpoints.start import network_config
 from pyiqa_moeagiqa.models.fill_in import fill_in
 from pyiqa_moeagiqa.models.run_options import check_run
 from pyiqa_moeagiqa.options import OptionError
@@ -32,14 +32,13 @@ def test_the_page_of_all_options_is_what_the_script_writes():
 
 
 def config(options: dict) -> MoEAGIQAConfig:
-    network = {key: value for key, value in options['network'].items() if key not in ('type', 'weights')}
-    return MoEAGIQAConfig.from_options(network)
+    return network_config(options['network'])
 
 
 def test_files_of_one_run_say_so():
     mains, found = {}, {}
     for name, _, options in files():
-        if options['model_type'] == 'MoEAGIQAModel':
+        if options['model_type'] == 'MoEAGIQAModel' and 'hf://' not in str(options['network']):
             run = {key: options[key] for key in ('datasets', 'test', 'train')}, config(options)
             main = mains.setdefault(repr(run), name)
             if main != name:
@@ -51,15 +50,18 @@ def test_files_of_one_run_say_so():
 
 
 @pytest.mark.parametrize('name', FILES)
-def test_a_file_passes_the_schema_and_builds_its_full_size_network(name):
+def test_a_file_passes_the_schema_and_builds_its_full_size_network(name, tmp_path):
     options = read_options(name)
+    if options['network'].get('semantic') == 'clip':
+        weights = options['network']['weights']
+        weights['semantic'] = stated_sizes(weights['semantic'], tmp_path)
     check_run(options)
     assert set(options.get('published', {})) <= {fill_in(options)['datasets']['val']['name'], *options['test']}
     with torch.device('meta'):
         if options['model_type'] == 'MoEAGIQAModel':
             network = MoEAGIQA(config(options))
             assert network.view_size == fill_in(options)['datasets']['val']['view_size']
-            assert set(options['network']['weights']) == set(encoders(network.config))
+            assert set(options['network']['weights']) == set(network.config.encoders)
         else:
             prior = options['network']
             size, kinds = prior.get('crop_size', 224), prior.get('kinds', 0)
@@ -86,7 +88,7 @@ def test_a_file_of_each_kind_trains_two_steps_on_a_tiny_network(name, tables, we
     assert result['best_iteration'] == 2
     if options['model_type'] == 'MoEAGIQAModel':  # the trained parts, with the others from elsewhere, are a network
         network, _ = load_network(tmp_path / 'run' / 'models' / 'net_best.safetensors')
-        assert network.config == config(options)
+        assert network.config == config(options).changed(lora_rank=0)  # adapters are merged
     assert set(result['figures']) == {fill_in(options)['datasets']['val']['name'], *options['test']}
 
 

@@ -1,0 +1,104 @@
+"""``moeagiqa recipe``: several networks on one's data in one command, with tiny encoders in place of the published ones."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pyiqa
+import pytest
+import yaml
+from option_files import as_tiny, make_tables, read_options, tiny_weights
+from typer.testing import CliRunner
+
+from pyiqa_moeagiqa.checkpoints import read_header
+from pyiqa_moeagiqa.cli import app
+from pyiqa_moeagiqa.training import recipe
+from pyiqa_moeagiqa.training.recipe import KEY, RECIPES
+
+
+@pytest.fixture(scope='module')
+def tiny(tmp_path_factory):
+    """A folder of tables and of the recipe's option files for tiny networks."""
+    folder = tmp_path_factory.mktemp('tiny')
+    tables, weights = make_tables(folder), tiny_weights(folder)
+    (folder / 'options').mkdir()
+    for name in RECIPES['strong']:
+        options = as_tiny(read_options(name), tables, weights, folder)
+        (folder / 'options' / name).write_text(yaml.safe_dump(options))
+    return folder
+
+
+@pytest.fixture
+def command(tiny, tmp_path, monkeypatch):
+    """The command with some arguments, in a folder of its own: its exit code and what it says."""
+    shutil.copytree(tiny / 'options', tmp_path / 'options')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(recipe, 'shared_folder', tmp_path.joinpath)
+
+    def call(*arguments):
+        answer = CliRunner().invoke(app, ['recipe', 'strong', *arguments], catch_exceptions=False)
+        return answer.exit_code, answer.output
+
+    return call
+
+
+def test_the_best_network_scores_alone_and_nothing_is_trained_twice(command, tiny, tmp_path, monkeypatch):
+    table = tiny / 'agiqa3k.csv'
+    code, said = command('--data', str(table), '--eval', str(tiny / 'aigciqa2023.csv'))
+    assert code == 0, said
+    folder = Path('experiments/strong_agiqa3k')
+    results = pd.read_csv(folder / 'results.csv').set_index(['data', 'run'])
+    validation = results.loc['agiqa3k_val', KEY]
+    assert sorted(validation.index) == sorted(Path(name).stem for name in RECIPES['strong'])
+    assert results.loc[['agiqa3k_test', 'aigciqa2023'], KEY].notna().all()
+    best = validation.idxmax()
+    assert f'{best} is best on the validation split' in said
+
+    logs = {path: path.stat().st_mtime_ns for path in folder.glob('*/train.log')}
+    code, said = command('--data', str(table), '--eval', str(tiny / 'aigciqa2023.csv'))
+    assert code == 0, said
+    assert {path: path.stat().st_mtime_ns for path in folder.glob('*/train.log')} == logs
+
+    alone = shutil.copy(folder / 'strong.safetensors', tmp_path / 'elsewhere.safetensors')
+    monkeypatch.setenv('MOEAGIQA_HOME', str(tmp_path / 'empty'))
+    rows = pd.read_csv(folder / best / 'predictions.csv')
+    rows = rows[rows['data'] == 'agiqa3k_test']
+    metric = pyiqa.create_metric('moeagiqa', pretrained_model_path=str(alone))
+    scores = metric([str(tiny / Path(path).name) for path in rows['path']], caption_list=list(rows['prompt']))
+    assert scores.flatten().tolist() == pytest.approx(rows['score'].tolist(), abs=1e-5)
+    assert read_header(Path(alone))[1]['run'] == f'{best.split("_agiqa")[0]}_agiqa3k'
+
+
+def test_a_network_that_fails_costs_itself_alone(command, tiny):
+    broken = Path('options/clip_l_agiqa3k.yml')
+    options = yaml.safe_load(broken.read_text())
+    options['train']['optim']['lr'] = 1e30  # the loss is no number soon
+    options['train'] |= {'warmup': 0, 'amp': False}
+    options['train'].pop('clip_grad_norm')
+    broken.write_text(yaml.safe_dump(options))
+    code, said = command('--data', str(tiny / 'agiqa3k.csv'))
+    assert code == 1
+    assert 'clip_l_agiqa3k failed: The' in said
+    assert Path('experiments/strong_agiqa3k/strong.safetensors').is_file()
+
+
+def test_a_table_without_alignment_trains_quality_alone(command, tiny, tmp_path):
+    pd.read_csv(tiny / 'agiqa3k.csv').drop(columns='alignment').to_csv(tiny / 'mine.csv', index=False)
+    for name in RECIPES['strong'][1:]:
+        (tmp_path / 'options' / name).write_text((tmp_path / 'options' / RECIPES['strong'][0]).read_text())
+    assert command('--data', str(tiny / 'mine.csv'), '--output', 'here')[0] == 0
+    assert list(read_header(Path('here/strong.safetensors'))[0].targets) == ['quality']
+
+
+def test_what_is_missing_or_of_no_use_is_said_before_anything_runs(command, tiny):
+    code, said = command()
+    assert code == 2
+    assert 'datasets/agiqa3k.csv ("moeagiqa prepare agiqa3k --source FOLDER' in said
+    (tiny / 'bare.csv').write_text('path,prompt\nagiqa3k0.png,a cat\n')
+    code, said = command('--data', str(tiny / 'bare.csv'))
+    assert code == 2
+    assert f"{tiny / 'bare.csv'}: it has no column 'quality'" in said
+    code, said = command('--data', str(tiny / 'agiqa3k.csv'), '--dry-run')
+    assert code == 0, said
+    assert said.count('to train  experiments/strong_agiqa3k/') == 3
+    assert not Path('experiments').exists()
