@@ -60,9 +60,8 @@ def add_adapters(network: MoEAGIQA) -> None:
         OptionError: if an encoder has no layer for adapters, or if peft is not installed.
     """
     config = network.config
-    logging.getLogger('bitsandbytes').setLevel(
-        logging.ERROR
-    )  # peft imports it, and adapters do not need what it misses
+    # peft imports bitsandbytes where it is installed; users need no notes on what that misses.
+    logging.getLogger('bitsandbytes').setLevel(logging.ERROR)
     try:
         from peft import LoraConfig, inject_adapter_in_model  # its import takes seconds
     except ImportError:
@@ -73,12 +72,10 @@ def add_adapters(network: MoEAGIQA) -> None:
     for tower, layers in _by_tower(network).items():
         adapters = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules=list(layers))
         inject_adapter_in_model(adapters, tower)
-        part: Any
-        for part in tower.modules():
-            if hasattr(part, 'qkv_bias_separate'):
-                part.qkv_bias_separate = (
-                    True  # else this attention of timm's reads the weight and passes over the adapter
-                )
+        # Some of timm's attentions read the layer's weight, past the adapter, unless the bias is added by itself.
+        attentions: list[Any] = [part for part in tower.modules() if hasattr(part, 'qkv_bias_separate')]
+        for attention in attentions:
+            attention.qkv_bias_separate = True
         network.frozen = [part for part in network.frozen if part is not tower]
     network.find_shared_trunk()
 
