@@ -26,12 +26,12 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONGEST_SHOWN else f'{text[:LONGEST_SHOWN]}...'
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of an error's message; its type if the message is empty."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def quoted(error: Exception) -> str:
+def quoted(error: BaseException) -> str:
     """An error's first line for use in one of our sentences: without its full stop, and cut if it is long."""
     return first_line(error).rstrip('.')[:LONGEST_QUOTED]
 

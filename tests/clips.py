@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from tiny import TINY
-from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 SIZES = TINY['semantic_options']
 LENGTH = 16  # places of a prompt
@@ -37,8 +38,8 @@ def trained_on(special: list[str], suffix: str = '') -> tuple[dict[str, int], li
 
 
 def tokenizer_of(family: str):
-    """transformers' own tokenizer with a tiny vocabulary; a SigLIP's ends prompts with <eos> and pads at the right."""
-    from transformers import CLIPTokenizer, Siglip2Tokenizer
+    """transformers' own tokenizer with a tiny vocabulary; a SigLIP 2's as on the hub, which keeps upper case."""
+    from transformers import CLIPTokenizer, PreTrainedTokenizerFast
 
     if family == 'clip':
         vocabulary, merges = trained_on(['<|startoftext|>', '<|endoftext|>'], '</w>')
@@ -49,13 +50,13 @@ def tokenizer_of(family: str):
     letters = sorted({letter for text in TEXTS for letter in text.lower().replace(' ', '▁')})
     merges = [('▁', 'c'), ('▁', 'a'), ('▁c', 'a')]
     words = [*special, *(f'<0x{byte:02X}>' for byte in range(256)), *letters, *(''.join(merge) for merge in merges)]
-    tokenizer = Siglip2Tokenizer(
-        vocab={word: number for number, word in enumerate(words)}, merges=merges, padding_side='right'
-    )
-    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single='$A <eos>', special_tokens=[('<eos>', 1)]
-    )
-    return tokenizer
+    vocabulary = {word: number for number, word in enumerate(words)}
+    backend = Tokenizer(models.BPE(vocabulary, merges, unk_token='<unk>', fuse_unk=True, byte_fallback=True))
+    backend.normalizer = normalizers.Replace(' ', '▁')
+    backend.pre_tokenizer = pre_tokenizers.Split(' ', 'merged_with_previous')
+    backend.post_processor = processors.TemplateProcessing(single='$A <eos>', special_tokens=[('<eos>', 1)])
+    names = {'pad_token': '<pad>', 'eos_token': '<eos>', 'bos_token': '<bos>', 'unk_token': '<unk>'}
+    return PreTrainedTokenizerFast(tokenizer_object=backend, padding_side='right', **names)
 
 
 def clip_folder(folder: Path, family: str):
@@ -84,3 +85,14 @@ def bert_folder(folder: Path, **sizes):
     model = BertForMaskedLM(BertConfig(**SIZES | sizes)).eval()
     model.save_pretrained(folder)
     return model
+
+
+def vit_folder(folder: Path) -> None:
+    """Save the tiny visual encoder, as timm's repositories on the hub have it, into ``folder``."""
+    import timm
+
+    folder.mkdir()
+    torch.manual_seed(0)
+    options = TINY['visual_options'] | {'img_size': TINY['crop_size'], 'num_classes': 0}
+    vit = timm.create_model(TINY['visual'], pretrained=False, **options)
+    save_file(vit.state_dict(), folder / 'model.safetensors')

@@ -27,6 +27,11 @@ PIXELS = {'clip': (CLIP_MEAN, CLIP_STD), 'siglip': (HALF, HALF)}  # mean and dev
 UNUSED = {'bos_token_id': None, 'eos_token_id': 0, 'pad_token_id': None}
 
 
+def _tower(model: Any) -> Any:
+    """A tower itself, which early versions of transformers 5 wrap once more."""
+    return getattr(model, 'vision_model', getattr(model, 'text_model', model))
+
+
 class ClipTowers(nn.Module):
     """The pre-trained parts, under the names of transformers' CLIPModel or SiglipModel, and the tokenizer.
 
@@ -39,11 +44,12 @@ class ClipTowers(nn.Module):
         self.is_siglip = options.family == 'siglip'
         vision, text = options.vision.model_dump(), options.text.model_dump() | UNUSED
         if self.is_siglip:
-            self.vision_model: Any = SiglipVisionModel(SiglipVisionConfig(**vision))
-            self.text_model: Any = SiglipTextModel(SiglipTextConfig(**text, projection_size=options.projection_dim))
+            text |= {'projection_size': options.projection_dim}
+            self.vision_model = _tower(SiglipVisionModel(SiglipVisionConfig(**vision)))
+            self.text_model = _tower(SiglipTextModel(SiglipTextConfig(**text)))
         else:
-            self.vision_model = CLIPVisionModel(CLIPVisionConfig(**vision))
-            self.text_model = CLIPTextModel(CLIPTextConfig(**text))
+            self.vision_model = _tower(CLIPVisionModel(CLIPVisionConfig(**vision)))
+            self.text_model = _tower(CLIPTextModel(CLIPTextConfig(**text)))
             self.visual_projection = nn.Linear(options.vision.hidden_size, options.projection_dim, bias=False)
             self.text_projection = nn.Linear(options.text.hidden_size, options.projection_dim, bias=False)
         # Networks open no file, and a checkpoint describes itself: the bytes of tokenizer.json lie among the weights.
@@ -106,6 +112,10 @@ class ClipSemantic(ReadsImage):
         return self.options.text.vocab_size, self.options.text.max_position_embeddings
 
     @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.towers.parameters()).dtype
+
+    @property
     def encoders(self) -> list[nn.Module]:
         """The parts that can run in half precision."""
         return [self.towers]
@@ -127,7 +137,7 @@ class ClipSemantic(ReadsImage):
     def frozen_image_features(self, pixels: Tensor) -> Tensor:
         """Compute the view's tokens after the last frozen layer."""
         tower = self.towers.vision_model
-        hidden = tower.embeddings(pixels.to(tower.dtype))
+        hidden = tower.embeddings(pixels.to(self._dtype))
         if not self.towers.is_siglip:
             hidden = tower.pre_layrnorm(hidden)
         for layer in tower.encoder.layers[: self.frozen_layers]:
@@ -137,7 +147,7 @@ class ClipSemantic(ReadsImage):
     def trained_image_features(self, hidden: Tensor) -> Tensor:
         """Compute the view's tokens, (N, patches, D), from those after the last frozen layer."""
         tower = self.towers.vision_model
-        hidden = hidden.to(tower.dtype)
+        hidden = hidden.to(self._dtype)
         for layer in tower.encoder.layers[self.frozen_layers :]:
             hidden = layer(hidden, None)
         return (tower.post_layernorm(hidden) if self.towers.is_siglip else hidden).float()
@@ -153,7 +163,7 @@ class ClipSemantic(ReadsImage):
     def embed_image(self, image: Tensor) -> Tensor:
         """Compute the model's own embedding of images from their tokens: CLIP's class token, SigLIP's attention pooling."""
         tower = self.towers.vision_model
-        image = image.to(tower.dtype)
+        image = image.to(self._dtype)
         if self.towers.is_siglip:
             return F.normalize(tower.head(image).float(), dim=-1)
         return F.normalize(self.towers.visual_projection(tower.post_layernorm(image[:, 0])).float(), dim=-1)
@@ -161,9 +171,8 @@ class ClipSemantic(ReadsImage):
     def embed_prompt(self, words: Tensor, mask: Tensor) -> Tensor:
         """Compute the model's own embedding of prompts: CLIP's token at the prompt's end, SigLIP's last token, often padding."""
         tower = self.towers.text_model
-        words = words.to(tower.dtype)
+        words = words.to(self._dtype)
         if self.towers.is_siglip:
             return F.normalize(tower.head(words[:, -1]).float(), dim=-1)
-        end = mask.sum(dim=1) - 1
-        last = words.take_along_dim(end[:, None, None], dim=1)[:, 0]
+        last = words[torch.arange(len(words), device=words.device), mask.sum(dim=1) - 1]
         return F.normalize(self.towers.text_projection(last).float(), dim=-1)

@@ -86,7 +86,9 @@ def json_tokenizer(content: bytes, pad: int, lower: bool) -> PromptTokenizer:
         unknown = encoder.token_to_id(getattr(encoder.model, 'unk_token', None) or '<unk>')
         tokenizer = PromptTokenizer(encoder, pad, unknown)
         special = tokenizer.special
-    except Exception as error:  # the library raises plain Exceptions, and bytes that are no text their own
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the library raises plain Exceptions, and its panics are not even these
         raise OptionError(f'its tokenizer.json cannot be used ({quoted(error)})') from None
     if sum(special) > MOST_SPECIAL:
         raise OptionError(

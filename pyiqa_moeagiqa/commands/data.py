@@ -27,6 +27,12 @@ def check(
             help='MOS columns, such as quality,alignment; default: those of quality, alignment and authenticity that the table has.',
         ),
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="A checkpoint: prompts' tokens are counted as its network reads them; default: BERT's, 35 of them."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option('--json', help='Print the report as JSON.')] = False,
 ) -> None:
     """Show what a table holds and everything that is wrong in it.
@@ -37,7 +43,7 @@ def check(
         from ..data.check import check_table
         from ..data.check_report import print_report
 
-        report = check_table(file, listed(targets) if targets else None, mos_range)
+        report = check_table(file, listed(targets) if targets else None, mos_range, weights)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
     else:

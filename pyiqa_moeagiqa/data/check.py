@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from ..archs.config import TARGETS, MoEAGIQAConfig
-from ..archs.tokenizer import tokenize
+from ..archs.tokenizer import PromptTokenizer, bert_tokenizer, tokenize
+from ..checkpoints import find, load_network
 from .columns import find_column, with_our_names
 from .pictures import Picture, for_each, look_at
 from .splits import LETTERS
@@ -20,7 +21,7 @@ from .table import Check, TableError, as_numbers, is_text, locate, mos_checks, r
 from .table_files import row_numbers
 
 PARTS = set(filter(None, LETTERS.values()))
-PROMPT_TOKENS = MoEAGIQAConfig().prompt_tokens
+CUT_AT = 'cut_at_'  # and the number of tokens: how many prompts have more
 BINS = 10
 
 
@@ -51,7 +52,10 @@ class Report(NamedTuple):
 
 
 def check_table(
-    path: Path | str, targets: Sequence[str] | None = None, mos_range: tuple[float, float] | None = None
+    path: Path | str,
+    targets: Sequence[str] | None = None,
+    mos_range: tuple[float, float] | None = None,
+    weights: str | None = None,
 ) -> Report:
     """Look at every row and image of a table.
 
@@ -59,14 +63,17 @@ def check_table(
         path: CSV, JSON lines or Parquet with columns path (relative to the table), prompt and MOS, as training reads it.
         targets: the MOS columns; default: those of quality, alignment and authenticity that the table has.
         mos_range: lowest and highest possible MOS; default: any number is taken.
+        weights: a checkpoint or model name, whose tokenizer and ``prompt_tokens`` count; default: BERT's tokenizer and 35.
 
     Raises:
+        CheckpointError: for weights that cannot be obtained or used.
         TableError: for a file that is no such table; faults in its rows are in the report instead.
     """
     if mos_range and not -math.inf < mos_range[0] < mos_range[1] < math.inf:
         raise TableError(
             f'The MOS range is {mos_range[0]:g} to {mos_range[1]:g}: give two finite numbers, the lower one first.'
         )
+    reading = _reading(weights)
     table = read_table(path, ['path', 'prompt', *(targets or [])])
     targets = targets or [target for target in TARGETS if find_column(table.columns, target) is not None]
     table = with_our_names(table, targets)
@@ -87,7 +94,7 @@ def check_table(
         file=str(path),
         rows=len(table),
         images=_image_facts([look for look in looks.values() if isinstance(look, Picture)]),
-        prompts=_prompt_facts(table['prompt']),
+        prompts=_prompt_facts(table['prompt'], *reading),
         mos={target: _mos_facts(as_numbers(table[target]), mos_range) for target in targets},
         splits={str(column): _split_facts(splits[column], table['prompt']) for column in splits},
         problems=list(_problems(checks, table, row_numbers(Path(path), len(table)))),
@@ -171,17 +178,25 @@ def _image_facts(pictures: Sequence[Picture]) -> dict[str, Any]:
     return facts
 
 
-def _prompt_facts(prompts: pd.Series) -> dict[str, Any]:
+def _reading(weights: str | None) -> tuple[int, PromptTokenizer]:
+    """How many tokens of a prompt a network reads, and its tokenizer."""
+    if weights is None:
+        return MoEAGIQAConfig().prompt_tokens, bert_tokenizer()
+    network, _ = load_network(find(weights))
+    return network.config.prompt_tokens, network.tokenizer
+
+
+def _prompt_facts(prompts: pd.Series, most: int, tokenizer: PromptTokenizer) -> dict[str, Any]:
     times = Counter(cell for cell in prompts if isinstance(cell, str) and cell.strip())
     if not times:
         return {'different': 0}
-    _, mask, cut = tokenize(list(times), PROMPT_TOKENS)
+    _, mask, cut = tokenize(list(times), most, tokenizer)
     lengths = mask.sum(1) + mask.new_tensor(cut)
     return {
         'different': len(times),
         'images_per_prompt': _three(times.values()),
         'tokens': _three(lengths.tolist()),
-        f'cut_at_{PROMPT_TOKENS}': sum(tokens > 0 for tokens in cut),
+        f'{CUT_AT}{most}': sum(tokens > 0 for tokens in cut),
     }
 
 

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from .check import PROMPT_TOKENS, Problem, Report
+from .check import CUT_AT, Problem, Report
 from .table import SHOWN_ROWS
 
 BAR = 40
@@ -49,10 +49,11 @@ def _show_prompts(report: Report, console: Console) -> None:
     if not facts['different']:
         console.print('prompts: none')
         return
+    most = next(name.removeprefix(CUT_AT) for name in facts if name.startswith(CUT_AT))
     images, tokens = (' / '.join(map(str, facts[name])) for name in ('images_per_prompt', 'tokens'))
     console.print(
         f'prompts: {facts["different"]} different; images per prompt {images}, tokens {tokens} (smallest / median / '
-        f'largest); {facts[f"cut_at_{PROMPT_TOKENS}"]} are cut at {PROMPT_TOKENS} tokens',
+        f'largest); {facts[CUT_AT + most]} are cut at {most} tokens',
         soft_wrap=True,
     )
 

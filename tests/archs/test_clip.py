@@ -34,8 +34,9 @@ def network(theirs):
 
 
 def test_prompts_are_read_as_transformers_reads_them(theirs, network):
-    tokenizer = theirs[3]
-    expected = tokenizer(PROMPTS, padding='max_length', truncation=True, max_length=LENGTH, return_tensors='pt')
+    family, _, _, tokenizer = theirs
+    texts = [prompt.lower() for prompt in PROMPTS] if family == 'siglip' else PROMPTS
+    expected = tokenizer(texts, padding='max_length', truncation=True, max_length=LENGTH, return_tensors='pt')
     ids, mask, cut = tokenize(PROMPTS, LENGTH, network.tokenizer)
     assert ids.equal(expected['input_ids'])
     assert mask.equal(expected['attention_mask'])
@@ -125,8 +126,9 @@ def test_a_frozen_prompt_is_read_once(network):
 
 
 def text_of(tokenizer, row) -> str:
-    """The words of a window, without the marks of their ends."""
-    return ' '.join(tokenizer.encoder.decode(row).replace('</w>', ' ').split())
+    """The words of a window, without the marks of spaces and without special tokens."""
+    tokens = [token for token in map(tokenizer.encoder.id_to_token, row) if not token.startswith('<')]
+    return ' '.join(''.join(tokens).replace('</w>', ' ').replace('▁', ' ').split())
 
 
 def test_windows_hold_each_token_once_between_the_special_ones(theirs, network):

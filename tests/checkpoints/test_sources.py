@@ -5,9 +5,8 @@ import json
 import shutil
 
 import pytest
-import timm
 import torch
-from clips import LENGTH, MATCHING, NETWORK, bert_folder, clip_folder
+from clips import LENGTH, MATCHING, NETWORK, bert_folder, clip_folder, vit_folder
 from refusals import refuses
 from safetensors.torch import load_file, save_file
 from stand_ins import Attack, Page
@@ -29,10 +28,7 @@ def _folders(tmp_path_factory):
     for family in ('clip', 'siglip'):
         clip_folder(folders[family], family)
     bert_folder(folders['bert'])
-    folders['vit'].mkdir()
-    options = TINY['visual_options'] | {'img_size': TINY['crop_size'], 'num_classes': 0}
-    vit = timm.create_model(TINY['visual'], pretrained=False, **options)
-    save_file(vit.state_dict(), folders['vit'] / 'model.safetensors')
+    vit_folder(folders['vit'])
     return folders
 
 
@@ -149,6 +145,16 @@ def test_a_bert_comes_from_the_hub(hub, folders):
     assert network.config.semantic_options['hidden_size'] == 32
 
 
+def test_what_was_fetched_once_is_there_when_the_hub_is_not(hub, folders, monkeypatch):
+    from huggingface_hub import constants
+
+    on_hub(hub, folders['bert'], 'owner/bert')
+    before = as_bert('hf://owner/bert', folders['vit']).state_dict()
+    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
+    after = as_bert('hf://owner/bert', folders['vit']).state_dict()
+    assert after.keys() == before.keys()
+
+
 def test_a_repository_without_weights_is_said(hub, folders):
     (folders['clip'] / 'model.safetensors').unlink()
     on_hub(hub, folders['clip'], 'owner/clip')
@@ -193,6 +199,24 @@ def test_what_is_wrong_in_a_folder_is_said(folders, spoil, words):
     spoil(folders['clip'])
     with refuses(CheckpointError, folders['clip'], words):
         started(folders['clip'])
+
+
+def test_a_tokenizer_at_which_the_library_panics_is_refused(folders):
+    path = folders['siglip'] / 'tokenizer.json'
+    post_processor = json.loads(path.read_text())['post_processor'] | {'special_tokens': {}}
+    change_json(path, post_processor=post_processor)
+    with refuses(CheckpointError, folders['siglip'], 'its tokenizer.json cannot be used'):
+        started(folders['siglip'])
+
+
+def test_a_tokenizer_that_adds_many_tokens_is_refused(folders):
+    path = folders['siglip'] / 'tokenizer.json'
+    content = json.loads(path.read_text())
+    prompt, end = content['post_processor']['single']
+    content['post_processor']['single'] = [end, prompt, end, end]
+    path.write_text(json.dumps(content))
+    with refuses(CheckpointError, folders['siglip'], 'its tokenizer adds 3 tokens to a prompt'):
+        started(folders['siglip'])
 
 
 def test_a_family_that_the_folder_is_not_is_refused(folders):

@@ -1,15 +1,18 @@
 """CLIP and SigLIP from training to score: what is saved scores as it was validated, and as its ONNX graph."""
 
+from pathlib import Path
+
 import pandas as pd
 import pyiqa
 import pytest
 import torch
-from clips import MATCHING, NETWORK, clip_folder
+from clips import MATCHING, NETWORK, clip_folder, vit_folder
 from pictures import make_table, options, short
 
 from pyiqa_moeagiqa.archs.clip import ClipSemantic
 from pyiqa_moeagiqa.checkpoints import export, load_network, read
 from pyiqa_moeagiqa.checkpoints.start import start_network
+from pyiqa_moeagiqa.data.check import check_table
 from pyiqa_moeagiqa.scoring.explain import explain
 from pyiqa_moeagiqa.training.run import run
 
@@ -19,8 +22,8 @@ LONG = 'a red fox in the snow, two cats and a dog on a sofa, a castle at night'
 def options_in(folder, family, **train) -> dict:
     """A run of a CLIP or SigLIP that compares images with prompts."""
     given = short(options(folder / 'table.csv', folder), **{'total_epoch': 2, 'ema_decay': None} | train)
-    network = NETWORK | {'branches': 'semantic', 'matching': MATCHING[family], 'type': 'MoEAGIQA'}
-    network |= {'weights': {'semantic': str(folder / family)}}
+    network = NETWORK | {'matching': MATCHING[family], 'type': 'MoEAGIQA'}
+    network |= {'weights': {'visual': str(folder / 'vit'), 'semantic': str(folder / family)}}
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in network.items()}
     return given | {'network': plain}
 
@@ -31,6 +34,7 @@ def finished(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     make_table(folder)
     clip_folder(folder / request.param, request.param)
+    vit_folder(folder / 'vit')
     return request.param, folder, run(options_in(folder, request.param), folder / 'run')
 
 
@@ -100,6 +104,16 @@ def test_words_windows_and_explanations_follow_the_tokenizer(finished, pictures)
     assert explained.words + explained.unread == LONG.split()
     assert explained.unread
     assert cut.net.matrix([image], ['a fox', 'a dog']).shape == (1, 2)
+
+
+def test_a_table_is_checked_with_the_tokenizer(finished):
+    family, folder, _ = finished
+    best = str(folder / 'run' / 'models' / 'net_best.safetensors')
+    prompts = check_table(folder / 'table.csv', weights=best).prompts
+    assert prompts['cut_at_16'] == 0
+    # a, picture and a number, letter by letter for a SigLIP; and the special tokens
+    assert prompts['tokens'][0] == len(load_network(Path(best))[0].tokenizer.encode('a picture 0').ids)
+    assert prompts['tokens'] != check_table(folder / 'table.csv').prompts['tokens'], family
 
 
 def test_the_graph_gives_the_scores_of_torch(finished, tmp_path, pictures):
