@@ -62,7 +62,6 @@ Towers = Annotated[
 PromptTokens = Annotated[int, Field(ge=3, le=512)]
 Crops = Annotated[int, Field(ge=1, le=1024)]
 
-
 SEMANTIC: dict[str, type[Section]] = {'blip': BlipOptions, 'bert': BertOptions, 'clip': ClipOptions}
 
 
