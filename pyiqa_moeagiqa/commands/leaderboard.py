@@ -15,7 +15,8 @@ def leaderboard(
         typer.Option(
             metavar='NAMES',
             help='Metrics such as moeagiqa,piqe,ridge: no-reference metrics of pyiqa, and the baselines generator-mean and '
-            'ridge. METRIC:WEIGHTS gives a metric other weights, and LABEL=METRIC:WEIGHTS a name as well.',
+            'ridge. METRIC:WEIGHTS gives a metric other weights, and LABEL=METRIC:WEIGHTS a name as well. '
+            'predictions:RUN/predictions.csv takes the scores that a training run left.',
         ),
     ],
     data: Annotated[

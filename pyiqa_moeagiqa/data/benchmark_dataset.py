@@ -12,7 +12,7 @@ from ..options import OptionError
 from .options import BenchmarkOptions
 from .pictures import Picture, for_each, look_at
 from .prompted_image import prompted
-from .table import Check, TableError, read_with_range, require
+from .table import Check, TableError, no_such_rows, read_with_range, require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +61,7 @@ class PromptBenchmarkDataset(Dataset):
             raise TableError(f'{self.file}: split column {column!r} is missing.')
         chosen = table[table[column] == split].reset_index(drop=True)
         if chosen.empty:
-            raise TableError(f'{self.file}: no row has {column} {split!r}.')
+            raise no_such_rows(self.file, column, split, table[column])
         return chosen
 
     def __len__(self) -> int:

@@ -16,7 +16,7 @@ from .columns import there_are
 from .degradations import degrade
 from .feature_cache import FeatureCache, picture_key
 from .options import NETWORK, TRAINING_CROPS, PromptNROptions
-from .table import Check, TableError, as_numbers, read_with_range, require
+from .table import Check, TableError, as_numbers, no_such_rows, read_with_range, require
 
 
 class PromptNRDataset(Dataset):
@@ -77,8 +77,7 @@ class PromptNRDataset(Dataset):
             return table
         chosen = table[table[column].isin([split] if isinstance(split, str) else split)].reset_index(drop=True)
         if chosen.empty:
-            there = ', '.join(sorted(map(repr, table[column].unique())))
-            raise TableError(f'{options.meta_info_file}: no row has {column} {split!r}; there are {there}.')
+            raise no_such_rows(options.meta_info_file, column, split, table[column])
         return chosen
 
     def _split_column(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..options import quoted
+from ..options import quoted, shown
 from .columns import find_column, there_are, with_our_names
 from .info import known_range
 from .table_files import READERS, row_numbers
@@ -99,6 +99,12 @@ def _describe(check: Check, places: 'np.ndarray', numbers: Sequence[int], table:
     rows = ', '.join(f'{numbers[place]} ({cells[place]!r})' for place in places[:SHOWN_ROWS])
     more = f' and {len(places) - SHOWN_ROWS} more' if len(places) > SHOWN_ROWS else ''
     return f'{check.problem} in row{"s" if len(places) > 1 else ""} {rows}{more}'
+
+
+def no_such_rows(path: Path | str, column: str, wanted: Any, there: Iterable[Any]) -> TableError:
+    """The error for a split that no row has; ``there`` are the column's values."""
+    values = shown(sorted(set(there), key=str)).strip('[]')
+    return TableError(f'{path}: no row has {column} {wanted!r}; there are {values}.')
 
 
 def is_text(column: 'pd.Series') -> list[bool]:

@@ -10,7 +10,8 @@ from rich.table import Table
 from ..console import console, plain
 from ..scoring.sources import SourceError
 from ..spreadsheet import write_csv
-from .contestants import parse_all
+from .baselines import BASELINES
+from .contestants import Contestant, parse_all
 from .entries import entries_of
 from .entry import Entry
 from .page import sections_of, write_figures, write_html
@@ -48,6 +49,7 @@ def leaderboard(
     if len(set(names)) < len(names):
         raise SourceError(f'--data: two tables are called {max(names, key=names.count)!r}; rename one.')
     contestants = parse_all(list(metrics))
+    _require_split(contestants, split)
     rated = {name: read_rated(path, asked, split) for name, path in zip(names, data, strict=True)}
     entries = entries_of(contestants, rated, options, output)
     board = board_of(entries)
@@ -60,6 +62,16 @@ def leaderboard(
     page = plain(output / 'leaderboard.html')
     console().print(f'The page is {page}; its folder also has the tables, figures and scores.', soft_wrap=True)
     return int((board.rows['reason'] != '').sum())
+
+
+def _require_split(contestants: Sequence[Contestant], split: str | None) -> None:
+    """Raise a SourceError for a baseline without a split, which says what it is fitted to."""
+    for contestant in contestants:
+        if contestant.metric in BASELINES and split is None:
+            raise SourceError(
+                f'--metrics {contestant.metric}: it is fitted to training rows; give --split, as in --split prompt_0=test, or leave '
+                'it out.'
+            )
 
 
 def _write_tables(output: Path, entries: Sequence[Entry], board: Board, data: Mapping[str, Rated]) -> None:

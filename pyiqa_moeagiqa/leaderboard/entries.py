@@ -12,8 +12,9 @@ from ..plugin import IMAGE_REWARD, METRICS
 from ..scoring.command import make_metric
 from ..scoring.protocol import Metric
 from .baselines import BASELINES
-from .contestants import Contestant
+from .contestants import PREDICTIONS, Contestant
 from .entry import Entry
+from .predictions import predicted
 from .rated import Rated
 from .scored import scored, with_scores
 from .targets import Asked
@@ -64,6 +65,10 @@ def _entries(
     if contestant.metric in BASELINES:
         for name, rated in data.items():
             yield from (_baseline(contestant, empty[name][asked], rated, asked, folder) for asked in rated.targets)
+        return
+    if contestant.metric == PREDICTIONS:
+        for name, rated in data.items():
+            yield from predicted(contestant, empty[name], rated)
         return
     try:
         metric = _make(contestant, options)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..data.columns import find_column, there_are
 from ..data.info import known_range
-from ..data.table import TableError, read_mos_table, read_table
+from ..data.table import TableError, no_such_rows, read_mos_table, read_table
 from ..scoring.result import content_of
 from .targets import Asked
 
@@ -62,6 +62,8 @@ def read_rated(path: Path, targets: Sequence[Asked | str], split: str | None = N
             raise TableError(f'{path}: --split {split} must be COLUMN=VALUE with a column of the table.')
         rows = table[split_column].astype(str)
         chosen, training = table[rows == value], table[(rows == 'train') & (value != 'train')]
+        if chosen.empty:
+            raise no_such_rows(path, split_column, value, rows)
     _require_different(path, chosen, columns)
     kept = [name for name in ('path', 'prompt', *GROUPS) if name in table]
     chosen, training = (_named(rows[[*kept, *columns]].reset_index(drop=True)) for rows in (chosen, training))

@@ -21,6 +21,7 @@ from ..scoring.by_content import Key, known_scores, score_missing
 from ..scoring.command import made_by
 from ..scoring.output import ScoreFile
 from ..scoring.protocol import Metric
+from ..scoring.scale import targets_of
 from ..scoring.sources import Item
 from ..whole_file import whole_file
 from .contestants import Contestant
@@ -67,7 +68,7 @@ def scored(
             own=[known[target].get(key, math.nan) for key in _keys(rated)],
             own_name=f'{contestant.label} {target}'.strip(),
         )
-        yield _without_gaps(entry, rated, asked, failed)
+        yield without_gaps(entry, rated, asked, failed)
 
 
 def with_scores(entry: Entry, rated: Rated, asked: Asked, scores: Sequence[float]) -> Entry:
@@ -91,7 +92,7 @@ def _targets(metric: Metric, targets: Sequence[Asked]) -> tuple[dict[Asked, str]
     found, reasons = {}, {}
     for asked in targets:
         try:
-            found[asked] = target_for(metric, asked)
+            found[asked] = target_for(targets_of(metric), asked)
         except OptionError as error:
             reasons[asked] = str(error)
     return found, reasons
@@ -139,8 +140,14 @@ def _scores(
     return known, [f'{result.path}: {result.reason}' for result in results if result.score is None]
 
 
-def _without_gaps(entry: Entry, rated: Rated, asked: Asked, failed: Sequence[str]) -> Entry:
-    """The entry with its table, or with a reason if more than the share ``MISSING`` of images has no score."""
+def without_gaps(entry: Entry, rated: Rated, asked: Asked, failed: Sequence[str]) -> Entry:
+    """The entry with its table, or with a reason if more than the share ``MISSING`` of images has no score.
+
+    Args:
+        entry: an entry with ``own`` and without a table.
+        rated, asked: as for ``with_scores``.
+        failed: for images without a score, their path and the reason.
+    """
     score = pd.Series(entry.own) * (-1 if entry.lower_better else 1)
     missing = int(score.isna().sum())
     if missing:

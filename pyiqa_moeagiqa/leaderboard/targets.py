@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 from ..data.info import dataset_info
 from ..options import OptionError
-from ..scoring.protocol import Metric
-from ..scoring.scale import targets_of
 from ..scoring.sources import SourceError
 
 DEFAULT = 'quality'
@@ -51,8 +49,8 @@ def parse_targets(texts: Sequence[str]) -> list[Asked]:
     return list({one.label: one for one in asked}.values())
 
 
-def target_for(metric: Metric, asked: Asked) -> str:
-    """The metric's target for a MOS column: the named one, or the one with the column's name.
+def target_for(there: Sequence[str], asked: Asked) -> str:
+    """Which of a metric's targets, ``there``, is compared with a MOS column: the named one, or the one with the column's name.
 
     A column whose name is no target of a known data set is compared with quality.
 
@@ -62,7 +60,7 @@ def target_for(metric: Metric, asked: Asked) -> str:
     Raises:
         OptionError: if the metric does not score it.
     """
-    there, wanted = targets_of(metric), asked.target or asked.column
+    wanted = asked.target or asked.column
     if not there or wanted in there:
         return wanted if there else ''
     if not asked.target and wanted not in _known() and DEFAULT in there:

@@ -252,6 +252,7 @@ def _predictions(data: PromptNRDataset, model: TrainingModel) -> pd.DataFrame:
     """Each image's path, prompt, MOS and scores: the first target's is ``score``, as in score files, another's ``score_TARGET``."""
     table = data.table[['path', 'prompt']].copy()
     table.insert(0, 'data', model.validated)
+    table['path'] = table['path'].map(os.path.abspath)  # the file is read from other folders, too
     # with degrade, the label is made together with the picture
     table[data.targets] = model.result.mos if data.degrade else data.table[data.targets]
     names = ['score', *(f'score_{target}' for target in data.targets[1:])]

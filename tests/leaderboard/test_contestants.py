@@ -16,6 +16,10 @@ from pyiqa_moeagiqa.scoring.sources import SourceError
             'ours=moeagiqa:hf://a/b/c.safetensors',
             Contestant('ours', 'moeagiqa', 'hf://a/b/c.safetensors'),
         ),
+        (
+            'predictions:runs/a.b/predictions.csv',
+            Contestant('predictions a.b', 'predictions', 'runs/a.b/predictions.csv'),
+        ),
         ('moeagiqa:a=b/x.y.safetensors', Contestant('moeagiqa x.y', 'moeagiqa', 'a=b/x.y.safetensors')),
     ],
 )
@@ -27,6 +31,7 @@ def test_metric_weights_and_label(text, wanted):
     ('texts', 'words'),
     [
         (['ridge:weights.pth'], 'ridge is fitted to the training rows and takes no weights'),
+        (['mine=predictions'], 'mine=predictions: predictions needs a file'),
         (['entropi'], 'entropi: pyiqa has no such no-reference metric'),
         (['lpips'], 'lpips: pyiqa has no such no-reference metric'),
         ([], 'names no metric'),

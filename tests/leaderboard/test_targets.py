@@ -15,6 +15,7 @@ from pyiqa_moeagiqa.leaderboard.targets import Asked, parse_targets, target_for
 from pyiqa_moeagiqa.options import OptionError
 from pyiqa_moeagiqa.scoring import by_content
 from pyiqa_moeagiqa.scoring.command import make_metric
+from pyiqa_moeagiqa.scoring.scale import targets_of
 from pyiqa_moeagiqa.scoring.sources import SourceError
 
 
@@ -42,14 +43,14 @@ def test_columns_and_targets():
 
 def test_what_a_column_is_compared_with():
     ours = metric('quality', 'alignment')
-    assert target_for(ours, Asked('mos', 'alignment')) == 'alignment'
-    assert target_for(ours, Asked('alignment')) == 'alignment'
-    assert target_for(ours, Asked('beauty')) == 'quality'
-    assert target_for(metric('beauty', 'quality'), Asked('beauty')) == 'beauty'
-    assert target_for(SimpleNamespace(net=SimpleNamespace()), Asked('beauty', 'x')) == ''  # as of piqe
+    assert target_for(targets_of(ours), Asked('mos', 'alignment')) == 'alignment'
+    assert target_for(targets_of(ours), Asked('alignment')) == 'alignment'
+    assert target_for(targets_of(ours), Asked('beauty')) == 'quality'
+    assert target_for(targets_of(metric('beauty', 'quality')), Asked('beauty')) == 'beauty'
+    assert target_for(targets_of(SimpleNamespace(net=SimpleNamespace())), Asked('beauty', 'x')) == ''  # as of piqe
     for asked in (Asked('mos', 'beauty'), Asked('authenticity')):  # the latter is a target of a data set: no quality
         with pytest.raises(OptionError, match='this checkpoint scores quality, alignment'):
-            target_for(ours, asked)
+            target_for(targets_of(ours), asked)
 
 
 @pytest.fixture
