@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from pyiqa_moeagiqa.data.options import table_names
+
 FOLDER = Path(__file__).parent.parent / 'options'
 
 
@@ -354,6 +356,17 @@ def modern(name: str) -> dict[str, Any]:
     return options
 
 
+def joint() -> dict[str, Any]:
+    """v1 on three data sets at once: pairs of images of one set decide, as the sets' scales differ."""
+    names = ('agiqa3k', 'aigciqa2023', 'agiqa1k')
+    options = full_size('joint', names[0], 'v1')
+    for data in options['datasets'].values():
+        data['meta_info_file'] = [f'./datasets/{name}.csv' for name in names]
+    options['test'] = {'joint_test': {'split': 'test'}}
+    options['train'] |= {'mos_loss_opt': {'type': 'L1Loss', 'loss_weight': 0.1}, 'fidelity_weight': 1.0}
+    return options
+
+
 def files() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Name, comment and options of every file."""
     yield (
@@ -381,6 +394,11 @@ def files() -> Iterator[tuple[str, str, dict[str, Any]]]:
             'the encoders; training needs peft.'
         )
         yield f'{name}_agiqa3k.yml', about, modern(name)
+    about = (
+        'One MoE-AGIQA v1 for AGIQA-3K, AIGCIQA2023 and AGIQA-1K. The fidelity loss compares only images of one set; a small L1 loss keeps\n'
+        "each set's scores on its own scale, from 0 to 1. The best epoch is the one with the highest mean over the sets."
+    )
+    yield 'joint.yml', f'{about}\n{BY_IMAGE}', joint()
     large = full_size('v2_agiqa3k_384', 'agiqa3k')
     large['network'] |= {'crop_size': 384, 'visual': 'vit_base_patch16_384.augreg_in21k_ft_in1k'}
     about = f'MoE-AGIQA v2 on AGIQA-3K with crops of 384 pixels.\n{PAPER}\n{BY_IMAGE}'
@@ -447,7 +465,10 @@ def text(name: str, about: str, options: dict[str, Any]) -> str:
     """A file's content."""
     lines = [
         *about.splitlines(),
-        f'  moeagiqa prepare {Path(options["datasets"]["train"]["meta_info_file"]).stem} --source DIR',
+        *(
+            f'  moeagiqa prepare {table} --source DIR'
+            for table in table_names(options['datasets']['train']['meta_info_file'])
+        ),
         f'  moeagiqa train options/{name}',
     ]
     options = options | {'datasets': {phase: Lines(data) for phase, data in options['datasets'].items()}}

@@ -15,6 +15,7 @@ from transformers import CLIPConfig, SiglipConfig
 
 from pyiqa_moeagiqa.archs.blip import BlipSemantic
 from pyiqa_moeagiqa.archs.semantic import BertSemantic
+from pyiqa_moeagiqa.data.options import table_names
 from scripts.write_options import DATA, FOLDER
 
 FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob('*.yml'))
@@ -120,7 +121,9 @@ def as_tiny(options: dict, tables: Path, weights: dict[str, str], folder: Path) 
     size = 28 if 'semantic_options' in options['network'] else SIZE
     for data in [*options['datasets'].values(), *options['test'].values()]:
         if 'meta_info_file' in data:
-            data['meta_info_file'] = str(tables / Path(data['meta_info_file']).name)
+            files = data['meta_info_file']
+            moved = [str(tables / f'{name}.csv') for name in table_names(files)]
+            data['meta_info_file'] = moved if isinstance(files, list) else moved[0]
     for data in options['datasets'].values():
         whole = 'global_batch_size' in data
         data |= {'num_worker_per_gpu': 0, 'global_batch_size' if whole else 'batch_size_per_gpu': 2}

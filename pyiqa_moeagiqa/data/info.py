@@ -41,6 +41,9 @@ def known_range(table: Path | str) -> list[float] | None:
 
 
 def is_of_set(title: str, name: str) -> bool:
-    """Whether a checkpoint's training data, such as 'AGIQA-3K, 240 of its prompts', is from data set ``name``, as 'agiqa3k'."""
-    plain_title, plain_name = (re.sub(r'[\W_]', '', text.lower()) for text in (title, name))
-    return plain_title.startswith(plain_name)
+    """Whether a checkpoint's training data, such as 'AGIQA-3K, 240 of its prompts', is from data set ``name``, as 'agiqa3k'.
+
+    Data of several sets are joined by ' + '.
+    """
+    plain_name, *plain_titles = (re.sub(r'[\W_]', '', text.lower()) for text in (name, *title.split(' + ')))
+    return any(title.startswith(plain_name) for title in plain_titles)

@@ -12,11 +12,10 @@ from torch.utils.data import Dataset
 from ..distributed import processes
 from ..images.read import read_image
 from ..images.views import crop_positions, free_places, take_crops, view_of
-from .columns import there_are
 from .degradations import degrade
 from .feature_cache import FeatureCache, picture_key
 from .options import NETWORK, TRAINING_CROPS, PromptNROptions
-from .table import Check, TableError, as_numbers, no_such_rows, read_with_range, require
+from .rows import rows_of
 
 
 class PromptNRDataset(Dataset):
@@ -24,9 +23,10 @@ class PromptNRDataset(Dataset):
 
     See ``PromptNROptions`` for its options.
 
-    An item is a dictionary: ``crops`` (n, 3, S, S) and ``view`` (3, V, V) in [0, 1], ``prompt``,
-    ``mos_label`` and ``mos_weight`` (targets,), ``img_path``, ``index`` (the row within the split) and ``key``. ``key``
-    names the picture in the feature cache; it is empty for pictures that change from epoch to epoch. Once ``cache`` is
+    An item is a dictionary: ``crops`` (n, 3, S, S) and ``view`` (3, V, V) in [0, 1], ``prompt``, ``mos_label``,
+    ``mos_weight`` and ``mos_std`` (targets,) as in ``Rows``, ``set`` (the number of the row's table), ``img_path``, ``index``
+    (the row within the split) and ``key``. ``key`` names the picture in the feature cache; it is empty for pictures that
+    change from epoch to epoch. Once ``cache`` is
     set, ``features`` from it replace crops, view and key. In training the first rows come again at the end, until the
     length is a multiple of the batch size of all processes together.
 
@@ -49,54 +49,29 @@ class PromptNRDataset(Dataset):
         self.crop_scales, self.whole_view = options.crop_scales, options.whole_view
         self.random_crops = training if options.random_crops is None else options.random_crops
         self.hflip, self.degrade = options.hflip and training, options.degrade
-        table, self.mos_range = read_with_range(
-            options.meta_info_file, options.dataroot_target, self.targets, options.mos_range
+        rows = rows_of(options, self.phase)
+        self.table = pd.concat([part.table for part in rows], ignore_index=True)
+        self.names, self.mos_ranges = [part.name for part in rows], [part.mos_range for part in rows]
+        self.set = torch.tensor([place for place, part in enumerate(rows) for _ in range(len(part.table))])
+        self.mos, self.weight, self.deviation = (
+            torch.cat([getattr(part, field) for part in rows]) for field in ('mos', 'weight', 'deviation')
         )
-        self.table = self._select(table)
-        low, high = self.mos_range
-        self.mos = torch.tensor((self.table[self.targets].to_numpy(dtype=float) - low) / (high - low)).float()
-        self.weight = self._weights() if options.weight_by_std else torch.ones_like(self.mos)
         self._keys: dict[int, str] = {}
         self._drawn_from = torch.full((2,), -1).share_memory_()  # processes that stay from epoch to epoch see it, too
         self.batch = options.batch_size_per_gpu * processes()
         if self.phase == 'train' and self.batch > len(self.table):
             raise ValueError(
-                f'global_batch_size or batch_size_per_gpu makes batches of {self.batch}, but {options.meta_info_file} has {len(self.table)} '
+                f'global_batch_size or batch_size_per_gpu makes batches of {self.batch}, but {", ".join(options.files())} has {len(self.table)} '
                 'training images: make it smaller.'
             )
 
-    def _select(self, table: pd.DataFrame) -> pd.DataFrame:
-        options = self.options
-        column, split = self._split_column(), options.split or self.phase
-        if split == 'all':
-            return table
-        if column not in table.columns:
-            if options.split_column or options.split:
-                known = there_are(list(table.columns), column)
-                raise TableError(f'{options.meta_info_file}: split column {column!r} is missing; {known}.')
-            return table
-        chosen = table[table[column].isin([split] if isinstance(split, str) else split)].reset_index(drop=True)
-        if chosen.empty:
-            raise no_such_rows(options.meta_info_file, column, split, table[column])
-        return chosen
-
-    def _split_column(self) -> str:
-        column, number = self.options.split_column or 'split', self.options.split_index
-        return column if number is None else f'{column.rstrip("0123456789")}{number - 1}'
-
-    def _weights(self) -> Tensor:
-        columns = [f'{target}_std' for target in self.targets]
-        missing = [column for column in columns if column not in self.table.columns]
-        if missing:
-            raise TableError(
-                f'{self.options.meta_info_file}: weight_by_std needs column {missing[0]!r}, which is missing.'
-            )
-        deviations = self.table[columns].apply(as_numbers)
-        for column in columns:
-            problem = f'column {column!r} holds no deviation above 0'
-            require(self.options.meta_info_file, self.table, Check(deviations[column] > 0, problem, column))
-        weight = 1 / torch.tensor(deviations.to_numpy()).float()
-        return weight / weight.mean(dim=0)
+    def parts(self) -> dict[str, np.ndarray]:
+        """The rows of each table, by the name of the table below the data set's; for one table the data set's name alone."""
+        if len(self.names) == 1:
+            return {self.opt['name']: np.arange(len(self.table))}
+        return {
+            f'{self.opt["name"]}/{name}': np.flatnonzero(self.set == place) for place, name in enumerate(self.names)
+        }
 
     def set_epoch(self, seed: int, epoch: int) -> None:
         """Make an item's random draws depend only on these numbers and its index, so that a resumed run draws the same."""
@@ -117,6 +92,8 @@ class PromptNRDataset(Dataset):
             'prompt': self.table['prompt'][row],
             'mos_label': self.mos[row],
             'mos_weight': self.weight[row],
+            'mos_std': self.deviation[row],
+            'set': self.set[row],
             'img_path': self.table['path'][row],
             'index': row,
         }

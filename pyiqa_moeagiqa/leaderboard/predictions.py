@@ -1,7 +1,7 @@
 """Takes part with the scores that a training run left, ``predictions.csv``: its images are not scored again."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,12 +72,12 @@ def _read(file: str) -> pd.DataFrame:
     return rows.drop_duplicates('path').set_index('path')
 
 
-def _targets(columns: Sequence[str]) -> list[str]:
+def _targets(columns: Collection[str]) -> list[str]:
     """The run's targets: the columns of MOS."""
     return [name for name in columns if name not in NO_TARGETS and not name.startswith('score')]
 
 
-def _score(target: str, columns: Sequence[str]) -> str:
+def _score(target: str, columns: Collection[str]) -> str:
     """The column of a target's scores; that of the first target is ``score``."""
     own = f'score_{target}'
     return own if own in columns else 'score'

@@ -1,11 +1,11 @@
 """Options of a run that follow from others: what data sets share with the network, their names, sizes of batches, lengths."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ..archs.prior_arch import PriorOptions
 from ..checkpoints.start import network_config
+from ..data.options import table_names
 from ..data.prompt_nr_dataset import PromptNRDataset
 from ..distributed import processes
 from ..options import OptionError, shown
@@ -35,7 +35,7 @@ def fill_in(opt: Mapping[str, Any]) -> dict[str, Any]:
     for phase, data in opt['datasets'].items():
         given = for_training if phase == 'train' else looks
         _require_same(f'datasets.{phase}', data, given)
-        table = Path(data['meta_info_file']).stem
+        table = '+'.join(table_names(data['meta_info_file']))
         name = table if phase == 'train' else f'{table}_{phase}'
         datasets[phase] = {**given, 'name': name, **_with_batch_size(phase, data)}
     filled = {**opt, 'datasets': datasets}
@@ -87,9 +87,10 @@ def _require_different_names(options: Mapping[str, Any]) -> None:
 
 
 def fill_in_from(training: PromptNRDataset, opt: dict[str, Any]) -> None:
-    """Set, in ``opt``, what follows from the training data: the range of MOS, and all lengths in batches."""
+    """Set, in ``opt``, what follows from the training data: the ranges of MOS, and all lengths in batches."""
     steps = len(training) // training.batch
-    opt['datasets']['train']['mos_range'] = list(training.mos_range)
+    ranges = [list(one) for one in training.mos_ranges]
+    opt['datasets']['train']['mos_range'] = ranges if len(ranges) > 1 else ranges[0]
     if 'total_epoch' in opt['train']:
         opt['train']['total_iter'] = opt['train']['total_epoch'] * steps
     for section, names in (('val', ['val_freq']), ('logger', ['save_latest_freq', 'save_checkpoint_freq'])):

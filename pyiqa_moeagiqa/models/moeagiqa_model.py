@@ -18,9 +18,10 @@ from ..checkpoints.find import home
 from ..checkpoints.partial import fingerprint, note_sources, portable
 from ..checkpoints.start import start_network
 from ..data.feature_cache import FeatureCache, as_features, as_stored
+from ..data.options import table_names
 from ..distributed import gather
 from ..options import OptionError
-from .losses import matching_loss, ranking_loss
+from .losses import fidelity_loss, loss_of_each_set, matching_loss, ranking_loss
 from .training_model import TrainingModel
 
 OPTIMISTIC = (
@@ -40,7 +41,7 @@ class MoEAGIQAModel(TrainingModel):
     ``train``. From ``train`` it reads the options of every TrainingModel and these:
 
     - ``mos_loss_opt`` and ``metric_loss_opt``: pyiqa's losses, on the mean over an image's crops;
-    - ``ranking_weight`` and ``matching_weight``: see ``losses``;
+    - ``ranking_weight``, ``fidelity_weight`` and ``matching_weight``: see ``losses``;
     - ``cache_frozen`` and ``cache_folder``: cached features are float16, so scores differ from the metric's by about 1e-4;
     - ``save_whole``: checkpoints hold the frozen tensors, too;
     - ``frozen_dropout`` and ``inject_from_zero`` (w1 and w2 of the prior's injection start at 0): the released
@@ -73,11 +74,17 @@ class MoEAGIQAModel(TrainingModel):
             get_root_logger().warning(OPTIMISTIC)
         super().validation(dataloader, current_iter, tb_logger, save_img)
 
+    @property
+    def data_names(self) -> list[str]:
+        """The names of the tables that it is trained on."""
+        return table_names(self.opt['datasets']['train']['meta_info_file'])
+
     def _start_training(self, train: Mapping[str, Any]) -> None:
         super()._start_training(train)
         self.mos_loss = build_loss(train['mos_loss_opt'])
         self.metric_loss = build_loss(train['metric_loss_opt']) if train.get('metric_loss_opt') else None
         self.ranking_weight, self.matching_weight = train.get('ranking_weight', 0), train.get('matching_weight', 0)
+        self.fidelity_weight = train.get('fidelity_weight', 0)
         if self.matching_weight and not self.network.config.matching:
             raise OptionError('train option matching_weight needs a network with option matching above 0.')
         if train.get('cache_frozen'):
@@ -132,14 +139,18 @@ class MoEAGIQAModel(TrainingModel):
     def losses(self) -> dict[str, Tensor]:
         answer, losses = self._assess(), {}
         all_mos, all_weights = gather(self.batch['mos_label']), gather(self.batch['mos_weight'])
+        deviations, sets = gather(self.batch['mos_std']), gather(self.batch['set'])
         for place, (target, part) in enumerate(answer.targets.items()):
             score = gather(self.mean_over_crops(part.score.float()))
             mos, weight = all_mos[:, place : place + 1], all_weights[:, place : place + 1]
             losses[f'l_{target}'] = self.mos_loss(score, mos, weight=weight)
             if self.metric_loss is not None:
-                losses[f'l_metric_{target}'] = self.metric_loss(score, mos)
+                losses[f'l_metric_{target}'] = loss_of_each_set(self.metric_loss, score, mos, sets)
             if self.ranking_weight:
-                losses[f'l_ranking_{target}'] = self.ranking_weight * ranking_loss(score, mos)
+                losses[f'l_ranking_{target}'] = self.ranking_weight * ranking_loss(score, mos, sets)
+            if self.fidelity_weight:
+                loss = fidelity_loss(score, mos, deviations[:, place : place + 1], sets)
+                losses[f'l_fidelity_{target}'] = self.fidelity_weight * loss
         if self.matching_weight and answer.matching is not None:
             image, prompt = map(gather, answer.matching)
             losses['l_matching'] = self.matching_weight * matching_loss(image, prompt, gather(self.batch['ids']))
@@ -180,16 +191,19 @@ class MoEAGIQAModel(TrainingModel):
         return {'fingerprint': self.frozen_fingerprint, 'weights': sources}
 
     def _describe(self) -> dict[str, Any]:
-        data = self.opt['datasets']['train']
+        data, names = self.opt['datasets']['train'], self.data_names
         start = self.opt['network']['weights']
-        figures = self.metric_results if self.measured_at == self.iteration else {}  # only if measured on these weights
+        # only if measured on these weights
+        figures = self.result.named(self.validated) if self.measured_at == self.iteration else {}
+        # Scores of several sets lie between their scales, and a loss on pairs alone gives none.
+        has_scale = len(names) == 1 and self.opt['train']['mos_loss_opt'].get('loss_weight', 1) > 0
         return {
             'model_name': self.network.config.model_name,
             'run': self.opt['name'],
-            'dataset': data['name'],
+            'dataset': ' + '.join(names) if len(names) > 1 else data['name'],
             **({'split': data['split_column']} if 'split_column' in data else {}),
-            'mos_range': list(data['mos_range']),
+            'mos_range': list(data['mos_range']) if has_scale else 'unknown',
             'licence': self.info.get('licence', 'unknown: that of the weights it started from and of the data set'),
             'sources': {part: Path(source).name for part, source in start.items()},
-            'figures': {self.validated: figures} if figures else {},
+            'figures': figures,
         }

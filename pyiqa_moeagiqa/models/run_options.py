@@ -122,7 +122,10 @@ class TrainOptions(Section):
     metric_loss_opt: MetricLossOptions = LEFT_OUT
     """A second loss, on all scores of a batch together."""
     ranking_weight: NotNegative = 0.0
-    """Weight of the loss that asks a batch's scores to be in the order of their MOS; 0 for none."""
+    """Weight of the loss that asks the scores of a batch's images of one table to be in the order of their MOS; 0 for none."""
+    fidelity_weight: NotNegative = 0.0
+    """Weight of the loss that asks the scores of two images of one table for the preference that raters have, by MOS and TARGET_std;
+    0 for none."""
     matching_weight: NotNegative = 0.0
     """Weight of the loss that teaches the network to tell an image's own prompt from others; 0 for none."""
     frozen_dropout: bool = False

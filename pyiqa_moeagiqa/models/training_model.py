@@ -215,7 +215,7 @@ class TrainingModel(BaseModel, ABC):
         """Score a data set, log the metrics of ``val:``, and keep the best network.
 
         The first target's metrics have the names of ``val.metrics``. For other targets the name begins with the target,
-        such as 'alignment_srcc'. Only the first data set, ``datasets.val``, decides which network is the best.
+        such as 'alignment_srcc'. Those of a data set with several tables are means over the tables. Only the first data set, ``datasets.val``, decides which network is the best.
         """
         self.validated = dataloader.dataset.opt['name']
         with self.averaged():
@@ -256,6 +256,8 @@ class TrainingModel(BaseModel, ABC):
         for name, value in result.figures.items():
             known = f'\tBest: {best[name]["val"]:.4f} @ {best[name]["iter"]} iter' if name in best else ''
             lines.append(f'# {name}: {value:.4f}{known}')
+        for name, figures in result.of_tables.items():
+            lines.append(f'# {name}: {", ".join(f"{figure} {value:.4f}" for figure, value in figures.items())}')
         get_root_logger().info('\n\t '.join([f'Validation {self.validated}', *lines]))
         for warning in set(result.dead_experts()) - self.warned:
             self.warned.add(warning)

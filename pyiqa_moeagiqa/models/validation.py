@@ -1,7 +1,7 @@
 """Score a data set with all processes together: metrics, use of the experts, and the images with the largest errors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,17 +37,19 @@ def require_decidable(dataset: PromptNRDataset, options: Mapping[str, Any]) -> N
     deciding = [options['key_metric']] if options.get('key_metric') else list(metrics)
     if any(metrics[name]['type'] == 'calculate_rmse' for name in deciding):
         return
-    name, count, names = dataset.opt['name'], len(dataset.table), ', '.join(deciding)
-    if count < FEWEST:
-        raise OptionError(
-            f'{name} has {count} images, too few for {names} to tell networks apart: give it at least {FEWEST}, or '
-            'choose the best network by an error, as in key_metric: rmse.'
-        )
-    if not dataset.degrade and (dataset.mos[:, 0] == dataset.mos[0, 0]).all():
-        raise OptionError(
-            f'{name} has {count} images with the same MOS, so {names} cannot tell networks apart: give it others, or '
-            'choose the best network by an error, as in key_metric: rmse.'
-        )
+    names = ', '.join(deciding)
+    for name, rows in dataset.parts().items():
+        mos = dataset.mos[rows, 0]
+        if len(mos) < FEWEST:
+            raise OptionError(
+                f'{name} has {len(mos)} images, too few for {names} to tell networks apart: give it at least {FEWEST}, or '
+                'choose the best network by an error, as in key_metric: rmse.'
+            )
+        if not dataset.degrade and (mos == mos[0]).all():
+            raise OptionError(
+                f'{name} has {len(mos)} images with the same MOS, so {names} cannot tell networks apart: give it others, or '
+                'choose the best network by an error, as in key_metric: rmse.'
+            )
 
 
 @dataclass
@@ -59,7 +61,8 @@ class Validation:
         paths: paths of the images.
         gate: per target, the mean weight of each expert, (experts,).
         chosen: per target, the share of crops for which each expert is chosen, (experts,).
-        figures: name -> value of the metrics.
+        figures: name -> value of the metrics; of a data set with several tables their mean over the tables.
+        of_tables: the figures of each of several tables, by its name; empty for one.
     """
 
     scores: np.ndarray
@@ -68,6 +71,11 @@ class Validation:
     gate: dict[str, np.ndarray]
     chosen: dict[str, np.ndarray]
     figures: dict[str, float]
+    of_tables: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def named(self, data_set: str) -> dict[str, dict[str, float]]:
+        """The figures of a data set of this name, and those of its tables, each by its name."""
+        return {data_set: self.figures} | self.of_tables
 
     def entropy(self) -> dict[str, float]:
         """Per target, the entropy of the experts' mean weights, as a share of the largest possible: 1 is even use."""
@@ -92,8 +100,9 @@ class Validation:
 
     def write_to(self, tb_logger: Any, data_set: str, iteration: int) -> None:
         """Write the figures, the use of the experts and the worst images to TensorBoard."""
-        for name, value in self.figures.items():
-            tb_logger.add_scalar(f'val_metrics/{data_set}/{name}', value, iteration)
+        for data, figures in self.named(data_set).items():
+            for name, value in figures.items():
+                tb_logger.add_scalar(f'val_metrics/{data}/{name}', value, iteration)
         for target, gate in self.gate.items():
             for expert, weight in enumerate(gate):
                 tb_logger.add_scalar(f'gate/{data_set}/{target}/expert_{expert}', weight, iteration)
@@ -129,11 +138,17 @@ def validate(model: 'TrainingModel', dataloader: DataLoader) -> Validation:
     used = [name for name in model.answer if any(part[name] for part in gates)]
     gate = {name: _mean(gates, name, 'gate') for name in used}
     chosen = {name: _mean(gates, name, 'chosen') for name in used}
-    figures = metrics(scores, mos, list(model.answer), model.opt['val']['metrics'])
+    of_tables = {
+        name: metrics(scores[rows], mos[rows], list(model.answer), model.opt['val']['metrics'])
+        for name, rows in data.parts().items()
+    }
+    figures = {
+        name: float(np.mean([one[name] for one in of_tables.values()])) for name in next(iter(of_tables.values()))
+    }
     hits = [hit for part in gather_objects(hits) for hit in part]
     if hits:
         figures['kind_accuracy'] = float(np.mean(hits))
-    return Validation(scores, mos, list(paths), gate, chosen, figures)
+    return Validation(scores, mos, list(paths), gate, chosen, figures, of_tables if len(of_tables) > 1 else {})
 
 
 def _use(part: Any) -> dict[str, tuple[np.ndarray, int]]:

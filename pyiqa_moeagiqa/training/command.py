@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..console import console
+from ..data.options import table_names
 from ..data.splits import SEEDS
 from ..distributed import rank
 from ..options import OptionError
@@ -73,7 +74,7 @@ def variants(options: Mapping[str, Any], seeds: Sequence[str], splits: Sequence[
 def measure_on(options: dict[str, Any], table: Path) -> None:
     """Add a table as a test set that is named after it."""
     tests = options.setdefault('test', {})
-    if table.stem in (Path(options['datasets']['train']['meta_info_file']).stem, *tests):
+    if table.stem in (*table_names(options['datasets']['train']['meta_info_file']), *tests):
         raise OptionError(
             f'--eval {table}: the run has a data set of this name already; name another table, or rename it.'
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 import torch.distributed as dist
@@ -44,8 +45,8 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
         fresh: delete an earlier run in that folder, once the new run has passed its checks.
 
     Returns:
-        ``best_iteration``, and ``figures`` of the best network: data set -> metric -> value, for the validation sets and
-        every set under ``test``.
+        ``best_iteration``, and ``figures`` of the best network: data set -> metric -> value, for the validation sets,
+        every set under ``test``, and each table of one that has several.
 
     Raises:
         OptionError, CheckpointError, TableError, FloatingPointError: with a message of one sentence; the last state
@@ -210,7 +211,8 @@ def _validate_and_save(
         for loader in validation:
             model.validation(loader, iteration, progress.tb_logger)
             if rank() == 0:
-                note_figures(Path(opt['path']['experiments_root']), model.validated, iteration, model.metric_results)
+                for name, figures in model.result.named(model.validated).items():
+                    note_figures(Path(opt['path']['experiments_root']), name, iteration, figures)
         progress.validated(model)
     if iteration % logger.get('save_checkpoint_freq', NEVER) == 0:
         model.save_network(model.network, 'net', iteration)
@@ -236,10 +238,11 @@ def _measure_best(
             parameter.copy_(best[name])
     model.average = None  # with ema_decay, net_best holds the average already: do not swap it in
     model.is_train = False
-    figures, predictions = {}, []
+    figures: dict[str, dict[str, float]] = {}
+    predictions = []
     for loader in loaders:
         model.validation(loader, model.iteration, None)
-        figures[model.validated] = model.metric_results
+        figures |= model.result.named(model.validated)
         predictions.append(_predictions(_data_of(loader), model))
     decided = model.best_metric_results[opt['datasets']['val']['name']] if rank() == 0 else {}
     key = opt['val'].get('key_metric')
@@ -251,10 +254,12 @@ def _measure_best(
 def _predictions(data: PromptNRDataset, model: TrainingModel) -> pd.DataFrame:
     """Each image's path, prompt, MOS and scores: the first target's is ``score``, as in score files, another's ``score_TARGET``."""
     table = data.table[['path', 'prompt']].copy()
-    table.insert(0, 'data', model.validated)
+    names = np.empty(len(table), dtype=object)
+    for name, rows in data.parts().items():
+        names[rows] = name
+    table.insert(0, 'data', names)
     table['path'] = table['path'].map(os.path.abspath)  # the file is read from other folders, too
     # with degrade, the label is made together with the picture
     table[data.targets] = model.result.mos if data.degrade else data.table[data.targets]
-    names = ['score', *(f'score_{target}' for target in data.targets[1:])]
-    table[names] = model.result.scores
+    table[['score', *(f'score_{target}' for target in data.targets[1:])]] = model.result.scores
     return table

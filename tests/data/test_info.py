@@ -52,3 +52,9 @@ def test_quantiles_are_those_of_the_official_mos(real_data):
 )
 def test_a_data_set_is_known_by_its_title(title, name, same):
     assert is_of_set(title, name) == same
+
+
+def test_data_of_several_sets_is_of_each_of_them():
+    assert is_of_set('agiqa3k + aigciqa2023', 'aigciqa2023')
+    assert is_of_set('AGIQA-3K, 240 of its prompts', 'agiqa3k')
+    assert not is_of_set('agiqa3k + aigciqa2023', 'agiqa1k')

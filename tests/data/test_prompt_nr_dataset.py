@@ -76,10 +76,10 @@ def test_a_range_that_is_left_out_is_the_known_data_sets_or_the_tables(make, tab
     rows = pd.read_csv(table, keep_default_na=False)
     rows['quality'] = [1.5 + 2 * (place % 2) for place in range(len(rows))]
     rows.to_csv(table, index=False)
-    assert make(mos_range=None).mos_range == make('val', mos_range=None).mos_range == (1.5, 3.5)
+    assert make(mos_range=None).mos_ranges == make('val', mos_range=None).mos_ranges == [(1.5, 3.5)]
     known = table.with_name('agiqa3k.csv')
     rows.to_csv(known, index=False)
-    assert make(mos_range=None, meta_info_file=str(known)).mos_range == (0, 5)
+    assert make(mos_range=None, meta_info_file=str(known)).mos_ranges == [(0, 5)]
     rows['quality'] = 2
     rows.to_csv(table, index=False)
     with pytest.raises(TableError, match=r'all MOS are 2, .* name their mos_range'):

@@ -11,7 +11,10 @@ import torch
 from pictures import build, plain, short
 from torch.utils.data import DataLoader
 
-LOSSES = {'metric_loss_opt': {'type': 'PLCCLoss', 'loss_weight': 0.5}, 'ranking_weight': 0.5, 'matching_weight': 0.1}
+LOSSES = {
+    'metric_loss_opt': {'type': 'PLCCLoss', 'loss_weight': 0.5}, 'ranking_weight': 0.5, 'matching_weight': 0.1,
+    'fidelity_weight': 0.5,
+}  # fmt: skip
 
 
 def gradients(options: dict, folder: Path, batch: int, accumulate: int) -> dict:
