@@ -23,9 +23,21 @@ def train(
         str,
         typer.Option(
             metavar='NAMES',
-            help='One run for each split column, such as prompt_0,prompt_1; image or prompt: all ten of that kind.',
+            help='One run for each split column, such as prompt_0,prompt_1; image or prompt: all ten of that kind; '
+            'image_5folds_seed1: five folds over images, drawn with seed 1.',
         ),
     ] = '',
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, max=1000, metavar='K', help='One run for each of K folds over prompts, drawn with seed 0.'),
+    ] = None,
+    no_val: Annotated[
+        bool,
+        typer.Option(
+            '--no-val',
+            help='Train on the validation images, too, and choose the best network on the test images: 80/20, and optimistic.',
+        ),
+    ] = False,
     tables: Annotated[
         list[Path] | None,
         typer.Option('--eval', metavar='TABLE', help='Test the best network on this table, too; repeatable.'),
@@ -39,4 +51,5 @@ def train(
     with in_one_sentence('stopped; the same command goes on from the last state.'):
         from ..training import command
 
-        command.train(options, changes or [], output, listed(seeds), listed(splits), fresh, tables or [])
+        seeds_and_splits = listed(seeds), listed(splits)
+        command.train(options, changes or [], output, *seeds_and_splits, fresh, tables or [], folds, no_val)

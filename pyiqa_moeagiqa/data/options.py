@@ -52,7 +52,8 @@ class TableOptions(Section):
     phase: Text = 'train'
     """Set by the trainer: 'train' or 'val'."""
     split_column: Text = LEFT_OUT
-    """Column with the split of each row; by default 'split' if the table has that column."""
+    """Column with the split of each row; by default 'split' if the table has that column. A name such as prompt_5folds_seed0_2 needs no
+    column: it is the third of five folds over prompts (or image_..., over images), a function of the table and the seed."""
     split_index: Count = LEFT_OUT
     """Number of the split, from 1, as pyiqa's ``train_nsplits.py`` gives it: it replaces the number at the end of
     ``split_column``, which is counted from 0."""

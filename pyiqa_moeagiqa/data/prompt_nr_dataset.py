@@ -26,9 +26,8 @@ class PromptNRDataset(Dataset):
     An item is a dictionary: ``crops`` (n, 3, S, S) and ``view`` (3, V, V) in [0, 1], ``prompt``, ``mos_label``,
     ``mos_weight`` and ``mos_std`` (targets,) as in ``Rows``, ``set`` (the number of the row's table), ``img_path``, ``index``
     (the row within the split) and ``key``. ``key`` names the picture in the feature cache; it is empty for pictures that
-    change from epoch to epoch. Once ``cache`` is
-    set, ``features`` from it replace crops, view and key. In training the first rows come again at the end, until the
-    length is a multiple of the batch size of all processes together.
+    change from epoch to epoch. Once ``cache`` is set, ``features`` from it replace crops, view and key. In training the first
+    rows come again at the end, until the length is a multiple of the batch size of all processes together.
 
     Random numbers in a training item depend only on ``set_epoch``'s numbers and the index, or on torch's random state
     if ``set_epoch`` was not called. A validation item is always the same.

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .columns import there_are
 from .options import OneTable, PromptNROptions
+from .splits import with_folds
 from .table import Check, TableError, as_numbers, no_such_rows, read_with_range, require
 
 
@@ -58,6 +59,7 @@ def _of_split(table: pd.DataFrame, options: PromptNROptions, file: str, phase: s
     column, split = _split_column(options), options.split or phase
     if split == 'all':
         return table
+    table = with_folds(table, column, file)
     if column not in table.columns:
         if options.split_column or options.split:
             known = there_are(list(table.columns), column)

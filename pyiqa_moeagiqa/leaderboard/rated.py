@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..data.columns import find_column, there_are
 from ..data.info import known_range
+from ..data.splits import with_folds
 from ..data.table import TableError, no_such_rows, read_mos_table, read_table
 from ..scoring.result import content_of
 from .targets import Asked
@@ -58,6 +59,7 @@ def read_rated(path: Path, targets: Sequence[Asked | str], split: str | None = N
     chosen, training, split_column = table, table[:0], ''
     if split is not None:
         split_column, _, value = split.partition('=')
+        table = with_folds(table, split_column, path)
         if split_column not in table.columns or not value:
             raise TableError(f'{path}: --split {split} must be COLUMN=VALUE with a column of the table.')
         rows = table[split_column].astype(str)

@@ -22,11 +22,9 @@ from ..data.options import table_names
 from ..distributed import gather
 from ..options import OptionError
 from .losses import fidelity_loss, loss_of_each_set, matching_loss, ranking_loss
+from .run_options import OPTIMISTIC, chooses_on_test
 from .training_model import TrainingModel
 
-OPTIMISTIC = (
-    'The best network is chosen on the test split itself, as the released protocol does: its figures are optimistic.'
-)
 # The output of ``encode`` depends only on these configuration fields and on the frozen weights.
 ENCODED_BY = (
     'visual', 'visual_options', 'layers', 'norm_layers', 'token_pool', 'class_tokens', 'view_is_crop', 'pixel_mean',
@@ -68,8 +66,7 @@ class MoEAGIQAModel(TrainingModel):
         return network
 
     def validation(self, dataloader: Any, current_iter: int, tb_logger: Any, save_img: bool = False) -> None:
-        split = self.opt['datasets']['val'].get('split', 'val')
-        if OPTIMISTIC not in self.warned and {'test', 'all'} & set([split] if isinstance(split, str) else split):
+        if OPTIMISTIC not in self.warned and chooses_on_test(self.opt):
             self.warned.add(OPTIMISTIC)
             get_root_logger().warning(OPTIMISTIC)
         super().validation(dataloader, current_iter, tb_logger, save_img)

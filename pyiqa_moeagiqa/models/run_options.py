@@ -15,6 +15,9 @@ from ..section import LEFT_OUT, Count, FromZero, NotNegative, Said, Section, Sha
 from ..tree import check_tree
 from .schedule import build_schedule
 
+OPTIMISTIC = (
+    'The best network is chosen on the test split itself, as the released protocol does: its figures are optimistic.'
+)
 # Entries that pyiqa's parser adds to the options.
 ADDED = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')
 
@@ -341,6 +344,12 @@ def test_sets(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         shared = of_the_table if 'meta_info_file' in data else val
         sets[name] = {**shared, 'split': 'test', **data, 'name': name}
     return sets
+
+
+def chooses_on_test(options: Mapping[str, Any]) -> bool:
+    """Whether the best network is chosen on test images, so that its figures on them are optimistic."""
+    split = options['datasets']['val'].get('split', 'val')
+    return bool({'test', 'all'} & set([split] if isinstance(split, str) else split))
 
 
 def _try_optimizer(train: Mapping[str, Any]) -> None:

@@ -5,16 +5,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..console import console
+from ..console import console, plain
 from ..data.options import table_names
-from ..data.splits import SEEDS
+from ..data.splits import SEEDS, columns_of_folds
 from ..distributed import rank
+from ..models.run_options import OPTIMISTIC, chooses_on_test
 from ..options import OptionError
 from ..whole_file import require_place
 from .option_file import read_options
-from .results import as_table, summarise
+from .results import as_table, summarise, too_few
 from .run import run
-from .run_folder import write_text
+from .run_folder import RESULTS, RunFolder, write_text
 
 TEN_SPLITS = {kind: [f'{kind}_{seed}' for seed in SEEDS] for kind in ('image', 'prompt')}
 
@@ -27,10 +28,13 @@ def train(
     splits: Sequence[str],
     fresh: bool,
     tables: Sequence[Path] = (),
+    folds: int | None = None,
+    no_val: bool = False,
 ) -> None:
     """Train as an option file says, print the figures and write them to ``results.csv``.
 
-    The best network is measured on the whole of each of ``tables``, too.
+    The best network is measured on the whole of each of ``tables``, too. With ``folds``, there is a run for each fold over
+    prompts; with ``no_val``, validation rows are trained on and the best network is chosen on the test rows.
 
     Raises:
         ValueError, FloatingPointError: with a message of one sentence.
@@ -38,22 +42,31 @@ def train(
     options = read_options(file, changes)
     for table in tables:
         measure_on(options, table)
+    if no_val:
+        options['datasets']['train']['split'], options['datasets']['val']['split'] = ['train', 'val'], 'test'
+    splits = [*splits, *([f'prompt_{folds}folds_seed0'] if folds else [])]
     folder = output or Path('experiments') / options['name']
-    require_place(folder / 'results.csv')
-    results = {name: run(one, folder / name, fresh) for name, one in variants(options, seeds, splits).items()}
+    RunFolder(folder).require_no_others()
+    require_place(folder / RESULTS)
+    runs = variants(options, seeds, splits)
+    results = {one['name'] if name == '.' else name: run(one, folder / name, fresh) for name, one in runs.items()}
     if rank() == 0:
-        summary = summarise(results, options.get('published', {}))
-        write_text(folder / 'results.csv', summary.to_csv(index=False))
+        note = OPTIMISTIC if chooses_on_test(options) else ''
+        summary = summarise(results, options.get('published', {}), note)
+        write_text(folder / RESULTS, summary.to_csv(index=False))
         console().print(as_table(summary))
+        for line in [*([note] if note else []), *too_few(results.values())]:
+            console().print(plain(line), soft_wrap=True)
         console().print(f'Networks, logs and results.csv are in {folder}.')
 
 
 def variants(options: Mapping[str, Any], seeds: Sequence[str], splits: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Map each run's folder name to its options: one run for every pair of seed and split.
 
-    The splits 'image' and 'prompt' stand for all ten of that kind, such as image_0 to image_9.
+    The splits 'image' and 'prompt' stand for all ten of that kind, such as image_0 to image_9, and prompt_5folds_seed0 for its
+    five folds.
     """
-    splits = [column for name in splits for column in TEN_SPLITS.get(name, [name])]
+    splits = [column for name in splits for column in _columns(name)]
     for option, values in (('--seeds', seeds), ('--splits', splits)):
         if len(set(values)) < len(values):
             raise OptionError(f'{option} has {",".join(values)!r}: name each once.')
@@ -69,6 +82,11 @@ def variants(options: Mapping[str, Any], seeds: Sequence[str], splits: Sequence[
                 name.append(split)
             runs['-'.join(name) or '.'] = one
     return runs
+
+
+def _columns(split: str) -> list[str]:
+    """The split columns that a name stands for."""
+    return columns_of_folds(split) or TEN_SPLITS.get(split, [split])
 
 
 def measure_on(options: dict[str, Any], table: Path) -> None:

@@ -1,6 +1,6 @@
 """Several runs in one table: each run, what sums them up, and the published figures beside them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,18 @@ from scipy.stats import t as student
 PUBLISHED = 'published'
 MEAN, DEVIATION, MEDIAN, LOW, HIGH = 'mean', 'standard deviation', 'median', '95 % low', '95 % high'
 LEVEL = 0.95
+FEW = 10  # images; of fewer, even a correlation of 0.6 can be chance
 
 
-def summarise(results: Mapping[str, Mapping[str, Any]], published: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+def summarise(
+    results: Mapping[str, Mapping[str, Any]], published: Mapping[str, Mapping[str, float]], note: str = ''
+) -> pd.DataFrame:
     """One row per run and data set, then those of ``over_runs``, then the published figures.
 
     Args:
         results: run -> what ``run`` returned.
         published: data set -> metric -> value.
+        note: on the figures of all runs, for a column of that name.
     """
     rows = [
         {'run': name, 'data': data, **figures}
@@ -31,8 +35,23 @@ def summarise(results: Mapping[str, Mapping[str, Any]], published: Mapping[str, 
         groups = table.drop(columns='run').groupby('data', sort=False)
         for label, part in over_runs(groups).items():
             table = pd.concat([table, part.reset_index().assign(run=label)])
+    if note:
+        table['note'] = note
     beside = pd.DataFrame([{'run': PUBLISHED, 'data': data, **figures} for data, figures in published.items()])
     return pd.concat([table, beside], ignore_index=True) if len(beside) else table.reset_index(drop=True)
+
+
+def too_few(results: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each data set with so few images that its correlations say little."""
+    counts: dict[str, int] = {}
+    for result in results:
+        for data, count in result.get('images', {}).items():
+            counts[data] = min(count, counts.get(data, count))
+    return [
+        f'{data} has {count} images: correlations over fewer than {FEW} say little.'
+        for data, count in counts.items()
+        if count < FEW
+    ]
 
 
 def over_runs(figures: Any) -> dict[str, Any]:
@@ -52,7 +71,7 @@ def as_table(summary: pd.DataFrame) -> Table:
         box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
     )  # six figures of two targets fit into 80 columns
     table.add_column('run', overflow='fold')
-    metrics = summary.columns.drop(['run', 'data'])
+    metrics = [name for name in summary.columns if name not in ('run', 'data', 'note')]
     for name in metrics:
         table.add_column(name.replace('_', '\n'), justify='right')
     for data, rows in summary.groupby('data', sort=False):

@@ -45,8 +45,8 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
         fresh: delete an earlier run in that folder, once the new run has passed its checks.
 
     Returns:
-        ``best_iteration``, and ``figures`` of the best network: data set -> metric -> value, for the validation sets,
-        every set under ``test``, and each table of one that has several.
+        ``best_iteration``, ``figures`` of the best network: data set -> metric -> value, for the validation sets, every set
+        under ``test``, and each table of one that has several; and ``images``, how many each has.
 
     Raises:
         OptionError, CheckpointError, TableError, FloatingPointError: with a message of one sentence; the last state
@@ -67,6 +67,7 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
     model.identity = _identity(model, training, validation)
     if rank() == 0:
         here.open(options, fresh)
+        here.save_splits(_images_of([training, *map(_data_of, [*validation, *tests])]))
         log_to(here.path)
     barrier()
     _keep_features(model, [training, *map(_data_of, [*validation, *tests])])
@@ -124,6 +125,21 @@ def _build_data(opt: dict[str, Any]) -> tuple[PromptNRDataset, list[DataLoader],
     _require_apart(training, map(_data_of, [*validation, *tests]))
     require_decidable(_data_of(validation[0]), opt['val'])
     return training, validation, tests
+
+
+def _images_of(datasets: Iterable[PromptNRDataset]) -> pd.DataFrame:
+    """Every image of each data set: data, path and prompt."""
+    return pd.concat([_named(data) for data in datasets])
+
+
+def _named(data: PromptNRDataset) -> pd.DataFrame:
+    """Path and prompt of a data set's images, behind the name of the set, or of the image's table in it (see ``parts``)."""
+    table, names = data.table[['path', 'prompt']].copy(), np.empty(len(data.table), dtype=object)
+    for name, rows in data.parts().items():
+        names[rows] = name
+    table.insert(0, 'data', names)
+    table['path'] = table['path'].map(os.path.abspath)  # the file is read from other folders, too
+    return table
 
 
 def _require_apart(training: PromptNRDataset, others: Iterable[PromptNRDataset]) -> None:
@@ -248,17 +264,14 @@ def _measure_best(
     key = opt['val'].get('key_metric')
     # without a key metric, an improvement of any metric makes a network the best
     iterations = [noted['iter'] for name, noted in decided.items() if key in (None, name)]
-    return {'best_iteration': max(iterations, default=None), 'figures': figures}, pd.concat(predictions)
+    scores = pd.concat(predictions)
+    images = {name: int(count) for name, count in scores['data'].value_counts(sort=False).items()}
+    return {'best_iteration': max(iterations, default=None), 'figures': figures, 'images': images}, scores
 
 
 def _predictions(data: PromptNRDataset, model: TrainingModel) -> pd.DataFrame:
     """Each image's path, prompt, MOS and scores: the first target's is ``score``, as in score files, another's ``score_TARGET``."""
-    table = data.table[['path', 'prompt']].copy()
-    names = np.empty(len(table), dtype=object)
-    for name, rows in data.parts().items():
-        names[rows] = name
-    table.insert(0, 'data', names)
-    table['path'] = table['path'].map(os.path.abspath)  # the file is read from other folders, too
+    table = _named(data)
     # with degrade, the label is made together with the picture
     table[data.targets] = model.result.mos if data.degrade else data.table[data.targets]
     table[['score', *(f'score_{target}' for target in data.targets[1:])]] = model.result.scores

@@ -16,14 +16,17 @@ from ..whole_file import whole_file
 
 OPTIONS, RESULT, STATE = 'run_options.yml', 'result.json', 'training_states/latest.pt'
 LOG, FIGURES, BEST = 'train.log', 'validation.csv', 'models/net_best.safetensors'
-PREDICTIONS = 'predictions.csv'
+PREDICTIONS, SPLITS = 'predictions.csv', 'splits.csv'
+RESULTS = 'results.csv'  # of one run or several, beside or above them
 UNFINISHED = (
-    'models/*.part*', 'training_states/*.part*', *(f'{name}.part*' for name in (OPTIONS, RESULT, FIGURES, PREDICTIONS)),
+    'models/*.part*', 'training_states/*.part*',
+    *(f'{name}.part*' for name in (OPTIONS, RESULT, FIGURES, PREDICTIONS, SPLITS, RESULTS)),
 )  # fmt: skip
 OURS = (
     'models/net_*.safetensors', 'training_states/*.state', STATE, 'tensorboard/events.*', OPTIONS, RESULT, LOG, FIGURES,
-    PREDICTIONS, *UNFINISHED,
+    PREDICTIONS, SPLITS, 'scatter-*.png', *UNFINISHED,
 )  # fmt: skip
+FOLDERS, OPTION_FILES = ('models', 'training_states', 'tensorboard'), ('.yml', '.yaml')
 
 
 class RunFolder:
@@ -40,7 +43,7 @@ class RunFolder:
         self.path = Path(path)
         if self.path.exists() and not self.path.is_dir():
             raise OptionError(f'{self.path}: a file, not a folder; name another --output.')
-        for file in (self.path / name for name in (OPTIONS, RESULT, STATE, LOG, FIGURES, PREDICTIONS)):
+        for file in (self.path / name for name in (OPTIONS, RESULT, STATE, LOG, FIGURES, PREDICTIONS, SPLITS)):
             if file.exists() and not file.is_file():
                 raise OptionError(f'{file}: a folder, a pipe or a device in the place of a file; remove it.')
 
@@ -78,9 +81,18 @@ class RunFolder:
             return {}
 
     def require_no_others(self) -> None:
-        """Raise an OptionError if a run would replace files of somebody else: where no run has been, none is ours."""
-        if (self.path / OPTIONS).is_file():
+        """Raise an OptionError for a folder with files of somebody else: where no run has been, those of a run's names, too.
+
+        An option file can lie there, and hidden files. Where a run has been, in the folder or in a folder in it, others can have been added.
+        """
+        if any(self.path.glob(OPTIONS)) or any(self.path.glob(f'*/{OPTIONS}')):
             return
+        for file in sorted(self.path.glob('[!.]*')):
+            is_ours = file.name in FOLDERS or file.suffix in OPTION_FILES or any(map(file.match, OURS))
+            if not is_ours and (file.is_file() or any(there.is_file() for there in file.rglob('*'))):
+                raise OptionError(
+                    f'{file}: the folder holds this, which is not of a run; name another --output, such as a new folder.'
+                )
         for pattern in OURS:
             for file in self.path.glob(pattern) if pattern not in UNFINISHED else ():
                 raise OptionError(
@@ -102,6 +114,10 @@ class RunFolder:
         for name in ('models', 'training_states'):
             (self.path / name).mkdir(parents=True, exist_ok=True)
         write_text(self.path / OPTIONS, yaml.safe_dump(dict(options), sort_keys=False))
+
+    def save_splits(self, images: pd.DataFrame) -> None:
+        """Write which images are in which data set of the run, so that another can use the same."""
+        write_text(self.path / SPLITS, as_csv(images))
 
     def state(self) -> dict[str, Any]:
         """The state to go on from; raises a CheckpointError if it cannot be read."""

@@ -5,7 +5,16 @@ import pytest
 
 import pyiqa_moeagiqa.data.splits as splits_module
 from pyiqa_moeagiqa.data.info import description
-from pyiqa_moeagiqa.data.splits import make_splits, read_splits, split_column, split_columns
+from pyiqa_moeagiqa.data.splits import (
+    columns_of_folds,
+    fold_column,
+    fold_named,
+    make_splits,
+    read_splits,
+    split_column,
+    split_columns,
+    with_folds,
+)
 from pyiqa_moeagiqa.data.table import TableError
 
 PROMPTS = [f'prompt {place // 3}' for place in range(300)]
@@ -100,3 +109,52 @@ def test_letters_become_columns_by_name():
 def test_photographs_without_prompts_are_split_by_image_only():
     pictures = pd.DataFrame({'name': list('abcdefghij'), 'prompt': '', 'official': 'r'})
     assert list(make_splits(pictures)) == ['name', 'image', 'official']
+
+
+FIVE = columns_of_folds('prompt_5folds_seed3')
+
+
+def test_each_prompt_is_tested_in_one_fold_alone():
+    table = pd.DataFrame({name: fold_column(PROMPTS, fold_named(name)) for name in FIVE}, index=PROMPTS)
+    prompts = table.groupby(level=0).agg(set)
+    assert (prompts.map(len) == 1).all(axis=None)
+    parts = prompts.map(lambda part: part.pop())
+    assert ((parts == 'test').sum(axis=1) == 1).all()
+    assert {part: set((parts == part).sum()) for part in ('train', 'val', 'test')} == {
+        'train': {70}, 'val': {10}, 'test': {20},
+    }  # fmt: skip
+    assert (parts[FIVE[0]] != parts[FIVE[1]]).any()
+
+
+def test_a_fold_is_a_function_of_seed_and_names_alone():
+    first = fold_named(FIVE[0])
+    assert fold_column(PROMPTS[::-1], first) == fold_column(PROMPTS, first)[::-1]
+    assert fold_column(PROMPTS, first) != fold_column(PROMPTS, first._replace(seed=4))
+    parts = fold_column([f'prompt {place}' for place in range(10)], fold_named('prompt_3folds_seed123_2'))
+    assert [place for place, part in enumerate(parts) if part == 'test'] == [2, 6, 9]
+    assert parts.index('val') == 4
+
+
+def test_folds_over_images_go_by_their_names_wherever_they_lie():
+    one, other = (
+        pd.DataFrame({'path': [f'{folder}/{place}.png' for place in range(9)], 'prompt': 'the same'})
+        for folder in ('/here', '/there/on/another')
+    )
+    column = 'image_3folds_seed0_1'
+    assert with_folds(one, column, 'a.csv')[column].tolist() == with_folds(other, column, 'a.csv')[column].tolist()
+    with pytest.raises(
+        TableError, match=r'a\.csv: prompt_2folds_seed0_1 needs at least 2 different prompts, and there are 1'
+    ):
+        with_folds(one, 'prompt_2folds_seed0_1', 'a.csv')
+
+
+def test_a_tables_own_column_comes_first():
+    table = pd.DataFrame({'path': ['a.png'], 'prompt': ['a'], FIVE[0]: ['mine']})
+    assert with_folds(table, FIVE[0], 'a.csv')[FIVE[0]].tolist() == ['mine']
+    assert with_folds(table, 'prompt_5', 'a.csv') is table
+
+
+@pytest.mark.parametrize('name', ['prompt_5folds_seed0_5', 'image_1folds_seed0_0'])
+def test_a_fold_that_cannot_be_is_said(name):
+    with pytest.raises(TableError, match=f'{name}: there are at least 2 folds, counted from 0'):
+        fold_named(name)

@@ -52,6 +52,35 @@ def test_a_kind_of_split_is_all_ten_of_it(opt):
     assert found['prompt_7']['datasets']['train']['split_column'] == 'prompt_7'
 
 
+def test_folds_are_splits(opt):
+    found = variants(opt, [], ['image_3folds_seed7'])
+    assert list(found) == [f'image_3folds_seed7_{fold}' for fold in range(3)]
+    assert found['image_3folds_seed7_1']['datasets']['val']['split_column'] == 'image_3folds_seed7_1'
+
+
+def test_each_image_is_tested_once_over_the_folds_and_the_result_says_how_the_best_was_chosen(command, opt, tmp_path):
+    shown = run(*command, '--folds', 3, '--no-val').stdout
+    assert 'chosen on the test split itself' in shown
+    table = pd.read_csv(tmp_path / 'run' / 'results.csv')
+    own = table[table['run'] != 'published']
+    assert own['note'].str.contains('optimistic').all()
+    assert {f'prompt_3folds_seed0_{fold}' for fold in range(3)} | {'mean', 'median', '95 % low'} < set(table['run'])
+    images, tested = {str(path) for path in Path(opt['datasets']['train']['meta_info_file']).parent.glob('*.png')}, []
+    for fold in range(3):
+        splits = pd.read_csv(tmp_path / 'run' / f'prompt_3folds_seed0_{fold}' / 'splits.csv')
+        parts = splits.groupby('data')['path'].agg(set)
+        assert parts['bright'] | parts['bright_test'] == images
+        assert not parts['bright'] & parts['bright_test']
+        assert parts['bright_val'] == parts['bright_test']
+        tested += parts['bright_test']
+    assert sorted(tested) == sorted(images)
+
+
+def test_a_result_of_a_validation_split_has_no_note(command, tmp_path):
+    assert 'optimistic' not in run(*command).stdout
+    assert 'note' not in pd.read_csv(tmp_path / 'run' / 'results.csv')
+
+
 def test_a_seed_or_split_named_twice_is_refused(opt):
     with pytest.raises(OptionError, match=r"--seeds has '1,1': name each once"):
         variants(opt, ['1', '1'], [])
@@ -69,6 +98,21 @@ def test_two_seeds_end_in_one_table_beside_what_is_published(command, tmp_path):
     assert 'published' in shown
     assert '0.9000' in shown
     assert '…' not in shown  # names are folded, not cut
+
+
+def test_a_single_run_has_its_name_in_the_table_and_few_images_are_said(command, tmp_path):
+    shown = run(*command).stdout
+    table = pd.read_csv(tmp_path / 'run' / 'results.csv')
+    assert table['run'].tolist() == ['bright', 'bright', 'published']
+    assert 'bright_val has 7 images: correlations over fewer than 10 say little.' in shown
+    assert 'bright_test has 5 images: correlations over fewer than 10 say little.' in shown
+
+
+def test_runs_do_not_go_beside_other_files(command, tmp_path):
+    (tmp_path / 'run' / 'pictures').mkdir(parents=True)
+    (tmp_path / 'run' / 'pictures' / 'a.png').write_bytes(b'mine')
+    assert 'pictures: the folder holds this, which is not of a run' in refused(*command, '--seeds', '1,2')
+    assert [file.name for file in (tmp_path / 'run').iterdir()] == ['pictures']
 
 
 def test_several_gpus_without_launcher_are_refused_in_one_sentence(command, tmp_path):

@@ -107,6 +107,7 @@ def test_a_disk_that_is_full_at_every_write_once(opt, whole, tmp_path, monkeypat
         'validation.csv',
         'result.json',
         'predictions.csv',
+        'splits.csv',
         *(Path(name).name for name in (STATE, BEST, LATEST)),
     }
     assert named == expected

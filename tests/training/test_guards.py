@@ -117,6 +117,23 @@ def test_a_run_does_not_go_on_with_other_frozen_weights(opt, tmp_path, monkeypat
         run(opt, tmp_path / 'run')
 
 
+@pytest.mark.parametrize('fresh', [False, True])
+def test_a_folder_of_pictures_is_no_runs(opt, tmp_path, fresh):
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'a.png').write_bytes(b'mine')
+    with pytest.raises(
+        OptionError, match=r'a\.png: the folder holds this, which is not of a run; name another --output'
+    ):
+        run(opt, tmp_path / 'mine', fresh=fresh)
+    assert [file.name for file in (tmp_path / 'mine').iterdir()] == ['a.png']
+
+
+def test_what_is_added_to_a_run_is_no_hindrance(opt, finished):
+    (finished / 'notes.txt').write_text('mine')
+    run(opt, finished, fresh=True)
+    assert (finished / 'notes.txt').read_text() == 'mine'
+
+
 WRONG = {
     'same names': ('datasets.val.name', 'bright', "name is 'bright', the name of datasets.train"),
     'two batch sizes': ('datasets.val.global_batch_size', 4, 'left out with batch_size_per_gpu'),

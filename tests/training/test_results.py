@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from pyiqa_moeagiqa.training.results import as_table, summarise
+from pyiqa_moeagiqa.training.results import as_table, summarise, too_few
 
 RESULTS = {
     'seed1': {'best_iteration': 3, 'figures': {'val': {'srcc': 0.5, 'plcc': 0.6}, 'test': {'srcc': 0.4, 'plcc': 0.3}}},
@@ -62,3 +62,14 @@ def on_screen(summary: pd.DataFrame, width: int) -> str:
     console = Console(width=width, record=True, file=io.StringIO())
     console.print(as_table(summary))
     return console.export_text()
+
+
+def test_the_fewest_images_of_a_data_set_are_said():
+    results = [{'images': {'val': 20, 'test': 9}}, {'images': {'val': 10, 'test': 3}}, {}]
+    assert too_few(results) == ['test has 3 images: correlations over fewer than 10 say little.']
+
+
+def test_a_note_is_a_column_and_is_not_rounded():
+    table = summarise(RESULTS, PUBLISHED, 'optimistic')
+    assert set(table.loc[table['run'] != 'published', 'note']) == {'optimistic'}
+    assert 'optimistic' not in on_screen(table, 120)
