@@ -1,6 +1,5 @@
 """``moeagiqa replicate``."""
 
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,19 +9,11 @@ from .failures import SOME_FAILED, in_one_sentence
 from .shared import listed
 
 
-class PaperTable(str, Enum):
-    """Tables of the paper that ``replicate`` knows."""
-
-    main = 'main'
-    table4 = 'table4'
-    table5 = 'table5'
-    table7 = 'table7'
-    table8 = 'table8'
-    table9 = 'table9'
-
-
 def replicate(
-    table: Annotated[PaperTable, typer.Argument(help='The table; main is both versions on each data set.')],
+    table: Annotated[
+        str,
+        typer.Argument(help='main (both versions on each data set), table4, table5, table7, table8 or table9.'),
+    ],
     data: Annotated[Path, typer.Option(metavar='FOLDER', help='Folder of prepared tables.')] = Path('datasets'),
     output: Annotated[
         Path, typer.Option('--output', '-o', metavar='FOLDER', help='Folder for the runs and the tables.')
@@ -50,12 +41,12 @@ def replicate(
     """Repeat one of the paper's tables.
 
     Every row is trained, and its figures are written beside the published ones. Finished runs are not repeated, stopped
-    ones continue, and rows that are the same run share it.
+    ones continue, and rows that are the same run share it. Each run's scores are drawn against MOS, too.
 
     Exit code: 0 if no run failed, 1 if some failed, 2 for wrong usage.
     """
     with in_one_sentence('stopped; the same command goes on from the last state.'):
         from ..training import replicate as replication
 
-        failed = replication.replicate(table.value, data, output, listed(seeds), listed(splits), budget, gpus, dry_run)
+        failed = replication.replicate(table, data, output, listed(seeds), listed(splits), budget, gpus, dry_run)
     raise typer.Exit(SOME_FAILED if failed else 0)

@@ -18,6 +18,7 @@ from .replica import as_table, compare, write
 from .required import fetch, missing, to_fetch
 from .run import run, start_processes
 from .run_folder import RunFolder
+from .scatter import draw_scatters
 
 # A process that goes on alone after an error would leave the others waiting, so these must meet all processes alike.
 COMMON = (OptionError, TableError, FloatingPointError)
@@ -36,7 +37,7 @@ def replicate(
     """Train the rows of a table; finished runs are read, cut ones go on.
 
     Args:
-        table: a key of ``TITLES``.
+        table: a key of ``TITLES``; of the paper's other tables and of its figures, no rows are known.
         data: folder of prepared tables.
         output: folder of the runs; the report is written into the folder ``table`` in it.
         seeds, splits: as for ``variants``.
@@ -48,8 +49,12 @@ def replicate(
         Whether a run failed.
 
     Raises:
-        OptionError: if the runs need files that are missing.
+        OptionError: for another table, or if the runs need files that are missing.
     """
+    if table not in TITLES:
+        raise OptionError(
+            f'{table}: it cannot be made, because this package has no record of what its rows are; there are {", ".join(TITLES)}.'
+        )
     names = names_of(gpus) if gpus else []
     rows, runs = rows_and_runs(table, data, output, seeds, splits)
     todo = {folder: options for folder, options in runs.items() if _result(folder, options) is None}
@@ -137,6 +142,8 @@ class Replication:
         if len(self.left) == len(rest):  # the budget allowed the prior
             self._make(rest, gpus, may_start)
         if rank() == 0:
+            for folder in self.figures:
+                draw_scatters(folder)
             self._show(self.left)
         barrier()  # torchrun stops the first process as soon as another ends with a failure
         return bool(self.failed)
@@ -160,4 +167,5 @@ class Replication:
         if left:
             count = f'{len(left)} runs are' if len(left) > 1 else '1 run is'
             console().print(plain(f'{count} left, {left[0]} first; the same command goes on.'), soft_wrap=True)
+        console().print("Each run's folder has predictions.csv, and scatter-DATA.png drawn from it.", soft_wrap=True)
         console().print(plain(f'The table is in {self.output} as replicate.md, .csv and .tex.'), soft_wrap=True)

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from option_files import as_tiny, make_tables, read_options, tiny_weights
+from PIL import Image
 from typer.testing import CliRunner
 
 from pyiqa_moeagiqa.checkpoints import CheckpointError
@@ -120,6 +121,8 @@ def test_a_table_that_is_cut_goes_on_and_nothing_is_trained_twice(command, steps
         assert '0.8751' in text
     assert '0.8751' in written('table8', 'tex')
     assert max(map(len, said.splitlines()[-8:])) <= 80
+    for name in ('aigciqa2023_val', 'aigciqa2023_test'):
+        Image.open(f'experiments/replicate/table8_frozen_10/image_0-seed123/scatter-{name}.png').verify()
 
     steps.done.clear()
     code, said = command('table5', '--dry-run')
@@ -216,6 +219,16 @@ def test_runs_on_several_gpus_give_the_same_table(command, prior, monkeypatch):
     assert code == 0
     assert 'Run 2 of 2' in said
     assert written('table8', 'csv') == alone
+
+
+@pytest.mark.parametrize('name', ['table1', 'table6', 'figure4', 'tabel8'])
+def test_another_table_is_one_sentence(command, name):
+    code, said = command(name)
+    assert code == 2
+    assert (
+        f'{name}: it cannot be made, because this package has no record of what its rows are; there are main,'
+        in ' '.join(said.split())
+    )
 
 
 def test_runs_of_every_seed_and_split_are_one_row(command, tiny, tmp_path):
