@@ -7,12 +7,13 @@ of the ViT of eq. 3, and blocks of the prior's ViT that are equal to those.
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from unittest.mock import patch
 
 import timm
 import torch
 from torch import Tensor, nn
 
-from pyiqa_moeagiqa.archs.blip import BlipSemantic
+from pyiqa_moeagiqa.archs import blip
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 from pyiqa_moeagiqa.images.views import normalize
 
@@ -102,7 +103,7 @@ class Released(nn.Module):
         crops (N, n, 3, S, S) and view (N, 3, V, V) in [0, 1], ids and mask (N, L2) -> scores (N, n)
     """
 
-    def __init__(self, config: MoEAGIQAConfig, semantic: BlipSemantic):
+    def __init__(self, config: MoEAGIQAConfig, semantic: blip.BlipSemantic):
         super().__init__()
         self.semantic = semantic
         self.semantic.freeze(config.frozen_share)
@@ -143,7 +144,9 @@ class Released(nn.Module):
     def _text(self, view: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         """Eq. 4."""
         pixels = normalize(view, self.semantic.mean, self.semantic.std)
-        return self.semantic.text_features(ids, mask, self.semantic.image_features(pixels))
+        with patch.object(blip, 'fused_attention_pays', return_value=False):  # image-reward 1.5 writes attention out
+            image = self.semantic.image_features(pixels)
+        return self.semantic.text_features(ids, mask, image)
 
 
 def _vit(config: MoEAGIQAConfig) -> nn.Module:

@@ -4,12 +4,16 @@ Li et al., 'BLIP: Bootstrapping Language-Image Pre-training for Unified Vision-L
 It uses transformers, whose import takes seconds, so only code that needs a BLIP imports this file.
 """
 
+from typing import Any
+
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import BlipTextConfig, BlipVisionConfig
-from transformers.models.blip.modeling_blip import BlipVisionModel
+from transformers.models.blip.modeling_blip import BlipAttention, BlipVisionModel
 from transformers.models.blip.modeling_blip_text import BlipTextModel
 
 from .encoder_options import BlipText, BlipVision
+from .hardware import fused_attention_pays
 from .tokenizer import PromptTokenizer, bert_tokenizer
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -42,6 +46,8 @@ class BlipSemantic(nn.Module):
         vision_config = BlipVisionConfig(**BLIP_VISION | (vision or {}))
         text_config = BlipTextConfig(**BLIP_TEXT | {'encoder_hidden_size': vision_config.hidden_size} | (text or {}))
         self.vision = BlipVisionModel(vision_config)
+        for layer in self.vision.encoder.layers:
+            layer.self_attn.__class__ = ImageAttention  # it has the same tensors, and their initial values stay
         self.text = BlipTextModel(text_config, add_pooling_layer=False)
         self.width = text_config.hidden_size
         self.view_size = vision_config.image_size
@@ -92,3 +98,19 @@ class BlipSemantic(nn.Module):
         for module in frozen:
             module.requires_grad_(False)
         return frozen
+
+
+class ImageAttention(BlipAttention):
+    """Transformers' attention of image tokens to each other, by torch's fused kernel where that is faster.
+
+    Shape:
+        (N, L, D) -> (N, L, D), and the attention's weights, or None where the kernel does not keep them
+    """
+
+    def forward(self, hidden_states: Tensor, **others: Any) -> tuple[Tensor, Any]:
+        if not fused_attention_pays(hidden_states.device, hidden_states.dtype):
+            return super().forward(hidden_states, **others)
+        q, k, v = self.qkv(hidden_states).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        dropout = self.dropout.p if self.training else 0.0
+        attended = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)  # (N, heads, L, D / heads)
+        return self.projection(attended.transpose(1, 2).flatten(2)), None
