@@ -207,17 +207,25 @@ class MoEAGIQA(nn.Module):
         mask: Tensor | None,
         features: Features | None = None,
     ) -> Assessment:
-        """Score crops; ``features`` can pass what ``encode`` returned earlier for the same crops and view."""
-        return self.assess(features or self.encode(crops, view, ids, mask), ids, mask)
+        """Score crops; ``features`` can pass what ``encode`` or ``encode_view`` returned earlier for the same inputs."""
+        if features is None or (features.degradation is None and self.config.branches != 'semantic'):
+            features = self.encode(crops, view, ids, mask, features)
+        return self.assess(features, ids, mask)
 
     def encode(
-        self, crops: Tensor | None, view: Tensor | None, ids: Tensor | None = None, mask: Tensor | None = None
+        self,
+        crops: Tensor | None,
+        view: Tensor | None,
+        ids: Tensor | None = None,
+        mask: Tensor | None = None,
+        known: Features | None = None,
     ) -> Features:
         """Compute eq. 1 and 3, and the frozen part of eq. 4: training does not change them.
 
-        Without ``ids``, or if training changes the text encoder, ``assess`` computes the words.
+        Without ``ids``, or if training changes the text encoder, ``assess`` computes the words. ``known`` can pass what
+        ``encode_view`` returned earlier.
         """
-        config, degradation, prior, image, words = self.config, None, None, None, None
+        config, degradation, prior = self.config, None, None
         if config.view_is_crop:
             crops = torch.cat([there(view)[:, None], there(crops)], dim=1)
         if config.branches != 'semantic':
@@ -231,16 +239,24 @@ class MoEAGIQA(nn.Module):
             degradation, prior = (
                 None if part is None else part.unflatten(0, crops.shape[:2]) for part in (degradation, prior)
             )
-        if config.view_is_crop:
+        if config.view_is_crop and known is None:  # the view's first layers are computed already, with the crops'
             views = self._normalize(there(view))
-            image = self._pool(
-                last_tokens(self.visual, views, there(deepest)[:: there(crops).shape[1]], max(config.layers))
-            )
-        elif config.branches != 'visual':
+            image = last_tokens(self.visual, views, there(deepest)[:: there(crops).shape[1]], max(config.layers))
+            known = Features(None, None, self._pool(image), self._frozen_words(ids, mask))
+        known = known or self.encode_view(view, ids, mask)
+        return known._replace(degradation=degradation, prior=prior)
+
+    def encode_view(self, view: Tensor | None, ids: Tensor | None = None, mask: Tensor | None = None) -> Features:
+        """Compute what of ``encode`` depends on the view and the prompts alone: ``image`` and ``words``."""
+        image = None
+        if self.config.branches != 'visual':
             image = self._image_tokens(normalize(there(view), self.view_mean, self.view_std))
-        if ids is not None and config.reads_words_apart and self.semantic.words_are_frozen:
-            words = self.semantic.words(ids, mask)
-        return Features(degradation, prior, image, words)
+        return Features(None, None, image, self._frozen_words(ids, mask))
+
+    def _frozen_words(self, ids: Tensor | None, mask: Tensor | None) -> Tensor | None:
+        if ids is None or not self.config.reads_words_apart or not self.semantic.words_are_frozen:
+            return None
+        return self.semantic.words(ids, mask)
 
     def _normalize(self, crops: Tensor) -> Tensor:
         return normalize(crops, self.config.pixel_mean, self.config.pixel_std).to(_dtype(self.visual))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -31,10 +32,12 @@ class FeatureCache:
     Args:
         folder: folder of the cache; the files lie in a folder within it that is named after ``made_by``.
         made_by: fingerprint of the weights and settings that make the features.
+        view_only: whether only features of the view and the prompt are kept, which do not depend on crops.
+        dtype: of the features in the files.
     """
 
-    def __init__(self, folder: Path | str, made_by: str):
-        self.folder = Path(folder) / made_by[:16]
+    def __init__(self, folder: Path | str, made_by: str, view_only: bool = False, dtype: torch.dtype = torch.float16):
+        self.folder, self.view_only, self.dtype = Path(folder) / made_by[:16], view_only, dtype
 
     def __contains__(self, key: str) -> bool:
         return self._file(key).is_file()
@@ -78,20 +81,38 @@ class FeatureCache:
         """Remove the features of one picture from the cache, if they are there."""
         self._file(key).unlink(missing_ok=True)
 
+    def require_room(self, pictures: int, key: str) -> int:
+        """Return how many bytes so many more pictures will take, if each takes as many as that of ``key``.
+
+        Raises:
+            TableError: where there is less room.
+        """
+        needed, free = pictures * self._file(key).stat().st_size, shutil.disk_usage(self.folder).free
+        if needed > free:
+            raise TableError(
+                f'{self.folder}: cached features of {pictures} more pictures take {needed / 1e9:.1f} GB, but {free / 1e9:.1f} '
+                'GB are free; make room, name another train option cache_folder, or cache less.'
+            )
+        return needed
+
     def look_up(self, keys: Sequence[str], compute: Callable[[list[int]], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Return the features of a batch; ``compute`` is called with the places in it that the cache lacks."""
+        self.fill(keys, compute)
+        return default_collate([self.read(key) for key in keys])
+
+    def fill(self, keys: Sequence[str], compute: Callable[[list[int]], Mapping[str, Tensor]]) -> None:
+        """Write the features of a batch; ``compute`` is called with the places in it that the cache lacks."""
         missing = [place for place, key in enumerate(keys) if key not in self]
         if missing:
             with torch.no_grad():
                 features = compute(missing)
             for row, place in enumerate(missing):
                 self.write(keys[place], {name: part[row] for name, part in features.items()})
-        return default_collate([self.read(key) for key in keys])
 
 
-def as_stored(features: Features) -> dict[str, Tensor]:
-    """Convert what the network's frozen parts give to what training keeps of it, in float16."""
-    return {name: part.half() for name, part in features._asdict().items() if part is not None}
+def as_stored(features: Features, dtype: torch.dtype = torch.float16) -> dict[str, Tensor]:
+    """Convert what the network's frozen parts give to what a cache keeps of it."""
+    return {name: part.to(dtype) for name, part in features._asdict().items() if part is not None}
 
 
 def as_features(stored: Mapping[str, Tensor]) -> Features:

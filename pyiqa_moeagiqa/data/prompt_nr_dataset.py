@@ -26,8 +26,9 @@ class PromptNRDataset(Dataset):
     An item is a dictionary: ``crops`` (n, 3, S, S) and ``view`` (3, V, V) in [0, 1], ``prompt``, ``mos_label``,
     ``mos_weight`` and ``mos_std`` (targets,) as in ``Rows``, ``set`` (the number of the row's table), ``img_path``, ``index``
     (the row within the split) and ``key``. ``key`` names the picture in the feature cache; it is empty for pictures that
-    change from epoch to epoch. Once ``cache`` is set, ``features`` from it replace crops, view and key. In training the first
-    rows come again at the end, until the length is a multiple of the batch size of all processes together.
+    change from epoch to epoch. Once ``cache`` is set, ``features`` from it replace crops, view and key, or with ``view_only``
+    join them. In training the first rows come again at the end, until the length is a multiple of the batch size of all
+    processes together.
 
     Random numbers in a training item depend only on ``set_epoch``'s numbers and the index, or on torch's random state
     if ``set_epoch`` was not called. A validation item is always the same.
@@ -55,7 +56,7 @@ class PromptNRDataset(Dataset):
         self.mos, self.weight, self.deviation = (
             torch.cat([getattr(part, field) for part in rows]) for field in ('mos', 'weight', 'deviation')
         )
-        self._keys: dict[int, str] = {}
+        self._keys: dict[tuple[int, bool], str] = {}
         self._drawn_from = torch.full((2,), -1).share_memory_()  # processes that stay from epoch to epoch see it, too
         self.batch = options.batch_size_per_gpu * processes()
         if self.phase == 'train' and self.batch > len(self.table):
@@ -97,7 +98,9 @@ class PromptNRDataset(Dataset):
             'index': row,
         }
         if self.cache is not None:
-            return item | {'features': self.cache.read(self.key(row))}
+            item['features'] = self.cache.read(self.key(row, self.cache.view_only))
+            if not self.cache.view_only:
+                return item
         return item | self._picture(index, row)
 
     def _picture(self, index: int, row: int) -> dict[str, Any]:
@@ -120,13 +123,13 @@ class PromptNRDataset(Dataset):
         """Whether a row's picture is the same in every epoch."""
         return not self.random_crops and not self.hflip and not self.degrade
 
-    def key(self, row: int) -> str:
-        """Return the key that identifies a row's picture and prompt, see ``picture_key``."""
-        if row not in self._keys:
-            looks = f'{self.crops} crops of {self.crop_size} at {self.crop_scales}'
-            sizes = f'{looks}, {"whole" if self.whole_view else "square"} view of {self.view_size}'
-            self._keys[row] = picture_key(self.table['path'][row], sizes, self.table['prompt'][row])
-        return self._keys[row]
+    def key(self, row: int, view_only: bool = False) -> str:
+        """Return the key that identifies a row's picture and prompt, see ``picture_key``; with ``view_only`` for any crops."""
+        if (row, view_only) not in self._keys:
+            crops = '' if view_only else f'{self.crops} crops of {self.crop_size} at {self.crop_scales}, '
+            looks = f'{crops}{"whole" if self.whole_view else "square"} view of {self.view_size}'
+            self._keys[row, view_only] = picture_key(self.table['path'][row], looks, self.table['prompt'][row])
+        return self._keys[row, view_only]
 
     def _generator(self, index: int) -> torch.Generator | None:
         drawn_from = self._drawn_from.tolist()

@@ -1,7 +1,7 @@
 """Train MoE-AGIQA to score images, as several crops each, with prompts; write checkpoints that describe themselves."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,8 @@ class MoEAGIQAModel(TrainingModel):
 
     - ``mos_loss_opt`` and ``metric_loss_opt``: pyiqa's losses, on the mean over an image's crops;
     - ``ranking_weight``, ``fidelity_weight`` and ``matching_weight``: see ``losses``;
-    - ``cache_frozen`` and ``cache_folder``: cached features are float16, so scores differ from the metric's by about 1e-4;
+    - ``cache_frozen``, ``cache_validation`` and ``cache_folder``: with ``cache_frozen`` true, features are float16, so scores
+      differ from the metric's by about 1e-4; all other features are float32;
     - ``save_whole``: checkpoints hold the frozen tensors, too;
     - ``frozen_dropout`` and ``inject_from_zero`` (w1 and w2 of the prior's injection start at 0): the released
       implementation does both.
@@ -62,7 +63,6 @@ class MoEAGIQAModel(TrainingModel):
             if not hasattr(network, 'inject'):
                 raise OptionError('train option inject_from_zero is true: it needs a network with a prior.')
             nn.init.zeros_(network.inject.w1)
-        self.cache: FeatureCache | None = None
         return network
 
     def validation(self, dataloader: Any, current_iter: int, tb_logger: Any, save_img: bool = False) -> None:
@@ -84,25 +84,56 @@ class MoEAGIQAModel(TrainingModel):
         self.fidelity_weight = train.get('fidelity_weight', 0)
         if self.matching_weight and not self.network.config.matching:
             raise OptionError('train option matching_weight needs a network with option matching above 0.')
-        if train.get('cache_frozen'):
-            self.cache = self._open_cache(train.get('cache_folder', 'cache'))
+        self.caches = self._open_caches(train)
 
-    def _open_cache(self, folder: str) -> FeatureCache:
-        network = self.network.config
-        if network.lora_rank and set(network.lora_towers) - {'semantic'}:
+    def _open_caches(self, train: Mapping[str, Any]) -> dict[str, FeatureCache]:
+        """Where frozen features are kept, for 'train', 'val' and 'test', which is the measurement after training."""
+        kept = train.get('cache_frozen', False)
+        if kept:
+            self._require_no_adapters('cache_frozen', view_only=kept == 'view')
+        for phase in self.opt['datasets'] if kept else ():
+            self._require_fixed(phase, 'cache_frozen', view_only=kept == 'view')
+        if kept is True:
+            return dict.fromkeys(('train', 'val', 'test'), self._open_cache(train))
+        caches = {}
+        if kept == 'view':
+            if self.network.config.branches == 'visual':
+                raise OptionError("train option cache_frozen is 'view': this network has no view; remove it.")
+            caches = dict.fromkeys(('train', 'val'), self._open_cache(train, view_only=True, dtype=torch.float32))
+        if train.get('cache_validation'):
+            self._require_no_adapters('cache_validation')
+            for phase in self.opt['datasets'].keys() - {'train'}:
+                self._require_fixed(phase, 'cache_validation')
+            caches['val'] = self._open_cache(train, dtype=torch.float32)
+        return caches
+
+    def _require_fixed(self, phase: str, option: str, view_only: bool = False) -> None:
+        """Raise an OptionError if a data set's pictures, or with ``view_only`` their views, change from epoch to epoch."""
+        data, training = self.opt['datasets'][phase], phase == 'train'
+        moves = {'random_crops': not view_only and data.get('random_crops', training)}
+        moves |= {'hflip': training and data.get('hflip', False)}
+        if any(moves.values()):
+            names = ' and '.join(name for name, moving in moves.items() if moving)
             raise OptionError(
-                'train option cache_frozen is true: it must be false if network option lora_towers has visual or prior, '
-                'whose features training then changes.'
+                f'train option {option} needs pictures that stay the same: set {names} of datasets.{phase} to false.'
             )
-        for phase, data in self.opt['datasets'].items():
-            if data.get('random_crops', phase == 'train') or (data.get('hflip', False) and phase == 'train'):
-                raise OptionError(
-                    'train option cache_frozen needs pictures that stay the same: set random_crops and hflip of '
-                    f'datasets.{phase} to false.'
-                )
-        config = network.to_dict()
-        described = json.dumps({name: config[name] for name in ENCODED_BY} | {'dtype': str(self.precision.dtype)})
-        return FeatureCache(folder, fingerprint(self.frozen(), described))
+
+    def _require_no_adapters(self, option: str, view_only: bool = False) -> None:
+        """Raise an OptionError if training changes an encoder whose features are to be kept, by adapters."""
+        config = self.network.config
+        kept = {'visual', 'prior'} if not view_only else {'visual'} if config.reads_image_with_visual else set()
+        if config.lora_rank and (adapted := kept & set(config.lora_towers)):
+            raise OptionError(
+                f'train option {option} is {self.opt["train"][option]!r}: it must be false if network option lora_towers has '
+                f'{" or ".join(sorted(adapted))}, whose features training then changes.'
+            )
+
+    def _open_cache(self, train: Mapping[str, Any], **kind: Any) -> FeatureCache:
+        config = self.network.config.to_dict()
+        described = {name: config[name] for name in ENCODED_BY} | {'dtype': str(self.precision.dtype)}
+        described |= {name: str(value) for name, value in kind.items()}
+        made_by = fingerprint(self.frozen(), json.dumps(described))
+        return FeatureCache(train.get('cache_folder', 'cache'), made_by, **kind)
 
     def feed_data(self, data: Mapping[str, Any]) -> None:
         """Take a batch of PromptNRDataset; its prompts become the tokens that the network's text encoder reads."""
@@ -110,21 +141,26 @@ class MoEAGIQAModel(TrainingModel):
         super().feed_data({**data, 'ids': ids, 'mask': mask})
 
     def features(self) -> Features | None:
-        """Return the batch's cached features of the frozen parts; None without a cache: the network computes them."""
-        batch: dict[str, Any] = self.batch
-        stored = batch.get('features')
+        """Return the batch's cached features of the frozen parts; None without a cache. The network computes the others."""
+        stored = self.batch.get('features')
         if stored is None:
-            if self.cache is None:
+            if 'test' not in self.caches:
                 return None
-
-            def compute(places: list[int]) -> dict[str, Tensor]:
-                with self.precision.autocast():
-                    given = (batch[name][places] for name in ('crops', 'view', 'ids', 'mask'))
-                    return as_stored(self.network.encode(*given))
-
             with torch.autocast(self.device.type, enabled=False):  # autocast must not cast the features from disk
-                stored = self.cache.look_up(batch['key'], compute)
+                stored = self.caches['test'].look_up(self.batch['key'], self.encodes(self.caches['test']))
         return as_features({name: part.to(self.device) for name, part in stored.items()})
+
+    def encodes(self, cache: FeatureCache) -> Callable[[list[int]], dict[str, Tensor]]:
+        """Return what computes the features that ``cache`` keeps, of the pictures at some places in the batch."""
+
+        def compute(places: list[int]) -> dict[str, Tensor]:
+            crops, *others = (self.batch[name][places] for name in ('crops', 'view', 'ids', 'mask'))
+            with self.precision.autocast():
+                network = self.network
+                features = network.encode_view(*others) if cache.view_only else network.encode(crops, *others)
+            return as_stored(features, cache.dtype)
+
+        return compute
 
     def _assess(self) -> Assessment:
         batch = self.batch

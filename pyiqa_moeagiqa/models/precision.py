@@ -1,6 +1,7 @@
-"""Automatic mixed precision: bfloat16 where the hardware supports it, float16 with a scaled loss on other GPUs."""
+"""Automatic mixed precision: bfloat16 where the hardware supports it, float16 with a scaled loss on other GPUs; and TF32."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -17,13 +18,14 @@ class Precision:
     Args:
         amp: the option: false, true (the type that this device is fast at), 'bfloat16' or 'float16'.
         device: where training runs.
+        matmul: how exact matrix products in float32 are in a step, as ``torch.set_float32_matmul_precision`` takes it.
 
     Raises:
         OptionError: for float16 on a processor, where the loss is not scaled.
     """
 
-    def __init__(self, amp: bool | str, device: torch.device):
-        self.device, self.dtype = device, self._choose(amp, device)
+    def __init__(self, amp: bool | str, device: torch.device, matmul: str = 'highest'):
+        self.device, self.dtype, self.matmul = device, self._choose(amp, device), matmul
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
 
     @staticmethod
@@ -42,3 +44,13 @@ class Precision:
         if self.dtype == torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, self.dtype)
+
+    @contextmanager
+    def products(self) -> Iterator[None]:
+        """The context of a whole step, with its gradients: torch's setting holds for all of a process, so it is put back."""
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision(self.matmul)
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)

@@ -116,6 +116,9 @@ class TrainOptions(Section):
     """Batches per update of the weights."""
     amp: bool | Literal['bfloat16', 'float16'] = False
     """Mixed precision; true chooses the number format that the hardware has."""
+    matmul_precision: Literal['highest', 'high', 'medium'] = 'highest'
+    """How exact matrix products in float32 are in training steps, as in ``torch.set_float32_matmul_precision``: 'high' is TF32 on
+    GPUs that have it, from Ampere on. Validation is always exact."""
     ema_decay: Share = 0.0
     """Decay of a moving average of the weights, which is then validated and saved in their place; 0 for no average."""
     clip_grad_norm: NotNegative = 0.0
@@ -135,8 +138,12 @@ class TrainOptions(Section):
     """Whether frozen layers have dropout, as in the released implementation."""
     inject_from_zero: bool = False
     """Whether w1 and w2 of the prior's injection start at 0, as in the released implementation."""
-    cache_frozen: bool = False
-    """Whether the frozen encoders' features are computed once and kept."""
+    cache_frozen: bool | Literal['view'] = False
+    """Whether the frozen encoders' features are computed once and kept, as float16: all of them, or with 'view' those of the view and
+    the prompt alone, as float32. Crops can be random with 'view'."""
+    cache_validation: bool = False
+    """Whether all frozen features of the validation sets are computed once and kept, as float32. The best network's last measurement
+    computes them again."""
     cache_folder: Text = 'cache'
     """Folder for these features."""
     save_whole: bool = False
@@ -146,8 +153,8 @@ class TrainOptions(Section):
     def _fits_together(self) -> 'TrainOptions':
         if not self.total_epoch and not self.total_iter:
             raise Wrong('total_epoch', 'a whole number of at least 1')
-        if self.cache_frozen and self.frozen_dropout:
-            raise Wrong('frozen_dropout', 'false if cache_frozen is true')
+        if (self.cache_frozen or self.cache_validation) and self.frozen_dropout:
+            raise Wrong('frozen_dropout', 'false with cache_frozen and cache_validation')
         return self
 
 

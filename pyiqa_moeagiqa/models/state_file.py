@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..checkpoints.file import CheckpointError, require_file
 from ..options import quoted
@@ -28,6 +31,46 @@ def write_state(state: Mapping[str, Any], path: Path | str) -> None:
         raise CheckpointError(
             f'{path}: not written ({quoted(error)}); make room there, then the same command goes on from the last state.'
         ) from None
+
+
+class StateWriter:
+    """Writes training states in a thread, one after another, while training goes on.
+
+    A state is copied to the processor's memory first, so that what is written is of one moment.
+    """
+
+    def __init__(self) -> None:
+        self.thread = ThreadPoolExecutor(max_workers=1)
+        self.begun: Future[None] | None = None
+
+    def write(self, state: Mapping[str, Any], path: Path | str) -> None:
+        """Begin to write a state once the one before it is written.
+
+        Raises:
+            CheckpointError: if the state before it could not be written.
+        """
+        self.finish()
+        self.begun = self.thread.submit(write_state, _copied(state), path)
+
+    def finish(self) -> None:
+        """Wait for the state that is being written.
+
+        Raises:
+            CheckpointError: if it could not be written.
+        """
+        begun, self.begun = self.begun, None
+        if begun is not None:
+            begun.result()
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().to('cpu', copy=True)
+    if isinstance(value, dict):
+        return {name: _copied(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_copied(part) for part in value)
+    return deepcopy(value)
 
 
 def read_state(path: Path | str) -> dict[str, Any]:

@@ -18,12 +18,13 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..archs.lora import plain_names
+from ..data.feature_cache import FeatureCache
 from ..distributed import average_over_processes
 from ..options import OptionError, quoted
 from .average import MovingAverage
 from .precision import Precision
 from .schedule import build_schedule
-from .state_file import write_state
+from .state_file import StateWriter
 from .validation import Validation, validate
 
 FUSED = ('Adam', 'AdamW')  # one pass over memory instead of a dozen
@@ -33,7 +34,8 @@ class TrainingModel(BaseModel, ABC):
     """Trains and validates a network; a subclass defines the network, its losses, its scores and its checkpoint.
 
     Reads from ``train``: ``optim`` and ``scheduler`` (torch's classes), ``warmup``, ``schedule_per`` ('iteration' for each
-    optimizer update, or 'epoch'), ``accumulate`` (batches per update), ``amp``, ``ema_decay``, ``clip_grad_norm``.
+    optimizer update, or 'epoch'), ``accumulate`` (batches per update), ``amp``, ``matmul_precision``, ``ema_decay``,
+    ``clip_grad_norm``.
 
     Random numbers within a step depend only on ``manual_seed``, the iteration and the process.
     """
@@ -43,6 +45,7 @@ class TrainingModel(BaseModel, ABC):
         network = self.start(opt)
         self.net = self._to_device(network)
         self.iteration, self.identity = 0, ''
+        self.caches: dict[str, FeatureCache] = {}  # of frozen features, for 'train', 'val' and 'test'
         self.warned: set[str] = set()
         self.measured_at = -1  # the iteration at which ``metric_results`` were measured
         trained = {name: tensor for name, tensor in network.named_parameters() if tensor.requires_grad}
@@ -98,7 +101,7 @@ class TrainingModel(BaseModel, ABC):
 
     def _start_training(self, train: Mapping[str, Any]) -> None:
         self.net.train()
-        self.precision = Precision(train.get('amp', False), self.device)
+        self.precision = Precision(train.get('amp', False), self.device, train.get('matmul_precision', 'highest'))
         self.accumulate = train.get('accumulate', 1)
         optim = dict(train['optim'])
         kind = optim.pop('type')
@@ -117,6 +120,7 @@ class TrainingModel(BaseModel, ABC):
             )
         self.schedulers = [build_schedule(self.optimizers[0], train, steps)]
         self.average = MovingAverage(self.trained, train['ema_decay']) if train.get('ema_decay') else None
+        self.states = StateWriter()
 
     def _batches_per_epoch(self, train: Mapping[str, Any]) -> int:
         epochs = train.get('total_epoch')
@@ -140,7 +144,7 @@ class TrainingModel(BaseModel, ABC):
         self._set_rate(current_iter)
         updates = current_iter % self.accumulate == 0 or current_iter == self.opt['train']['total_iter']
         alone = nullcontext() if updates or not self.opt['dist'] else self.net.no_sync()
-        with alone:
+        with alone, self.precision.products():
             with self.precision.autocast():
                 losses = self.losses()
             total: Any = sum(losses.values())
@@ -269,6 +273,7 @@ class TrainingModel(BaseModel, ABC):
         """Write the network and what a resumed run needs; -1 stands for the latest."""
         self.save_network(self.network, 'net', current_iter)
         self.save_training_state(epoch, current_iter)
+        self.states.finish()
 
     @master_only
     def save_network(
@@ -296,16 +301,17 @@ class TrainingModel(BaseModel, ABC):
         }
 
     def save_training_state(self, epoch: int, current_iter: int) -> None:
-        """Write what a resumed run needs; the latest state has a name that pyiqa's --auto_resume ignores.
+        """Begin to write what a resumed run needs; ``states.finish`` waits until it is written.
 
-        Call this in all processes: each has a gradient of its own until an update is complete.
+        The latest state has a name that pyiqa's --auto_resume ignores. Call this in all processes: each has a gradient of its
+        own until an update is complete.
         """
         for parameter in self.trained.values():
             if parameter.grad is not None:
                 average_over_processes(parameter.grad)
         if self.opt['rank'] == 0:
             name = 'latest.pt' if current_iter == -1 else f'{current_iter}.state'
-            write_state(self.state(epoch), Path(self.opt['path']['training_states']) / name)
+            self.states.write(self.state(epoch), Path(self.opt['path']['training_states']) / name)
 
     def resume_training(self, resume_state: Mapping[str, Any]) -> None:
         """Go on where ``save_training_state`` left off.

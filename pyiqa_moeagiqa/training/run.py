@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from pyiqa.data import build_dataset
 from pyiqa.models import build_model
-from pyiqa.utils import set_random_seed
+from pyiqa.utils import get_root_logger, set_random_seed
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -70,7 +70,7 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
         here.save_splits(_images_of([training, *map(_data_of, [*validation, *tests])]))
         log_to(here.path)
     barrier()
-    _keep_features(model, [training, *map(_data_of, [*validation, *tests])])
+    _keep_features(model, training, validation, tests)
     if here.goes_on:
         _resume(model, here)
     barrier()  # all processes have read the state before the first one writes the next
@@ -167,26 +167,39 @@ def _loader(data: Mapping[str, Any]) -> DataLoader:
     return DataLoader(dataset, batch_size=batch, num_workers=workers)
 
 
-def _keep_features(model: TrainingModel, datasets: Iterable[PromptNRDataset]) -> None:
-    """With ``cache_frozen``, compute the features that the cache lacks; all epochs then read features, not images."""
-    cache = getattr(model, 'cache', None)
-    if cache is None:
-        return
-    for dataset in datasets:
-        compute_missing(model, dataset, cache)
-        barrier()
-        dataset.cache = cache
+def _keep_features(
+    model: TrainingModel, training: PromptNRDataset, validation: list[DataLoader], tests: list[DataLoader]
+) -> None:
+    """Compute the features that the model's caches lack; all epochs then read features instead of computing them."""
+    uses = {'train': [training], 'val': map(_data_of, validation), 'test': map(_data_of, tests)}
+    for use, cache in model.caches.items():
+        for dataset in uses[use]:
+            compute_missing(model, dataset, cache)
+            barrier()
+            dataset.cache = cache
 
 
-def compute_missing(model: TrainingModel, dataset: PromptNRDataset, cache: FeatureCache) -> None:
-    """Compute and keep the frozen parts' features of those images of a data set that the cache lacks."""
-    rows = [row for row in share(len(dataset.table)) if dataset.key(row) not in cache]
-    batch = dataset.opt.get('batch_size_per_gpu', 1)
-    loader = DataLoader(torch.utils.data.Subset(dataset, rows), batch_size=min(batch, 8))
+def compute_missing(model: Any, dataset: PromptNRDataset, cache: FeatureCache) -> None:
+    """Compute and keep the frozen parts' features of those images of a data set that the cache lacks.
+
+    Raises:
+        TableError: if they do not fit the disk; the first batch says how large they are.
+    """
+    rows = [row for row in share(len(dataset.table)) if dataset.key(row, cache.view_only) not in cache]
+    batch = min(dataset.opt.get('batch_size_per_gpu', 1), 8)
+    loader = DataLoader(
+        torch.utils.data.Subset(dataset, rows), batch_size=batch, num_workers=dataset.opt.get('num_worker_per_gpu', 0)
+    )
     label = f'frozen features of {dataset.opt["name"]}'
-    for data in tqdm(loader, desc=label, unit='batch', disable=rank() != 0 or not rows):
+    for number, data in enumerate(
+        tqdm(batches(loader), desc=label, total=len(loader), unit='batch', disable=rank() != 0 or not rows), 1
+    ):
         model.feed_data(data)
-        model.features()
+        keys = [dataset.key(row, cache.view_only) for row in data['index'].tolist()]
+        cache.fill(keys, model.encodes(cache))
+        if number == 1:
+            size = cache.require_room((len(rows) - len(keys)) * processes(), keys[0])
+            get_root_logger().info(f'{label}: {size / 1e9:.1f} GB more in {cache.folder}')
 
 
 def _train(model: TrainingModel, training: PromptNRDataset, validation: list[DataLoader], opt: dict[str, Any]) -> None:
@@ -216,6 +229,7 @@ def _train(model: TrainingModel, training: PromptNRDataset, validation: list[Dat
                     break
     finally:
         progress.close()
+        model.states.finish()
 
 
 def _validate_and_save(
@@ -257,6 +271,7 @@ def _measure_best(
     figures: dict[str, dict[str, float]] = {}
     predictions = []
     for loader in loaders:
+        _data_of(loader).cache = model.caches.get('test')  # what only training's own validations may read is left out
         model.validation(loader, model.iteration, None)
         figures |= model.result.named(model.validated)
         predictions.append(_predictions(_data_of(loader), model))

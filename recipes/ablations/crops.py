@@ -34,8 +34,8 @@ class ManyCrops:
     def __init__(self, options: Mapping[str, Any], splits: tuple[str, ...]):
         self.options, model = options, open_model(options)
         for split in splits:
-            compute_missing(model, self._images(split), model.cache)
-        self.cache = model.cache
+            compute_missing(model, self._images(split), model.caches['val'])
+        self.cache = model.caches['val']
 
     def _images(self, split: str) -> PromptNRDataset:
         return images(self.options, split_column=split, split='test')

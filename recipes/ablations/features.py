@@ -41,7 +41,7 @@ class WideFeatures:
 
     def __init__(self, options: Mapping[str, Any]):
         model = open_model(options)
-        self.cache, self.images = model.cache, images(options, split='all')
+        self.cache, self.images = model.caches['val'], images(options, split='all')
         compute_missing(model, self.images, self.cache)
 
     @contextmanager
@@ -49,14 +49,14 @@ class WideFeatures:
         """Fill the cache of another row, for as long as it is trained: those of all rows at once would be 20 GB."""
         model = open_model(options)
         keys = [self.images.key(row) for row in range(len(self.images.table))]
-        lent = [key for key in keys if key not in model.cache]
+        lent = [key for key in keys if key not in model.caches['val']]
         try:
             for key in lent:
-                model.cache.write(key, as_stored(select(self.cache.read(key), model.network)))
+                model.caches['val'].write(key, as_stored(select(self.cache.read(key), model.network)))
             yield
         finally:
             for key in lent:
-                model.cache.remove(key)
+                model.caches['val'].remove(key)
 
 
 def select(wide: Mapping[str, Tensor], network: MoEAGIQA) -> Features:

@@ -57,6 +57,20 @@ def test_every_ablation_trains(name):
     assert set(answer.targets) == set(network.config.targets)
 
 
+@pytest.mark.parametrize('name', ABLATIONS)
+def test_what_is_known_of_the_view_is_not_computed_again(name):
+    torch.manual_seed(0)
+    network = MoEAGIQA(config(**ABLATIONS[name])).eval()
+    let_all_count(network)
+    crops, view, ids, mask = inputs(network)
+    with torch.no_grad():
+        expected = network(crops, view, ids, mask).targets
+        known = network.encode_view(view, ids, mask)
+        found = network(crops, view if network.config.view_is_crop else None, ids, mask, known).targets
+    for target, scores in expected.items():
+        torch.testing.assert_close(found[target].score, scores.score, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     'name', ['Table 5: both, one expert', 'Table 9: 1 of 3', 'BLIP, prior', 'as the compact network']
 )

@@ -1,5 +1,7 @@
 """Mixed precision: which type a device gets, what is refused, and that a step's losses stay what they are."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from training.pictures import batch, build, make_table, options, plain
@@ -49,3 +51,23 @@ def test_a_step_in_bfloat16_has_nearly_the_losses_of_float32(tiny_checkpoint, tm
     exact, fast = losses(opt, tmp_path, False), losses(opt, tmp_path, 'bfloat16')
     assert fast == pytest.approx(exact, rel=0.03, abs=0.01)
     assert fast != exact  # it was in use
+
+
+@pytest.mark.parametrize('fails', [False, True])
+def test_matrix_products_are_less_exact_within_steps_alone(tiny_checkpoint, tmp_path, monkeypatch, fails):
+    model, data = build(plain(options(make_table(tmp_path), tiny_checkpoint), matmul_precision='high'), tmp_path)
+    seen, losses = [], model.losses
+
+    def watched():
+        seen.append(torch.get_float32_matmul_precision())
+        if fails:
+            raise KeyError
+        return losses()
+
+    monkeypatch.setattr(model, 'losses', watched)
+    model.feed_data(batch(data, range(4)))
+    with pytest.raises(KeyError) if fails else nullcontext():
+        model.optimize_parameters(1)
+    assert (seen, torch.get_float32_matmul_precision()) == (['high'], 'highest')
+    model.test()
+    assert torch.get_float32_matmul_precision() == 'highest'

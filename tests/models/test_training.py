@@ -166,7 +166,9 @@ WRONG = {
     'other view': ('datasets.train.whole_view', True, 'train option whole_view is True, but the network has False'),
     'batch above the set': ('datasets.train.batch_size_per_gpu', 13, '13, but .* has 12 training images'),
     'no loss': ('train.mos_loss_opt', None, 'mos_loss_opt is missing'),
-    'cache of moving crops': ('train.cache_frozen', True, 'pictures that stay the same'),
+    'cache of moving crops': ('train.cache_frozen', True, 'set random_crops and hflip of datasets.train to false'),
+    'cache of mirrored views': ('train.cache_frozen', 'view', 'same: set hflip of datasets.train to false'),
+    'cache of another name': ('train.cache_frozen', 'views', "cache_frozen is 'views'"),
     'several GPUs': ('num_gpu', 2, 'torchrun'),
 }
 

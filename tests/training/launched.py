@@ -56,7 +56,7 @@ def whole_run(options: dict) -> dict:
 
 def two_runs(opt: dict, folder: Path) -> dict:
     """A run, and the same one stopped in the middle of an update and gone on with; which files this process wrote."""
-    from pyiqa_moeagiqa.models import moeagiqa_model, training_model
+    from pyiqa_moeagiqa.models import moeagiqa_model, state_file, training_model
     from pyiqa_moeagiqa.training.run import run
 
     written, step = [], training_model.TrainingModel.optimize_parameters
@@ -73,7 +73,7 @@ def two_runs(opt: dict, folder: Path) -> dict:
             raise KeyboardInterrupt
         step(model, iteration)
 
-    moeagiqa_model.save, training_model.write_state = noting(moeagiqa_model.save), noting(training_model.write_state)
+    moeagiqa_model.save, state_file.write_state = noting(moeagiqa_model.save), noting(state_file.write_state)
     result = run(opt, folder / 'whole')
     whole = list(written)
     training_model.TrainingModel.optimize_parameters = stopped
@@ -87,7 +87,7 @@ def two_runs(opt: dict, folder: Path) -> dict:
 
 def slow_run(opt: dict, folder: Path) -> dict:
     """A run whose only validation is the last one, by a first process that is slow wherever it writes."""
-    from pyiqa_moeagiqa.models import moeagiqa_model, training_model
+    from pyiqa_moeagiqa.models import moeagiqa_model, state_file
     from pyiqa_moeagiqa.training import run_folder
     from pyiqa_moeagiqa.training.run import run
 
@@ -98,7 +98,7 @@ def slow_run(opt: dict, folder: Path) -> dict:
 
         return written
 
-    moeagiqa_model.save, training_model.write_state = slow(moeagiqa_model.save), slow(training_model.write_state)
+    moeagiqa_model.save, state_file.write_state = slow(moeagiqa_model.save), slow(state_file.write_state)
     run_folder.RunFolder.open = slow(run_folder.RunFolder.open)
     opt = short(opt, total_epoch=1)
     opt['val'] = opt['val'] | {'val_freq': 100}

@@ -137,3 +137,46 @@ def test_scores_with_and_without_cache_agree(opt, tmp_path):
         scores.append(model.output_score)
     torch.testing.assert_close(*scores, atol=2e-3, rtol=0)
     assert scores[0].std() > 0
+
+
+def with_view(opt, **train):
+    """Random crops, whose views alone are kept."""
+    opt = short(opt, total_epoch=2, cache_frozen='view', **train)
+    data = opt['datasets']
+    return opt | {'datasets': data | {'train': data['train'] | {'random_crops': True, 'hflip': False}}}
+
+
+def test_kept_views_change_nothing_but_what_is_computed(opt, tmp_path, monkeypatch):
+    views, encode_view = [], MoEAGIQA.encode_view
+    monkeypatch.setattr(
+        MoEAGIQA, 'encode_view', lambda net, view, *more: views.append(len(view)) or encode_view(net, view, *more)
+    )
+    opt = with_view(opt, cache_folder=str(tmp_path / 'views'), cache_validation=True)
+    run(opt, tmp_path / 'kept')
+    training, validation, measuring = 12, 7, 7 + 5  # each once; all else reads views, and crops with them in training
+    assert sum(views) == training + validation + measuring
+    run(short(opt, total_epoch=2, cache_frozen=None, cache_validation=None), tmp_path / 'plain')
+    kept, plain = (load_file(tmp_path / name / 'models' / 'net_latest.safetensors') for name in ('kept', 'plain'))
+    for name, tensor in plain.items():
+        torch.testing.assert_close(kept[name], tensor, atol=1e-5, rtol=0, msg=name)
+
+
+def test_validation_reads_what_it_keeps_and_the_last_measurement_does_not(opt, tmp_path, encoded):
+    opt = short(opt, total_epoch=2, cache_frozen=None, cache_validation=True, cache_folder=str(tmp_path / 'new'))
+    opt['val'] = opt['val'] | {'val_freq': 2}  # three validations of seven pictures in six steps
+    figures = run(opt, tmp_path / 'kept')['figures']
+    training, filling, measuring = 24, 7, 7 + 5
+    assert len(encoded) == training + filling + measuring
+    kept = list((tmp_path / 'new').rglob('*.safetensors'))
+    assert len(kept) == 7
+    assert {tensor.dtype for path in kept for tensor in load_file(path).values()} == {torch.float32}
+    opt['train'].pop('cache_validation')
+    assert run(opt, tmp_path / 'plain')['figures'] == figures
+
+
+def test_features_that_do_not_fit_the_disk_are_said_after_the_first_batch(opt, tmp_path, monkeypatch):
+    opt['train']['cache_folder'] = str(tmp_path / 'empty')
+    monkeypatch.setattr(shutil, 'disk_usage', lambda folder: shutil._ntuple_diskusage(10**9, 10**9, 1000))
+    with pytest.raises(TableError, match=r'of 8 more pictures take .* GB, but 0\.0 GB are free; make room') as error:
+        run(opt, tmp_path / 'second')
+    assert '\n' not in str(error.value)
