@@ -124,7 +124,7 @@ class MoEAGIQAModel(TrainingModel):
         kept = {'visual', 'prior'} if not view_only else {'visual'} if config.reads_image_with_visual else set()
         if config.lora_rank and (adapted := kept & set(config.lora_towers)):
             raise OptionError(
-                f'train option {option} is {self.opt["train"][option]!r}: it must be false if network option lora_towers has '
+                f'train option {option} is {str(self.opt["train"][option]).lower()}: it must be false if network option lora_towers has '
                 f'{" or ".join(sorted(adapted))}, whose features training then changes.'
             )
 
