@@ -182,6 +182,8 @@ def random_batch(config: MoEAGIQAConfig) -> dict[str, Any]:
         'mask': mask,
         'mos_label': torch.rand(IMAGES, 1),
         'mos_weight': torch.ones(IMAGES, 1),
+        'mos_std': torch.zeros(IMAGES, 1),
+        'set': torch.zeros(IMAGES, dtype=torch.long),
         'img_path': [f'{row}.png' for row in range(IMAGES)],
         'key': [f'picture{row}' for row in range(IMAGES)],
     }

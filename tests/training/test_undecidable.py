@@ -74,5 +74,5 @@ def test_a_folder_that_is_a_file_is_said_before_training(opt, tmp_path, monkeypa
     (tmp_path / 'taken').write_text('x')
     monkeypatch.setattr(command, 'read_options', lambda *_: opt)
     monkeypatch.setattr(command, 'run', lambda *_: pytest.fail('it trained'))
-    with pytest.raises(OSError, match='taken'):
+    with pytest.raises(OptionError, match='taken: a file, not a folder; name another --output'):
         command.train(tmp_path / 'o.yml', [], tmp_path / 'taken', [], [], False)
