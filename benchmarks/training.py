@@ -1,4 +1,4 @@
-"""Time and memory of one training step at full size v2: ours, and ours with cached frozen parts, against the released way.
+"""Time and memory of one training step at full size v2: ours, and ours with caches, against the released way; and validation.
 
     python benchmarks/training.py [--rounds 5] [--output FILE.json] [--tiny]
 
@@ -47,11 +47,12 @@ from pyiqa_moeagiqa.archs.hardware import fast_dtype  # noqa: E402
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA  # noqa: E402
 from pyiqa_moeagiqa.archs.tokenizer import tokenize  # noqa: E402
 from pyiqa_moeagiqa.checkpoints.load import build_network  # noqa: E402
-from pyiqa_moeagiqa.data.feature_cache import FeatureCache, as_stored  # noqa: E402
+from pyiqa_moeagiqa.data.feature_cache import FeatureCache  # noqa: E402
 from pyiqa_moeagiqa.models.moeagiqa_model import MoEAGIQAModel  # noqa: E402
 from pyiqa_moeagiqa.models.precision import Precision  # noqa: E402
 
 IMAGES, CROPS, PROMPT_TOKENS = 4, 3, 12
+TRAINED, VALIDATED = 2088, 298  # images of AGIQA-3K by split image_0
 FULL_SIZE = MoEAGIQAConfig()  # as in options/moeagiqa.yml
 SMALL = MoEAGIQAConfig.from_options(TINY | TINY_BLIP | {'prior': True, 'targets': ('quality',)})
 TRAIN = {
@@ -71,7 +72,8 @@ class Way:
     title: str
     released: bool = False
     graph: bool = False
-    cached: bool = False
+    kept: str = ''
+    validates: bool = False
     bf16: bool = False
 
 
@@ -79,7 +81,10 @@ IN_FP32 = {
     'released': Way('released', released=True),
     'released_graph': Way('released, gradients in ViTs', released=True, graph=True),
     'ours': Way('ours'),
-    'cached': Way('ours, frozen parts cached', cached=True),
+    'view': Way("ours, the view's frozen part cached", kept='view'),
+    'cached': Way('ours, frozen parts cached', kept='cached'),
+    'validation': Way('ours, validation', validates=True),
+    'validation_cached': Way('ours, validation cached', kept='validation', validates=True),
 }
 WAYS = IN_FP32 | {f'{key}_bf16': replace(way, title=f'{way.title}, bf16', bf16=True) for key, way in IN_FP32.items()}
 
@@ -88,7 +93,7 @@ class Trained(MoEAGIQAModel):
     """Our training model around a network that is there already, instead of one from files."""
 
     def start(self, opt: dict[str, Any]) -> MoEAGIQA:
-        self.info, self.cache = {}, None
+        self.info = {}
         return opt['network']
 
 
@@ -104,6 +109,7 @@ class Bench:
     def __init__(self, config: MoEAGIQAConfig, names: list[str], folder: Path):
         torch.manual_seed(0)
         self.ways, self.batch = {name: WAYS[name] for name in names}, random_batch(config)
+        self.validated = random_batch(config, 1, config.crops)
         self.network = build_network(config)  # on the meta device: what nobody fills takes no memory
         if not all(way.released for way in self.ways.values()):
             fill(self.network)
@@ -118,7 +124,11 @@ class Bench:
         if next(self.network.visual.parameters()).is_cpu:
             self.model = start_training(self.network)
             make_state(self.model.optimizers[0])
-        self.cache = FeatureCache(folder, 'benchmark')
+        self.caches = {
+            'cached': FeatureCache(folder, 'cached'),
+            'view': FeatureCache(folder, 'view', view_only=True, dtype=torch.float32),
+            'validation': FeatureCache(folder, 'validation', dtype=torch.float32),
+        }
 
     def step(self, name: str) -> Step:
         """What takes one step in that way."""
@@ -135,31 +145,35 @@ class Bench:
         return step
 
     def _our_step(self, way: Way) -> Step:
-        precision, batch = Precision(way.bf16, torch.device('cpu')), self.batch
-        if way.cached:
-            self._fill_cache()
-            batch = {name: part for name, part in batch.items() if name not in ('crops', 'view')}
+        precision = Precision(way.bf16, torch.device('cpu'))
+        batch = self.validated if way.validates else self.batch
+        if way.kept:
+            self._fill(self.caches[way.kept], batch)
+            read = ('view',) if way.kept == 'view' else ('crops', 'view')
+            batch = {name: part for name, part in batch.items() if name not in read}
 
         def step() -> None:
-            features = {'features': self._read_cache()} if way.cached else {}
+            features = {'features': self._read(self.caches[way.kept], batch['key'])} if way.kept else {}
             self.model.precision = precision
             self.model.net.train()
             self.model.feed_data(batch | features)
-            self.model.optimize_parameters(self.model.iteration + 1)
+            if way.validates:
+                self.model.test()
+            else:
+                self.model.optimize_parameters(self.model.iteration + 1)
 
         return step
 
-    @torch.no_grad()
-    def _fill_cache(self) -> None:
-        for row, key in enumerate(self.batch['key']):  # picture by picture, so that no peak of memory is this one's
-            if key not in self.cache:
-                parts = (self.batch[name][row : row + 1] for name in ('crops', 'view', 'ids', 'mask'))
-                features = self.network.encode(*parts)
-                self.cache.write(key, {name: part[0] for name, part in as_stored(features).items()})
+    def _fill(self, cache: FeatureCache, batch: dict[str, Any]) -> None:
+        self.model.precision = Precision(False, torch.device('cpu'))
+        self.model.feed_data(batch)
+        compute = self.model.encodes(cache)
+        for row, key in enumerate(batch['key']):  # picture by picture, so that no peak of memory is this one's
+            cache.fill([key], lambda _, row=row: compute([row]))
 
-    def _read_cache(self) -> dict[str, Tensor]:
+    def _read(self, cache: FeatureCache, keys: list[str]) -> dict[str, Tensor]:
         """As a loader does, but within the step: a loader's own processes would hide the time."""
-        return default_collate([self.cache.read(key) for key in self.batch['key']])
+        return default_collate([cache.read(key) for key in keys])
 
     @torch.no_grad()
     def difference(self) -> float:
@@ -169,29 +183,29 @@ class Bench:
         return (self.released.eval()(*inputs) - ours).abs().max().item()
 
 
-def random_batch(config: MoEAGIQAConfig) -> dict[str, Any]:
+def random_batch(config: MoEAGIQAConfig, images: int = IMAGES, crops: int = CROPS) -> dict[str, Any]:
     """Noise for pictures, and prompts of a dozen words, as a loader of PromptNRDataset gives them."""
     view = (config.semantic_options.get('vision') or {}).get('image_size', 224)
-    prompts = ['word ' * (PROMPT_TOKENS - 2)] * IMAGES
+    prompts = ['word ' * (PROMPT_TOKENS - 2)] * images
     ids, mask, _ = tokenize(prompts, config.prompt_tokens)
     return {
-        'crops': torch.rand(IMAGES, CROPS, 3, config.crop_size, config.crop_size),
-        'view': torch.rand(IMAGES, 3, view, view),
+        'crops': torch.rand(images, crops, 3, config.crop_size, config.crop_size),
+        'view': torch.rand(images, 3, view, view),
         'prompt': prompts,
         'ids': ids,
         'mask': mask,
-        'mos_label': torch.rand(IMAGES, 1),
-        'mos_weight': torch.ones(IMAGES, 1),
-        'mos_std': torch.zeros(IMAGES, 1),
-        'set': torch.zeros(IMAGES, dtype=torch.long),
-        'img_path': [f'{row}.png' for row in range(IMAGES)],
-        'key': [f'picture{row}' for row in range(IMAGES)],
+        'mos_label': torch.rand(images, 1),
+        'mos_weight': torch.ones(images, 1),
+        'mos_std': torch.zeros(images, 1),
+        'set': torch.zeros(images, dtype=torch.long),
+        'img_path': [f'{row}.png' for row in range(images)],
+        'key': [f'picture{row}' for row in range(images)],
     }
 
 
-def start_training(network: MoEAGIQA) -> Trained:
+def start_training(network: MoEAGIQA, gpus: int = 0) -> Trained:
     """Our training model of the network."""
-    alone = {'num_gpu': 0, 'dist': False, 'rank': 0, 'world_size': 1}
+    alone = {'num_gpu': gpus, 'dist': False, 'rank': 0, 'world_size': 1}
     return Trained({'is_train': True, 'manual_seed': 123, 'network': network, 'train': TRAIN} | alone)
 
 
@@ -225,11 +239,26 @@ def ratios(name: str, times: dict[str, list[float]], peaks: dict[str, float]) ->
     """What one of our ways costs over what each released way costs that is not faster for its bf16."""
     way = WAYS[name]
     bases = [base for base in times if WAYS[base].released and WAYS[base].bf16 <= way.bf16]
-    if way.released:
+    if way.released or way.validates:
         return {}
     return {
         base: {'time': over_rounds(times[name], times[base]), 'memory': peaks[name] / peaks[base]} for base in bases
     }
+
+
+def later_epoch(times: dict[str, list[float]]) -> tuple[float, float, float] | None:
+    """Time of an epoch of AGIQA-3K with validation, with ``cache_frozen: view`` and ``cache_validation``, over that of one without.
+
+    The caches are full, as from the second epoch on. None if a way that it is made of was not measured.
+    """
+    if not times.keys() >= {'ours', 'view', 'validation', 'validation_cached'}:
+        return None
+    steps = TRAINED / IMAGES
+    plain, kept = (
+        [steps * step + VALIDATED * image for step, image in zip(times[trains], times[validates], strict=True)]
+        for trains, validates in (('ours', 'validation'), ('view', 'validation_cached'))
+    )
+    return over_rounds(kept, plain)
 
 
 def measure(tiny: bool, rounds: int, ways: Sequence[str] = tuple(WAYS)) -> dict[str, Any]:
@@ -246,6 +275,7 @@ def measure(tiny: bool, rounds: int, ways: Sequence[str] = tuple(WAYS)) -> dict[
         steps = {name: bench.step(name) for name in names}
         gmac = {name: count_gmac(step) for name, step in steps.items()}  # these are the warm-up, too
         times = measure_times(steps, rounds)
+    result['later_epoch'] = later_epoch(times)
     peaks = {name: figures['peak'] for name, figures in memory.items()}
     result['load_after'] = os.getloadavg()[0]
     result['ways'] = {
@@ -262,6 +292,9 @@ def show(result: dict[str, Any]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(_costs(result))
     console.print(_ratios(result['ways']))
+    if result.get('later_epoch'):
+        median, low, high = result['later_epoch']
+        console.print(f'An epoch with both caches, over one without: {median:.3f} ({low:.3f} to {high:.3f})')
 
 
 def _costs(result: dict[str, Any]) -> Table:
@@ -272,7 +305,7 @@ def _costs(result: dict[str, Any]) -> Table:
         'GMAC',
         'seconds',
         'peak GiB',
-        title=f'One training step, batch {result["images"]}, {result["crops"]} crops',
+        title=f'One training step, batch {result["images"]}, {result["crops"]} crops; or validation of one image',
         caption=f'Scores differ by {result["difference"]:.1e}. Of each peak up to {imports:.2f} GiB are Python and its '
         f'libraries. {machine}, load after {result["load_after"]:.1f}.',
     )

@@ -48,11 +48,12 @@ def test_every_way_trains(bench, name):
     before = {part: tensor.clone() for part, tensor in bench.network.semantic.named_parameters()}
     bench.step(name)()
     changed = {part for part, tensor in bench.network.semantic.named_parameters() if not tensor.equal(before[part])}
-    assert changed == {part for part, tensor in bench.network.semantic.named_parameters() if tensor.requires_grad}
+    trained = {part for part, tensor in bench.network.semantic.named_parameters() if tensor.requires_grad}
+    assert changed == (set() if training.WAYS[name].validates else trained)
 
 
 def test_what_is_given_costs_nothing(bench):
-    names = ('released_graph', 'released', 'ours', 'cached')
+    names = ('released_graph', 'released', 'ours', 'view', 'cached')
     gmac = [training.count_gmac(bench.step(name)) for name in names]
     assert gmac == sorted(gmac, reverse=True)
     assert len(set(gmac)) == len(names)
@@ -192,3 +193,30 @@ def test_the_crops_are_drawn(tmp_path):
     result = {'images': 9, 'seconds': {count: count / 10 for count in crops.COUNTS}, 'srcc': figures}
     crops.draw(result, tmp_path / 'crops.png')
     assert (tmp_path / 'crops.png').stat().st_size > 5000
+
+
+gpu = load('gpu')
+
+
+def test_the_gpu_benchmark_runs_on_a_processor(monkeypatch, capsys):
+    monkeypatch.setattr(torch, 'compile', lambda function, mode: function)
+    result = gpu.measure(tiny=True, rounds=1)
+    assert list(result['ways']) == [way.title for way in gpu.WAYS]
+    for way in result['ways'].values():
+        images = gpu.BATCH if way['trains'] else gpu.SCORED
+        assert way['images_a_second'] == pytest.approx(images / way['seconds'][0])
+    gpu.show(result)
+    assert 'scoring, bfloat16, compiled' in capsys.readouterr().out
+
+
+def test_without_a_gpu_nothing_is_measured_at_full_size(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(SystemExit, match='no GPU here'):
+        gpu.measure(tiny=False, rounds=1)
+
+
+def test_a_later_epoch_is_made_of_steps_and_validation():
+    times = {'ours': [4.0], 'view': [2.0], 'validation': [1.0], 'validation_cached': [0.5]}
+    assert training.later_epoch(times) == (0.5, 0.5, 0.5)
+    assert training.later_epoch(times | {'view': [4.0]})[0] == pytest.approx((2088 + 149) / (2088 + 298))
+    assert training.later_epoch({'ours': [4.0]}) is None
