@@ -70,7 +70,8 @@ class Bench:
         self.scored = copy.deepcopy(network).to(device).eval()
         self.model = start_training(network, gpus=int(device.type == 'cuda'))
         self.batch = random_batch(config, BATCH, TRAINING_CROPS)
-        self.given = [part.to(device) for part in list(random_batch(config, SCORED, CROPS).values())[:4]]
+        batch = random_batch(config, SCORED, CROPS)
+        self.given = [batch[name].to(device) for name in ('crops', 'view', 'ids', 'mask')]
 
     def step(self, way: Way) -> Callable[[], Any]:
         """What takes one step in that way, and waits until the device is done."""
