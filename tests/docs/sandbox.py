@@ -144,7 +144,7 @@ def enter(folder: Path, patch: pytest.MonkeyPatch, tiny_default: bool) -> None:
     patch.chdir(folder)
     patch.setenv('MOEAGIQA_HOME', str(folder / 'home'))
     patch.setenv('COLUMNS', '120')
-    patch.setattr('pyiqa_moeagiqa.checkpoints.network.WORDS', 200)  # of the stand-ins' text encoder
+    patch.setattr('pyiqa_moeagiqa.archs.tokenizer.PromptTokenizer.size', 200)  # of the stand-ins' text encoder
     shared = {'options': folder / 'shared' / 'options', 'datasets_meta': shared_folder('datasets_meta')}
     for module in (shared_files, paper_tables):
         patch.setattr(module, 'shared_folder', shared.__getitem__)

@@ -9,7 +9,6 @@ from tiny import config, inputs
 
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
-from pyiqa_moeagiqa.checkpoints.complete import encoders
 from recipes.ablations.crops import by_count
 from recipes.ablations.features import DEPTH, select
 from recipes.ablations.prior import common_split
@@ -27,7 +26,7 @@ def test_a_row_is_a_network_with_all_of_its_encoders_named(row, tmp_path):
     config = MoEAGIQAConfig.from_options(network)
     with torch.device('meta'):
         MoEAGIQA(config)
-    assert set(weights) == set(encoders(config))
+    assert set(weights) == set(config.encoders)
 
 
 def figures_of(row, srcc):

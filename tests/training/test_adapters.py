@@ -18,6 +18,14 @@ from pyiqa_moeagiqa.training.run import run
 BEST = 'models/net_best.safetensors'
 
 
+@pytest.fixture(scope='module', autouse=True)
+def own_home(tmp_path_factory):
+    """Notes of these runs alone: others can have the same frozen tensors in other files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('MOEAGIQA_HOME', str(tmp_path_factory.mktemp('home')))
+        yield
+
+
 @pytest.fixture(scope='module')
 def folder(tiny_checkpoint, tmp_path_factory):
     """A short run with all that options can have, adapters among it, from ``source.safetensors``."""

@@ -123,6 +123,7 @@ def test_several_gpus_without_launcher_are_refused_in_one_sentence(command, tmp_
 
 
 def test_several_gpus_with_launcher_are_not(opt, monkeypatch):
+    monkeypatch.setenv('RANK', '0')
     monkeypatch.setenv('WORLD_SIZE', '2')
     check_run(opt | {'num_gpu': 2})
 
