@@ -24,7 +24,7 @@ from pyiqa_moeagiqa.data import shared_files
 from pyiqa_moeagiqa.data.info import shared_folder
 from pyiqa_moeagiqa.data.prepare import prepare
 from pyiqa_moeagiqa.data.shared_files import write_options
-from pyiqa_moeagiqa.training import paper_tables
+from pyiqa_moeagiqa.training import paper_tables, recipe
 
 INFO = {
     'model_name': 'moeagiqa',
@@ -146,7 +146,7 @@ def enter(folder: Path, patch: pytest.MonkeyPatch, tiny_default: bool) -> None:
     patch.setenv('COLUMNS', '120')
     patch.setattr('pyiqa_moeagiqa.archs.tokenizer.PromptTokenizer.size', 200)  # of the stand-ins' text encoder
     shared = {'options': folder / 'shared' / 'options', 'datasets_meta': shared_folder('datasets_meta')}
-    for module in (shared_files, paper_tables):
+    for module in (shared_files, paper_tables, recipe):
         patch.setattr(module, 'shared_folder', shared.__getitem__)
     if tiny_default:
         find = sys.modules['pyiqa_moeagiqa.checkpoints.find']  # the package has a function of that name
