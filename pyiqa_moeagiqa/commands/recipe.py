@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .failures import SOME_FAILED, in_one_sentence
+from .shared import DryRun, Gpus, Tables
 
 
 class Name(str, Enum):
@@ -24,17 +25,9 @@ def recipe(
         Path | None,
         typer.Option('--output', '-o', metavar='FOLDER', help='Folder of the runs; default: experiments/RECIPE_DATA.'),
     ] = None,
-    tables: Annotated[
-        list[Path] | None,
-        typer.Option('--eval', metavar='TABLE', help='Test the networks on this table, too; repeatable.'),
-    ] = None,
-    gpus: Annotated[
-        int | None,
-        typer.Option(min=1, metavar='NUMBER', help='Runs to train at the same time, each on a GPU of its own.'),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option('--dry-run', help='Show the runs and what is missing; train nothing.')
-    ] = False,
+    tables: Tables = None,
+    gpus: Gpus = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Train modern networks on a data set and keep the best one.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from .failures import SOME_FAILED, in_one_sentence
-from .shared import listed
+from .shared import DryRun, Gpus, listed
 
 
 def replicate(
@@ -30,13 +30,8 @@ def replicate(
     budget: Annotated[
         float | None, typer.Option(min=0, metavar='HOURS', help='After this time no further run is started.')
     ] = None,
-    gpus: Annotated[
-        int | None,
-        typer.Option(min=1, metavar='NUMBER', help='Runs to train at the same time, each on a GPU of its own.'),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option('--dry-run', help='Show the runs and what is missing; train nothing.')
-    ] = False,
+    gpus: Gpus = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Repeat one of the paper's tables.
 

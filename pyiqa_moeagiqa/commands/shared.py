@@ -70,6 +70,15 @@ LongPrompts = Annotated[
         help='What to do with a prompt that is too long for the network: cut it (default), or read all of it in windows.',
     ),
 ]
+Tables = Annotated[
+    list[Path] | None,
+    typer.Option('--eval', metavar='TABLE', help='Test the best network on this table, too; repeatable.'),
+]
+Gpus = Annotated[
+    int | None,
+    typer.Option(min=1, metavar='NUMBER', help='Runs to train at the same time, each on a GPU of its own.'),
+]
+DryRun = Annotated[bool, typer.Option('--dry-run', help='Show the runs and what is missing; train nothing.')]
 Target = Annotated[
     str | None,
     typer.Option(

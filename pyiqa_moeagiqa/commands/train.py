@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from .failures import in_one_sentence
-from .shared import listed
+from .shared import Tables, listed
 
 
 def train(
@@ -38,10 +38,7 @@ def train(
             help='Train on the validation images, too, and choose the best network on the test images: 80/20, and optimistic.',
         ),
     ] = False,
-    tables: Annotated[
-        list[Path] | None,
-        typer.Option('--eval', metavar='TABLE', help='Test the best network on this table, too; repeatable.'),
-    ] = None,
+    tables: Tables = None,
     fresh: Annotated[bool, typer.Option('--fresh', help='Delete an earlier run in the folder and start over.')] = False,
 ) -> None:
     """Train a network and compare it with published figures.
