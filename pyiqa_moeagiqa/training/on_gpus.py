@@ -18,13 +18,16 @@ from ..distributed import launched
 from ..options import OptionError
 
 WAIT = 0.2  # seconds between two looks at the processes
-# Runs the command, and interrupts it as Ctrl-C does once standard input ends: when this process closes it, or is killed.
+# Runs the command, and interrupts it as Ctrl-C does once standard input ends: when this process closes it, or is killed. An
+# interrupt can be lost while libraries are imported, so a process that is still there a minute later is ended.
 UNTIL_THE_END_OF_INPUT = """
-import _thread, sys, threading
+import _thread, os, sys, threading, time
 
 def watch():
     sys.stdin.read()
     _thread.interrupt_main()
+    time.sleep(60)
+    os._exit(130)
 
 threading.Thread(target=watch, daemon=True).start()
 from pyiqa_moeagiqa.cli import main
