@@ -131,7 +131,7 @@ class MoEAGIQAModel(TrainingModel):
     def _open_cache(self, train: Mapping[str, Any], **kind: Any) -> FeatureCache:
         config = self.network.config.to_dict()
         described = {name: config[name] for name in ENCODED_BY} | {'dtype': str(self.precision.dtype)}
-        described |= {name: str(value) for name, value in kind.items()}
+        described |= {f'kept_{name}': str(value) for name, value in kind.items()}
         made_by = fingerprint(self.frozen(), json.dumps(described))
         return FeatureCache(train.get('cache_folder', 'cache'), made_by, **kind)
 

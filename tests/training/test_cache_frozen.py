@@ -161,6 +161,14 @@ def test_kept_views_change_nothing_but_what_is_computed(opt, tmp_path, monkeypat
         torch.testing.assert_close(kept[name], tensor, atol=1e-5, rtol=0, msg=name)
 
 
+def test_features_of_another_number_format_are_kept_apart(opt, tmp_path):
+    opt = with_view(opt, cache_folder=str(tmp_path / 'new'), cache_validation=True)
+    kept = [set(build(short(opt, amp=amp), tmp_path)[0].caches.values()) for amp in ('bfloat16', False)]
+    rough, exact = ({cache.folder for cache in caches} for caches in kept)
+    assert len(rough) == len(exact) == 2
+    assert not rough & exact
+
+
 def test_validation_reads_what_it_keeps_and_the_last_measurement_does_not(opt, tmp_path, encoded):
     opt = short(opt, total_epoch=2, cache_frozen=None, cache_validation=True, cache_folder=str(tmp_path / 'new'))
     opt['val'] = opt['val'] | {'val_freq': 2}  # three validations of seven pictures in six steps
