@@ -38,7 +38,8 @@ def fingerprint(weights: Mapping[str, Tensor], beside: str = '') -> str:
 def portable(weights: Mapping[str, str]) -> dict[str, str]:
     """Return the sources of frozen parts, with files as absolute paths so that they are found from any folder.
 
-    A folder's own file of weights stands for it, so that a header never leads into a folder.
+    A folder's own file of weights stands for it, so that a header never leads into a folder. Links stay as they are: the hub's
+    folders of a model consist of links, and a tokenizer lies beside the link, not beside the file that it leads to.
     """
     return {part: _portable(source) for part, source in weights.items()}
 
@@ -47,7 +48,7 @@ def _portable(source: str) -> str:
     path = Path(source).expanduser()
     if source not in NAMED and path.is_dir():
         path = weights_file(source)
-    return str(path.resolve()) if path.is_file() else source
+    return str(path.absolute()) if path.is_file() else source
 
 
 def note_sources(print_of_frozen: str, sources: Mapping[str, str]) -> None:

@@ -14,7 +14,8 @@ from tiny import TINY
 
 from pyiqa_moeagiqa.archs.tokenizer import bert_tokenizer, tokenize
 from pyiqa_moeagiqa.checkpoints import Checkpoint, CheckpointError, load_network, save
-from pyiqa_moeagiqa.checkpoints.sources import weights_file
+from pyiqa_moeagiqa.checkpoints.partial import portable
+from pyiqa_moeagiqa.checkpoints.sources import tokenizer_json, weights_file
 from pyiqa_moeagiqa.checkpoints.start import network_config, start_network
 from pyiqa_moeagiqa.options import OptionError
 
@@ -88,6 +89,16 @@ def test_a_checkpoint_in_half_precision_keeps_its_tokenizer(folders, tmp_path):
     path = save(Checkpoint(network.config, network.state_dict(), {}), tmp_path / 'net.safetensors', half=True)
     content = (folders['clip'] / 'tokenizer.json').read_bytes()
     assert load_network(path)[0].semantic.tokenizer_json == content
+
+
+def test_a_folder_of_links_keeps_its_tokenizer_beside_its_weights(folders, tmp_path):
+    """The hub's cache consists of such folders."""
+    (tmp_path / 'blobs').mkdir()
+    content = (folders['clip'] / 'tokenizer.json').read_bytes()
+    for number, path in enumerate(sorted(folders['clip'].iterdir())):
+        path.symlink_to(path.rename(tmp_path / 'blobs' / str(number)))
+    noted = portable({'semantic': str(folders['clip'])})['semantic']
+    assert tokenizer_json(noted) == content
 
 
 def test_a_users_own_size_counts(folders):
