@@ -143,7 +143,7 @@ def _ours(source: str, within: Within = ()) -> Checkpoint | None:
     """Return the whole checkpoint that a source names; None for the weights of other libraries."""
     if source in (EMBEDDED, *FULL_SIZE) or ('://' in source and not source.startswith(HUB)):
         return complete(read(find(source)), within)
-    path = None if source == 'timm' else weights_file(source)
+    path = None if source in ('timm', IMAGE_REWARD) else weights_file(source)
     return complete(read(path), within) if path and is_ours(path) else None
 
 

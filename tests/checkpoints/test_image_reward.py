@@ -69,7 +69,9 @@ def test_it_is_downloaded_once(hub, image_reward_file, monkeypatch):
     assert hub.asked.count(f'GET {PATH_ON_THE_HUB}') == 1
 
 
-def test_training_names_it_instead_of_a_file(hub, released, tmp_path):
+def test_training_names_it_instead_of_a_file(hub, released, tmp_path, monkeypatch):
+    (tmp_path / 'imagereward').mkdir()  # a folder of its name is not meant
+    monkeypatch.chdir(tmp_path)
     torch.save(image_reward(), tmp_path / 'other_name.pt')
     hub.pages[PATH_ON_THE_HUB] = hub_page((tmp_path / 'other_name.pt').read_bytes())
     options = released_config('v1').to_dict()
