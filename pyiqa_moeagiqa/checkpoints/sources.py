@@ -27,7 +27,7 @@ def weights_file(source: str) -> Path:
         CheckpointError: for a folder or repository without weights, and for what cannot be fetched.
     """
     if source.startswith(HUB):
-        repository, name = _hub_place(source)
+        repository, name = hub_place(source)
         found = fetch(repository, name, source) if name else _first(repository, source)
     else:
         path = Path(source).expanduser()
@@ -50,14 +50,14 @@ def beside(source: str, name: str) -> Path | None:
         CheckpointError: for a file on the hub that cannot be fetched.
     """
     if source.startswith(HUB):
-        repository, weights = _hub_place(source)
+        repository, weights = hub_place(source)
         return fetch(repository, str(PurePosixPath(weights).parent / name), source, required=False)
     path = Path(source).expanduser()
     found = (path if path.is_dir() else path.parent) / name
     return found if found.is_file() else None
 
 
-def _hub_place(source: str) -> tuple[str, str]:
+def hub_place(source: str) -> tuple[str, str]:
     """Split ``hf://OWNER/NAME/FILE`` into the repository and the file, which may be empty."""
     parts = source.removeprefix(HUB).rstrip('/').split('/', 2)
     if len(parts) < 2 or not all(parts):

@@ -11,21 +11,25 @@ import pandas as pd
 from ..checkpoints.complete import complete
 from ..checkpoints.file import read, save
 from ..console import console, plain, say
+from ..data.columns import find_column, there_are
 from ..data.info import shared_folder
 from ..data.table import read_table
+from ..distributed import barrier, gather_objects, rank
 from ..options import OptionError
 from ..whole_file import require_place
 from .command import measure_on
 from .on_gpus import names_of, on_gpus
-from .option_file import read_options
+from .option_file import as_the_trainer_parses, read_options
 from .replicate import one_by_one, show_plan
 from .required import fetch, missing
 from .results import as_table
+from .run import start_processes
 from .run_folder import BEST, RunFolder, write_text
 
 # Of each recipe the option files in ``options/``, and the figure of the validation split that chooses among their networks.
 RECIPES = {'strong': ('siglip2_agiqa3k.yml', 'clip_l_agiqa3k.yml', 'dinov3_agiqa3k.yml')}
 KEY = 'main_score'
+SPLIT = 'prompt_5folds_seed0_0'  # for a table that has no column of splits
 
 
 def recipe(
@@ -60,31 +64,37 @@ def recipe(
     for options, other in itertools.product(runs.values(), tables):
         measure_on(options, other)
     todo = {folder: options for folder, options in runs.items() if RunFolder(folder).result(options) is None}
-    if dry_run:
+    start_processes(as_the_trainer_parses(next(iter(runs.values())), output))
+    if dry_run and rank() == 0:
         show_plan(runs, todo)
-    if lacking := missing(todo.values()) or ([] if dry_run else fetch(todo.values())):
+    lacking = missing(todo.values())
+    if not lacking and not dry_run and rank() == 0:
+        lacking = fetch(todo.values())
+    if lacking := gather_objects(lacking)[0]:
         raise OptionError(f'{name} needs files that are missing: {"; ".join(lacking)}.')
     if dry_run:
         return False
     best = output / f'{name}.safetensors'
     require_place(best)
     failed = _train(todo, names)
-    _conclude(runs, best)
-    for folder, reason in failed.items():
-        console().print(plain(f'{folder} failed: {reason}'), soft_wrap=True)
+    if rank() == 0:
+        for folder, reason in failed.items():
+            console().print(plain(f'{folder} failed: {reason}'), soft_wrap=True)
+        _conclude(runs, best)
+    barrier()  # torchrun stops the first process as soon as another ends with a failure
     return bool(failed)
 
 
 def _on_table(options: dict[str, Any], table: Path) -> dict[str, Any]:
-    """The options with another table for all data sets, and with those of their targets that it has."""
+    """The options with another table for all data sets, with those of their targets that it has, and a split that it can have."""
     if table.is_file():
-        there = list(read_table(table, ()).columns)
-        targets = [target for target in options['network']['targets'] if target in there]
+        there, wanted = list(read_table(table, ()).columns), options['network']['targets']
+        targets = [target for target in wanted if find_column(there, target) is not None]
         if not targets:
-            raise OptionError(
-                f'{table}: it has no column {options["network"]["targets"][0]!r}; there are {", ".join(there)}.'
-            )
+            raise OptionError(f'{table}: it has no column {wanted[0]!r}; {there_are(there, wanted[0])}.')
         options['network']['targets'] = targets
+        for section in options['datasets'].values():
+            section['split_column'] = section['split_column'] if section['split_column'] in there else SPLIT
     for section in options['datasets'].values():
         section['meta_info_file'] = str(table)
     options['test'] = {f'{table.stem}_test': {'split': 'test'}}
@@ -97,7 +107,8 @@ def _train(todo: Mapping[Path, dict[str, Any]], gpus: list[str]) -> dict[Path, s
 
     def may_start(folder: Path) -> bool:
         begun.append(folder)
-        say(f'Run {len(begun)} of {len(todo)}: {folder}')
+        if rank() == 0:
+            say(f'Run {len(begun)} of {len(todo)}: {folder}')
         return True
 
     ended = on_gpus(todo, gpus, may_start) if gpus else one_by_one(todo, may_start)

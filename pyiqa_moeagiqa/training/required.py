@@ -5,13 +5,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..archs.config import MoEAGIQAConfig
 from ..archs.prior_arch import PriorOptions
 from ..checkpoints.convert import download_timm
 from ..checkpoints.file import CheckpointError
 from ..checkpoints.find import IMAGE_REWARD, IMAGE_REWARD_FILE
 from ..checkpoints.image_reward import REPOSITORY, at_hand, find_image_reward
 from ..checkpoints.partial import is_gone
-from ..checkpoints.start import network_config
+from ..checkpoints.sources import HUB, WEIGHTS, hub_place, weights_file
 from .paper_tables import sections_with_table
 
 
@@ -55,6 +56,9 @@ def _published(runs: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Callable[[]
         if 'timm' in sources:
             name = _visual(options)
             found[f'timm {name}'] = partial(_in_timm_cache, name), partial(download_timm, name)
+        for source in sources:
+            if source.startswith(HUB):
+                found[source] = partial(_in_hub_cache, source), partial(weights_file, source)
     return found
 
 
@@ -66,17 +70,25 @@ def _weights(options: Mapping[str, Any]) -> dict[str, str]:
 def _visual(options: Mapping[str, Any]) -> str:
     network = options['network']
     if isinstance(network['weights'], Mapping):
-        return network_config(network).visual
+        return network.get('visual', MoEAGIQAConfig().visual)  # the whole configuration would open what is not here yet
     return PriorOptions.check({name: value for name, value in network.items() if name != 'type'}, 'network').visual
 
 
 def _in_timm_cache(name: str) -> bool:
     """Whether timm finds these weights without a download."""
     import timm
-    from huggingface_hub import try_to_load_from_cache
 
     known = timm.get_pretrained_cfg(name)
-    hub = known.hf_hub_id if known else None
-    return any(
-        isinstance(try_to_load_from_cache(hub, file), str) for file in ('model.safetensors', 'pytorch_model.bin') if hub
-    )
+    return bool(known and known.hf_hub_id) and _is_cached(known.hf_hub_id, WEIGHTS)
+
+
+def _in_hub_cache(source: str) -> bool:
+    """Whether the weights of ``hf://...`` are there without a download."""
+    repository, name = hub_place(source)
+    return _is_cached(repository, [name] if name else WEIGHTS)
+
+
+def _is_cached(repository: str, names: Iterable[str]) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)

@@ -59,6 +59,11 @@ def test_the_best_network_scores_alone_and_nothing_is_trained_twice(command, tin
     assert code == 0, said
     assert {path: path.stat().st_mtime_ns for path in folder.glob('*/train.log')} == logs
 
+    monkeypatch.setattr(recipe, 'rank', lambda: 1)  # of several processes the first one alone writes
+    before = (folder / 'results.csv').stat().st_mtime_ns
+    assert command('--data', str(table), '--eval', str(tiny / 'aigciqa2023.csv')) == (0, '')
+    assert (folder / 'results.csv').stat().st_mtime_ns == before
+
     alone = shutil.copy(folder / 'strong.safetensors', tmp_path / 'elsewhere.safetensors')
     monkeypatch.setenv('MOEAGIQA_HOME', str(tmp_path / 'empty'))
     rows = pd.read_csv(folder / best / 'predictions.csv')
@@ -82,12 +87,45 @@ def test_a_network_that_fails_costs_itself_alone(command, tiny):
     assert Path('experiments/strong_agiqa3k/strong.safetensors').is_file()
 
 
-def test_a_table_without_alignment_trains_quality_alone(command, tiny, tmp_path):
-    pd.read_csv(tiny / 'agiqa3k.csv').drop(columns='alignment').to_csv(tiny / 'mine.csv', index=False)
+def test_a_table_with_mos_alone_trains_quality_on_a_fold(command, tiny, tmp_path):
+    pictures = [path for path in sorted(tiny.glob('*.png')) if path.name.startswith(('agiqa3k', 'aigciqa2023'))]
+    rows = [[path.name, f'prompt {number}', number] for number, path in enumerate(pictures)]
+    # of twice as many prompts, a tenth is four
+    for number, path in enumerate(pictures, len(pictures)):
+        rows.append([shutil.copy(path, path.with_name(f'again{path.name}')).name, f'prompt {number}', number])
+    pd.DataFrame(rows, columns=['image', 'prompt', 'mos']).to_csv(tiny / 'mine.csv', index=False)
     for name in RECIPES['strong'][1:]:
         (tmp_path / 'options' / name).write_text((tmp_path / 'options' / RECIPES['strong'][0]).read_text())
-    assert command('--data', str(tiny / 'mine.csv'), '--output', 'here')[0] == 0
-    assert list(read_header(Path('here/strong.safetensors'))[0].targets) == ['quality']
+    code, said = command('--data', str(tiny / 'mine.csv'), '--output', 'here')
+    assert code == 0, said
+    config, info = read_header(Path('here/strong.safetensors'))
+    assert (list(config.targets), info['split']) == (['quality'], 'prompt_5folds_seed0_0')
+
+
+def test_if_all_networks_fail_each_says_why(command, tiny):
+    (tiny / 'few.csv').write_text('path,prompt,mos\nagiqa3k0.png,a cat,1\nagiqa3k1.png,a dog,2\n')
+    code, said = command('--data', str(tiny / 'few.csv'))
+    assert code == 2
+    assert said.count('needs at least 5 different prompts, and there are 2') == 3
+    assert 'no network was trained' in said
+
+
+def test_what_would_be_downloaded_is_said_without_a_hub(command, tiny, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
+    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'hub'))
+    for name in RECIPES['strong']:
+        options = yaml.safe_load(Path('options', name).read_text())
+        options['network']['weights'] = {'visual': 'timm', 'semantic': 'hf://owner/siglip'}
+        Path('options', name).write_text(yaml.safe_dump(options))
+    code, said = command('--data', str(tiny / 'agiqa3k.csv'), '--dry-run')
+    assert code == 0, said
+    assert said.count('to download  hf://owner/siglip') == 1
+    code, said = command('--data', str(tiny / 'agiqa3k.csv'))
+    assert code == 2
+    assert 'hf://owner/siglip: it could not be fetched from the hub' in said
+    assert not Path('experiments').exists()
 
 
 def test_what_is_missing_or_of_no_use_is_said_before_anything_runs(command, tiny):
