@@ -9,6 +9,7 @@ import pandas as pd
 import yaml
 
 from ..checkpoints.file import CheckpointError
+from ..checkpoints.partial import NAMED
 from ..models.state_file import read_state
 from ..options import OptionError
 from ..spreadsheet import as_csv
@@ -102,8 +103,9 @@ class RunFolder:
     def require_no_weights(self, network: Mapping[str, Any]) -> None:
         """Raise an OptionError if the run starts from weights in its own folder, which it could overwrite."""
         weights = network.get('weights', {})
-        for source in weights.values() if isinstance(weights, Mapping) else [weights]:
-            if self.path.resolve() in Path(str(source)).expanduser().resolve().parents:
+        for source in map(str, weights.values() if isinstance(weights, Mapping) else [weights]):
+            is_file = source not in NAMED and '://' not in source
+            if is_file and self.path.resolve() in Path(source).expanduser().resolve().parents:
                 raise OptionError(f'{source}: the run starts from a file in its own folder; name another --output.')
 
     def open(self, options: Mapping[str, Any], fresh: bool) -> None:

@@ -10,6 +10,7 @@ from pyiqa_moeagiqa.models.fill_in import fill_in
 from pyiqa_moeagiqa.models.run_options import check_run
 from pyiqa_moeagiqa.options import OptionError
 from pyiqa_moeagiqa.training.run import run
+from pyiqa_moeagiqa.training.run_folder import RunFolder
 
 BEST = 'models/net_best.safetensors'
 
@@ -38,6 +39,14 @@ def test_a_run_does_not_write_over_the_weights_that_it_starts_from(opt, finished
     with pytest.raises(OptionError, match='starts from a file in its own folder'):
         run(opt, finished, fresh=True)
     assert (finished / BEST).is_file()
+
+
+@pytest.mark.parametrize('source', ['timm', 'imagereward', 'moeagiqa', 'hf://owner/name'])
+def test_published_weights_are_in_no_folder(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    RunFolder('.').require_no_weights({'weights': {'visual': source}})
+    with pytest.raises(OptionError, match='starts from a file in its own folder'):
+        RunFolder('.').require_no_weights({'weights': {'visual': 'mine.safetensors'}})
 
 
 def test_files_that_are_not_a_runs_own_stay(opt, tmp_path):
