@@ -79,7 +79,8 @@ def _in_timm_cache(name: str) -> bool:
     import timm
 
     known = timm.get_pretrained_cfg(name)
-    return bool(known and known.hf_hub_id) and _is_cached(known.hf_hub_id, WEIGHTS)
+    hub = known.hf_hub_id if known else None
+    return _is_cached(hub, WEIGHTS) if hub else False
 
 
 def _in_hub_cache(source: str) -> bool:
