@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..data.table import Check, TableError, as_numbers, locate, read_table, require
-from ..options import OptionError
+from ..options import OptionError, shown
 from ..spreadsheet import as_meant
 from .contestants import Contestant
 from .entry import Entry
@@ -45,6 +45,7 @@ def predicted(contestant: Contestant, empty: Mapping[Asked, Entry], rated: Rated
     for asked, entry in empty.items():
         try:
             target = target_for(_targets(rows.columns), asked)
+            _require_same_prompts(file, found, rated)
             _require_same_mos(file, found, target, rated, asked)
         except (OptionError, TableError) as error:
             yield replace(entry, reason=str(error))
@@ -66,7 +67,9 @@ def _read(file: str) -> pd.DataFrame:
     scores = [name for name in numbers if name.startswith('score')]
     require(file, table, *(Check(numbers[name].notna(), f'column {name!r} holds no number', name) for name in scores))
     places, _ = locate([as_meant(str(path)) for path in table['path']], [Path(file).parent, Path()])
-    rows = table[['data']].assign(**numbers, path=[os.path.realpath(place or '') for place in places])
+    prompts = [as_meant(str(prompt)) for prompt in table['prompt']]
+    paths = [os.path.realpath(place or '') for place in places]
+    rows = table[['data']].assign(**numbers, prompt=prompts, path=paths)
     spread = rows.groupby('path')[scores].transform(lambda score: score.max() - score.min()).max(axis=1)
     require(file, table, Check(spread <= SAME, 'an image has several scores', 'path'))
     return rows.drop_duplicates('path').set_index('path')
@@ -81,6 +84,15 @@ def _score(target: str, columns: Collection[str]) -> str:
     """The column of a target's scores; that of the first target is ``score``."""
     own = f'score_{target}'
     return own if own in columns else 'score'
+
+
+def _require_same_prompts(file: str, found: pd.DataFrame, rated: Rated) -> None:
+    """Raise a TableError if the run scored an image for another prompt; how many spaces a prompt has does not matter."""
+    for path, before, now in zip(rated.table['path'], found['prompt'], rated.table['prompt'], strict=True):
+        if isinstance(before, str) and before.split() != now.split():
+            raise TableError(
+                f'{file}: {path} has the prompt {shown(before)} there, and {shown(now)} in the table; name the table of the run'
+            )
 
 
 def _require_same_mos(file: str, found: pd.DataFrame, target: str, rated: Rated, asked: Asked) -> None:

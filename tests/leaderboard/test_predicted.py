@@ -81,6 +81,7 @@ def test_a_target_that_was_not_trained(board, predictions):
 
 WRONG = {
     'other MOS': ({'quality': 0.0}, 'has quality 0 there, and 0.5 in the table; name the table of the run'),
+    'another prompt': ({'prompt': 'a dog'}, "has the prompt 'a dog' there, and 'a picture "),
     'no number': ({'score': 'high'}, "column 'score' holds no number in rows 2 ('high')"),
     'two scores': ({'path': 'same.png'}, "an image has several scores in rows 2 ('same.png')"),
 }
