@@ -43,7 +43,12 @@ def read_table(path: Path | str, columns: Sequence[str]) -> 'pd.DataFrame':
     """
     path = Path(path)
     if not path.is_file():
-        raise TableError(f'{path}: there is no such file.')
+        kind = (
+            'a folder, not a table; give a file'
+            if path.is_dir()
+            else 'there is no such file; check its name and folder'
+        )
+        raise TableError(f'{path}: {kind}.')
     if path.suffix.lower() not in READERS:
         known = ', '.join(READERS)
         raise TableError(f'{path}: a table must end in {known}; save it in one of these formats.')

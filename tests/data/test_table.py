@@ -118,7 +118,8 @@ def test_a_file_that_is_no_table_is_refused(write, name, text, words):
 
 
 def test_a_table_that_is_not_there_is_named(pictures):
-    assert fault(pictures / 'none.csv').endswith('there is no such file.')
+    assert fault(pictures / 'none.csv').endswith('there is no such file; check its name and folder.')
+    assert fault(pictures).endswith('a folder, not a table; give a file.')
 
 
 @pytest.mark.parametrize(('ending', 'first'), [('csv', 2), ('jsonl', 1), ('parquet', 1)])
