@@ -44,7 +44,11 @@ def train(
         measure_on(options, table)
     if no_val:
         options['datasets']['train']['split'], options['datasets']['val']['split'] = ['train', 'val'], 'test'
-    splits = [*splits, *([f'prompt_{folds}folds_seed0'] if folds else [])]
+    if folds and splits:
+        raise OptionError(
+            f'--folds is {folds} and --splits is {",".join(splits)}: their mean would mix two protocols; give one of the two.'
+        )
+    splits = [f'prompt_{folds}folds_seed0'] if folds else splits
     folder = output or Path('experiments') / options['name']
     RunFolder(folder).require_no_others()
     require_place(folder / RESULTS)

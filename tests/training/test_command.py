@@ -58,6 +58,11 @@ def test_folds_are_splits(opt):
     assert found['image_3folds_seed7_1']['datasets']['val']['split_column'] == 'image_3folds_seed7_1'
 
 
+def test_folds_beside_other_splits_are_refused(command):
+    said = refused(*command, '--folds', 3, '--splits', 'prompt_0')
+    assert '--folds is 3 and --splits is prompt_0' in said
+
+
 def test_each_image_is_tested_once_over_the_folds_and_the_result_says_how_the_best_was_chosen(command, opt, tmp_path):
     shown = run(*command, '--folds', 3, '--no-val').stdout
     assert 'chosen on the test split itself' in shown
