@@ -13,6 +13,7 @@ from ..archs.prior_arch import PriorOptions
 from ..archs.vit import build_vit
 from ..options import quoted, shown
 from ..whole_file import require_place
+from .download import quiet_hub
 from .file import Checkpoint, CheckpointError, require_file, save
 from .load import check_names, fit_crop_size, outline
 from .names import Weights, from_image_reward, from_released_regressor, without_data_parallel
@@ -202,7 +203,8 @@ def download_timm(name: str) -> Weights:
     import timm
 
     try:
-        return timm.create_model(name, pretrained=True, num_classes=0).state_dict()
+        with quiet_hub():
+            return timm.create_model(name, pretrained=True, num_classes=0).state_dict()
     except Exception as error:  # timm passes on every error of its hub client
         raise CheckpointError(
             f'timm weights {name}: they could not be downloaded ({quoted(error)}); give their file instead.'

@@ -3,10 +3,12 @@
 import errno
 import hashlib
 import http.client
+import logging
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +114,15 @@ def require_promised(path: Path, source: str) -> None:
         raise CheckpointError(
             f'{source}: damaged on its way, its SHA-256 is not the one that the hub states; try again.'
         )
+
+
+@contextmanager
+def quiet_hub() -> Iterator[None]:
+    """Keep back the lines in which the hub's client notes each try to connect; its error says the same at the end."""
+    logger = logging.getLogger('huggingface_hub.utils._http')
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..options import quoted
 from ..whole_file import whole_file
 from .convert import read_weights
-from .download import Check, download, named, require_promised
+from .download import Check, download, named, quiet_hub, require_promised
 from .file import CheckpointError, holds_image_reward, read, read_header, require_file
 
 EMBEDDED = 'moeagiqa'
@@ -143,7 +143,8 @@ def fetch(repository: str, name: str, source: str, required: bool = True) -> Pat
         if is_missing and not required:
             return None
         raise CheckpointError(
-            f'{source}: it could not be fetched from the hub ({quoted(error)}); check the name, or give a file.'
+            f'{source}: it could not be fetched from the hub ({quoted(error)}); check the name and the connection, or give a '
+            'file.'
         ) from None
 
 
@@ -156,7 +157,8 @@ def from_hub(repository: str, name: str, source: str) -> Path:
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
     known = try_to_load_from_cache(repository, name)  # not a string if the file is not cached
-    path = Path(hf_hub_download(repository, name))
+    with quiet_hub():
+        path = Path(hf_hub_download(repository, name))
     if not isinstance(known, str) or Path(known).resolve() != path.resolve():
         require_promised(path, source)
     return path

@@ -1,7 +1,7 @@
 """Finds the files of an encoder: weights of any library, and what lies beside them, in a folder or on the Hugging Face hub."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,7 +27,7 @@ def weights_file(source: str) -> Path:
         CheckpointError: for a folder or repository without weights, and for what cannot be fetched.
     """
     if source.startswith(HUB):
-        repository, name = hub_place(source)
+        repository, name = _hub_place(source)
         found = fetch(repository, name, source) if name else _first(repository, source)
     else:
         path = Path(source).expanduser()
@@ -43,6 +43,19 @@ def _first(repository: str, source: str) -> Path | None:
     return next((found for name in WEIGHTS if (found := fetch(repository, name, source, required=False))), None)
 
 
+def is_at_hand(source: str) -> bool:
+    """Whether the weights of an ``hf://`` address are in the hub's cache, so that ``weights_file`` downloads nothing."""
+    repository, name = _hub_place(source)
+    return is_cached(repository, [name] if name else WEIGHTS)
+
+
+def is_cached(repository: str, names: Iterable[str] = WEIGHTS) -> bool:
+    """Whether one of these files of a repository is in the hub's cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)
+
+
 def beside(source: str, name: str) -> Path | None:
     """Return the local file ``name`` that lies with an encoder's weights; None if there is none.
 
@@ -50,14 +63,14 @@ def beside(source: str, name: str) -> Path | None:
         CheckpointError: for a file on the hub that cannot be fetched.
     """
     if source.startswith(HUB):
-        repository, weights = hub_place(source)
+        repository, weights = _hub_place(source)
         return fetch(repository, str(PurePosixPath(weights).parent / name), source, required=False)
     path = Path(source).expanduser()
     found = (path if path.is_dir() else path.parent) / name
     return found if found.is_file() else None
 
 
-def hub_place(source: str) -> tuple[str, str]:
+def _hub_place(source: str) -> tuple[str, str]:
     """Split ``hf://OWNER/NAME/FILE`` into the repository and the file, which may be empty."""
     parts = source.removeprefix(HUB).rstrip('/').split('/', 2)
     if len(parts) < 2 or not all(parts):

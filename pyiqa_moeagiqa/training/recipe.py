@@ -64,9 +64,12 @@ def recipe(
     for options, other in itertools.product(runs.values(), tables):
         measure_on(options, other)
     todo = {folder: options for folder, options in runs.items() if RunFolder(folder).result(options) is None}
+    best = output / f'{name}.safetensors'
     start_processes(as_the_trainer_parses(next(iter(runs.values())), output))
     if dry_run and rank() == 0:
         show_plan(runs, todo)
+    if not dry_run:
+        require_place(best)
     lacking = missing(todo.values())
     if not lacking and not dry_run and rank() == 0:
         lacking = fetch(todo.values())
@@ -74,8 +77,6 @@ def recipe(
         raise OptionError(f'{name} needs files that are missing: {"; ".join(lacking)}.')
     if dry_run:
         return False
-    best = output / f'{name}.safetensors'
-    require_place(best)
     failed = _train(todo, names)
     if rank() == 0:
         for folder, reason in failed.items():

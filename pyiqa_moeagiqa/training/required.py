@@ -12,7 +12,9 @@ from ..checkpoints.file import CheckpointError
 from ..checkpoints.find import IMAGE_REWARD, IMAGE_REWARD_FILE
 from ..checkpoints.image_reward import REPOSITORY, at_hand, find_image_reward
 from ..checkpoints.partial import is_gone
-from ..checkpoints.sources import HUB, WEIGHTS, hub_place, weights_file
+from ..checkpoints.sources import HUB, is_at_hand, is_cached, weights_file
+from ..checkpoints.start import network_config
+from ..console import say
 from .paper_tables import sections_with_table
 
 
@@ -35,15 +37,29 @@ def to_fetch(runs: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def fetch(runs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Download what ``to_fetch`` names; return why, for all that could not be had."""
+    """Download what ``to_fetch`` names; return why, for all that could not be had. A hub that does not answer is asked once."""
     failed = []
-    for is_here, get in _published(runs).values():
+    for name, (is_here, get) in _published(runs).items():
         try:
             if not is_here():
+                say(f'Downloading {name}')
                 get()
         except CheckpointError as error:
             failed.append(str(error).rstrip('.'))
+            if _hub_is_silent(error):
+                break
     return failed
+
+
+def _hub_is_silent(error: BaseException | None) -> bool:
+    """Whether an error comes from a hub that cannot be reached, rather than from one that refuses a file."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    while error is not None:
+        if isinstance(error, LocalEntryNotFoundError):
+            return True
+        error = error.__context__
+    return False
 
 
 def _published(runs: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Callable[[], Any], Callable[[], Any]]]:
@@ -58,7 +74,7 @@ def _published(runs: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Callable[[]
             found[f'timm {name}'] = partial(_in_timm_cache, name), partial(download_timm, name)
         for source in sources:
             if source.startswith(HUB):
-                found[source] = partial(_in_hub_cache, source), partial(weights_file, source)
+                found[source] = partial(is_at_hand, source), partial(weights_file, source)
     return found
 
 
@@ -70,7 +86,8 @@ def _weights(options: Mapping[str, Any]) -> dict[str, str]:
 def _visual(options: Mapping[str, Any]) -> str:
     network = options['network']
     if isinstance(network['weights'], Mapping):
-        return network.get('visual', MoEAGIQAConfig().visual)  # the whole configuration would open what is not here yet
+        named = network.get('visual', MoEAGIQAConfig().visual)  # the whole configuration may need files of the hub
+        return named if isinstance(named, str) else network_config(network).visual
     return PriorOptions.check({name: value for name, value in network.items() if name != 'type'}, 'network').visual
 
 
@@ -80,16 +97,4 @@ def _in_timm_cache(name: str) -> bool:
 
     known = timm.get_pretrained_cfg(name)
     hub = known.hf_hub_id if known else None
-    return _is_cached(hub, WEIGHTS) if hub else False
-
-
-def _in_hub_cache(source: str) -> bool:
-    """Whether the weights of ``hf://...`` are there without a download."""
-    repository, name = hub_place(source)
-    return _is_cached(repository, [name] if name else WEIGHTS)
-
-
-def _is_cached(repository: str, names: Iterable[str]) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-
-    return any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)
+    return is_cached(hub) if hub else False

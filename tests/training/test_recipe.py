@@ -140,3 +140,22 @@ def test_what_is_missing_or_of_no_use_is_said_before_anything_runs(command, tiny
     assert code == 0, said
     assert said.count('to train  experiments/strong_agiqa3k/') == 3
     assert not Path('experiments').exists()
+
+
+def test_a_hub_that_does_not_answer_costs_one_sentence_and_a_plan_does_not_ask_it(command, tiny, monkeypatch):
+    from huggingface_hub import constants
+
+    for file in Path('options').iterdir():
+        options = yaml.safe_load(file.read_text())
+        options['network']['weights']['semantic'] = f'hf://owner/{file.stem}'
+        file.write_text(yaml.safe_dump(options))
+    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
+    monkeypatch.setattr(constants, 'HF_HUB_CACHE', 'hub')
+    code, said = command('--data', str(tiny / 'agiqa3k.csv'), '--dry-run')
+    assert code == 0, said
+    assert [f'to download  hf://owner/{Path(name).stem}' in said for name in RECIPES['strong']] == [True] * 3
+    assert not Path('experiments').exists()
+    code, said = command('--data', str(tiny / 'agiqa3k.csv'))
+    assert code == 2
+    assert 'check the name and the connection' in said
+    assert said.count('could not be fetched') == 1
