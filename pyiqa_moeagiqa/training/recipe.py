@@ -89,7 +89,7 @@ def recipe(
 def _on_table(options: dict[str, Any], table: Path) -> dict[str, Any]:
     """The options with another table for all data sets, with those of their targets that it has, and a split that it can have."""
     if table.is_file():
-        there, wanted = list(read_table(table, ()).columns), options['network']['targets']
+        there, wanted = list(read_table(table, ['path', 'prompt']).columns), options['network']['targets']
         targets = [target for target in wanted if find_column(there, target) is not None]
         if not targets:
             raise OptionError(f'{table}: it has no column {wanted[0]!r}; {there_are(there, wanted[0])}.')
