@@ -68,10 +68,9 @@ def recipe(
     start_processes(as_the_trainer_parses(next(iter(runs.values())), output))
     if dry_run and rank() == 0:
         show_plan(runs, todo)
-    if not dry_run:
-        require_place(best)
     lacking = missing(todo.values())
     if not lacking and not dry_run and rank() == 0:
+        require_place(best)
         lacking = fetch(todo.values())
     if lacking := gather_objects(lacking)[0]:
         raise OptionError(f'{name} needs files that are missing: {"; ".join(lacking)}.')

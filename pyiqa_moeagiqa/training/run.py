@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -65,20 +66,21 @@ def run(options: Mapping[str, Any], folder: Path | str, fresh: bool = False) -> 
     here.require_no_weights(options['network'])
     model = build_model(opt)
     model.identity = _identity(model, training, validation)
-    if rank() == 0:
-        here.open(options, fresh)
-        here.save_splits(_images_of([training, *map(_data_of, [*validation, *tests])]))
-        log_to(here.path)
-    barrier()
-    _keep_features(model, training, validation, tests)
-    if here.goes_on:
-        _resume(model, here)
-    barrier()  # all processes have read the state before the first one writes the next
-    _train(model, training, validation, opt)
-    barrier()  # the first process has written the best network before the others read it
-    result, predictions = _measure_best(model, [*validation, *tests], opt)
-    if rank() == 0:
-        here.save_result(result, predictions)
+    with here.held() if rank() == 0 else nullcontext():
+        if rank() == 0:
+            here.open(options, fresh)
+            here.save_splits(_images_of([training, *map(_data_of, [*validation, *tests])]))
+            log_to(here.path)
+        barrier()
+        _keep_features(model, training, validation, tests)
+        if here.goes_on:
+            _resume(model, here)
+        barrier()  # all processes have read the state before the first one writes the next
+        _train(model, training, validation, opt)
+        barrier()  # the first process has written the best network before the others read it
+        result, predictions = _measure_best(model, [*validation, *tests], opt)
+        if rank() == 0:
+            here.save_result(result, predictions)
     return result
 
 

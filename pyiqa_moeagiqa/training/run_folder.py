@@ -1,10 +1,12 @@
 """The folder of one run: its files, and when a run in it goes on, is finished, or is in the way of another."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pandas as pd
 import yaml
 
@@ -19,6 +21,7 @@ OPTIONS, RESULT, STATE = 'run_options.yml', 'result.json', 'training_states/late
 LOG, FIGURES, BEST = 'train.log', 'validation.csv', 'models/net_best.safetensors'
 PREDICTIONS, SPLITS = 'predictions.csv', 'splits.csv'
 RESULTS = 'results.csv'  # of one run or several, beside or above them
+LOCK = '.lock'
 UNFINISHED = (
     'models/*.part*', 'training_states/*.part*',
     *(f'{name}.part*' for name in (OPTIONS, RESULT, FIGURES, PREDICTIONS, SPLITS, RESULTS)),
@@ -107,6 +110,27 @@ class RunFolder:
             is_file = source not in NAMED and '://' not in source
             if is_file and self.path.resolve() in Path(source).expanduser().resolve().parents:
                 raise OptionError(f'{source}: the run starts from a file in its own folder; name another --output.')
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other runs out of the folder.
+
+        Raises:
+            OptionError: if another run holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(self.path / LOCK, timeout=0, thread_local=False)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise OptionError(
+                f'{self.path}: another run is going on in it; wait for its end, or name another --output.'
+            ) from None
+        try:
+            yield
+        finally:
+            Path(lock.lock_file).unlink(missing_ok=True)
+            lock.release()
 
     def open(self, options: Mapping[str, Any], fresh: bool) -> None:
         """Prepare the folder: remove an earlier run's files, or only its unfinished and last files if that run goes on."""

@@ -41,6 +41,13 @@ def test_a_run_does_not_write_over_the_weights_that_it_starts_from(opt, finished
     assert (finished / BEST).is_file()
 
 
+def test_two_runs_do_not_share_a_folder(opt, tmp_path):
+    with RunFolder(tmp_path / 'run').held(), pytest.raises(OptionError, match='another run is going on in it'):
+        run(opt, tmp_path / 'run', fresh=True)
+    assert list((tmp_path / 'run').iterdir()) == []
+    run(opt, tmp_path / 'run')
+
+
 @pytest.mark.parametrize('source', ['timm', 'imagereward', 'moeagiqa', 'hf://owner/name'])
 def test_published_weights_are_in_no_folder(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
