@@ -19,7 +19,7 @@ from ..checkpoints.partial import fingerprint, note_sources, portable
 from ..checkpoints.start import start_network
 from ..data.feature_cache import FeatureCache, as_features, as_stored
 from ..data.options import table_names
-from ..distributed import gather
+from ..distributed import gather, processes
 from ..options import OptionError
 from .losses import fidelity_loss, loss_of_each_set, matching_loss, ranking_loss
 from .run_options import OPTIMISTIC, chooses_on_test
@@ -82,6 +82,13 @@ class MoEAGIQAModel(TrainingModel):
         self.metric_loss = build_loss(train['metric_loss_opt']) if train.get('metric_loss_opt') else None
         self.ranking_weight, self.matching_weight = train.get('ranking_weight', 0), train.get('matching_weight', 0)
         self.fidelity_weight = train.get('fidelity_weight', 0)
+        compares = [name for name in ('metric_loss_opt', 'ranking_weight', 'fidelity_weight') if train.get(name)]
+        batch = self.opt['datasets']['train'].get('batch_size_per_gpu', 1) * processes()
+        if compares and batch < 2:
+            raise OptionError(
+                f'train option {compares[0]} compares the images of a batch, but a batch has 1: raise global_batch_size of '
+                'datasets.train.'
+            )
         if self.matching_weight and not self.network.config.matching:
             raise OptionError('train option matching_weight needs a network with option matching above 0.')
         self.caches = self._open_caches(train)

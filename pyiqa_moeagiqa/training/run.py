@@ -124,7 +124,10 @@ def _build_data(opt: dict[str, Any]) -> tuple[PromptNRDataset, list[DataLoader],
     fill_in_from(training, opt)
     validation = [_loader(data) for phase, data in opt['datasets'].items() if phase != 'train']
     tests = [_loader(data) for data in test_sets(opt).values()]
-    _require_apart(training, map(_data_of, [*validation, *tests]))
+    others = [_data_of(loader) for loader in [*validation, *tests]]
+    _require_apart(training, others)
+    if rank() == 0:
+        _note_shared_prompts(training, others)
     require_decidable(_data_of(validation[0]), opt['val'])
     return training, validation, tests
 
@@ -153,6 +156,19 @@ def _require_apart(training: PromptNRDataset, others: Iterable[PromptNRDataset])
             raise OptionError(
                 f'{both} of the {len(other.table)} images of {other.opt["name"]} are in the training set, too: give '
                 'both the same split_column and different splits, or take these images out of its table.'
+            )
+
+
+def _note_shared_prompts(training: PromptNRDataset, others: Iterable[PromptNRDataset]) -> None:
+    """Warn if a split by prompt has prompts on both sides: several tables are split one by one."""
+    if not (training.options.split_column or '').startswith('prompt'):
+        return
+    seen = set(training.table['prompt'])
+    for other in others:
+        if both := sorted(seen & set(other.table['prompt'])):
+            get_root_logger().warning(
+                f'{other.opt["name"]} shares prompts with the training set ({len(both)}, such as {both[0]!r}): its figures are not of '
+                'unseen prompts alone.'
             )
 
 

@@ -32,6 +32,30 @@ def opt(tiny_checkpoint, tmp_path):
     return opt
 
 
+def test_prompts_on_both_sides_of_a_split_by_prompt_are_said(opt, tmp_path, caplog, capfd):
+    for number, file in enumerate(opt['datasets']['train']['meta_info_file']):
+        table = pd.read_csv(file)
+        table['prompt_0'] = table['split']
+        table.loc[table['split'] != 'train', 'prompt'] = 'only tested'
+        if number:  # the second table trains on what the first tests on
+            table.loc[table['split'] == 'train', 'prompt'] = 'only tested'
+        table.to_csv(file, index=False)
+    for data in opt['datasets'].values():
+        data['split_column'] = 'prompt_0'
+    run(opt, tmp_path / 'run')
+    assert (
+        "one+other_val shares prompts with the training set (1, such as 'only tested')"
+        in caplog.text + capfd.readouterr().err
+    )
+
+
+def test_a_batch_of_one_image_has_no_pairs(opt, tmp_path):
+    opt['datasets']['train'].pop('batch_size_per_gpu', None)
+    opt['datasets']['train']['global_batch_size'] = 1
+    with pytest.raises(OptionError, match='compares the images of a batch, but a batch has 1: raise global_batch_size'):
+        run(opt, tmp_path / 'run')
+
+
 @pytest.fixture
 def labels(monkeypatch):
     """The sets of the images of each training batch."""
