@@ -139,8 +139,10 @@ class MoEAGIQAModel(TrainingModel):
         config = self.network.config.to_dict()
         described = {name: config[name] for name in ENCODED_BY} | {'dtype': str(self.precision.dtype)}
         described |= {f'kept_{name}': str(value) for name, value in kind.items()}
-        made_by = fingerprint(self.frozen(), json.dumps(described))
-        return FeatureCache(train.get('cache_folder', 'cache'), made_by, **kind)
+        folder = Path(train.get('cache_folder', 'cache'))
+        if folder.exists() and not folder.is_dir():
+            raise OptionError(f'train option cache_folder is {str(folder)!r}: it is a file; name a folder.')
+        return FeatureCache(folder, fingerprint(self.frozen(), json.dumps(described)), **kind)
 
     def feed_data(self, data: Mapping[str, Any]) -> None:
         """Take a batch of PromptNRDataset; its prompts become the tokens that the network's text encoder reads."""

@@ -12,6 +12,7 @@ from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.checkpoints import Checkpoint, read, save
 from pyiqa_moeagiqa.data import prompt_nr_dataset
 from pyiqa_moeagiqa.data.table import TableError
+from pyiqa_moeagiqa.options import OptionError
 from pyiqa_moeagiqa.training.run import run
 
 PICTURES = 24  # 12 for training, 7 for validation, 5 for the test
@@ -159,6 +160,13 @@ def test_kept_views_change_nothing_but_what_is_computed(opt, tmp_path, monkeypat
     kept, plain = (load_file(tmp_path / name / 'models' / 'net_latest.safetensors') for name in ('kept', 'plain'))
     for name, tensor in plain.items():
         torch.testing.assert_close(kept[name], tensor, atol=1e-5, rtol=0, msg=name)
+
+
+def test_a_file_in_the_place_of_the_cache_is_said_before_anything_is_computed(opt, tmp_path, encoded):
+    (tmp_path / 'taken').write_text('x')
+    with pytest.raises(OptionError, match=r"cache_folder is '.*taken': it is a file; name a folder"):
+        run(short(opt, cache_folder=str(tmp_path / 'taken')), tmp_path / 'run')
+    assert not encoded
 
 
 def test_features_of_another_number_format_are_kept_apart(opt, tmp_path):
