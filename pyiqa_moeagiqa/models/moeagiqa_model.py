@@ -83,8 +83,7 @@ class MoEAGIQAModel(TrainingModel):
         self.ranking_weight, self.matching_weight = train.get('ranking_weight', 0), train.get('matching_weight', 0)
         self.fidelity_weight = train.get('fidelity_weight', 0)
         compares = [name for name in ('metric_loss_opt', 'ranking_weight', 'fidelity_weight') if train.get(name)]
-        batch = self.opt['datasets']['train'].get('batch_size_per_gpu', 1) * processes()
-        if compares and batch < 2:
+        if compares and self.opt['datasets']['train'].get('batch_size_per_gpu', 1) * processes() < 2:
             raise OptionError(
                 f'train option {compares[0]} compares the images of a batch, but a batch has 1: raise global_batch_size of '
                 'datasets.train.'

@@ -21,7 +21,7 @@ WAIT = 0.2  # seconds between two looks at the processes
 # Runs the command, and interrupts it as Ctrl-C does once standard input ends: when this process closes it, or is killed. An
 # interrupt can be lost while libraries are imported, so a process that is still there a minute later is ended.
 UNTIL_THE_END_OF_INPUT = """
-import _thread, os, sys, threading, time
+import _thread, os, signal, sys, threading, time
 
 def watch():
     sys.stdin.read()
@@ -29,6 +29,7 @@ def watch():
     time.sleep(60)
     os._exit(130)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a command in the background can have been started without
 threading.Thread(target=watch, daemon=True).start()
 from pyiqa_moeagiqa.cli import main
 main()

@@ -1,9 +1,8 @@
 """Runs at the same time, each on a GPU of its own; the processor stands in for the GPUs."""
 
-import _thread
-import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +10,7 @@ import yaml
 from option_files import as_tiny, make_tables, read_options, tiny_weights
 
 from pyiqa_moeagiqa.options import OptionError
+from pyiqa_moeagiqa.training import on_gpus as on_gpus_module
 from pyiqa_moeagiqa.training.on_gpus import names_of, on_gpus
 
 
@@ -52,16 +52,16 @@ def test_no_run_starts_once_it_may_not(runs, two_gpus):
     assert not any(folder.exists() for folder in runs)
 
 
-def test_a_run_is_stopped_with_the_command(runs, two_gpus):
+def test_a_run_is_stopped_with_the_command(runs, two_gpus, monkeypatch):
     folder, options = list(runs.items())[1]
     options['train'] = options['train'] | {'total_iter': 1_000_000}
 
-    def interrupt_once_it_trains():
-        while not (folder / 'validation.csv').exists():
-            time.sleep(0.1)
-        _thread.interrupt_main()
+    def interrupt_once_it_trains(seconds):
+        if (folder / 'validation.csv').exists():
+            raise KeyboardInterrupt
+        time.sleep(seconds)
 
-    threading.Thread(target=interrupt_once_it_trains, daemon=True).start()
+    monkeypatch.setattr(on_gpus_module, 'time', SimpleNamespace(sleep=interrupt_once_it_trains))
     with pytest.raises(KeyboardInterrupt):
         list(on_gpus({folder: options}, ['0'], lambda _: True))
     before = (folder / 'validation.csv').read_text()
