@@ -32,7 +32,8 @@ def test_as_many_runs_as_gpus_go_on_at_the_same_time_and_one_fails_alone(runs, t
     table = runs[first]['datasets']['train']['meta_info_file']
     broken = Path(table).with_name('broken.csv')
     broken.write_text('path,prompt,quality\n')
-    runs[first] = yaml.safe_load(yaml.safe_dump(runs[first]).replace(table, str(broken)))
+    train = runs[first]['datasets']['train'] | {'meta_info_file': str(broken)}
+    runs[first] = runs[first] | {'datasets': runs[first]['datasets'] | {'train': train}}
     started = []
     ends = on_gpus(runs, names_of(2), lambda folder: started.append(folder) is None)
     ended = dict([next(ends)])
