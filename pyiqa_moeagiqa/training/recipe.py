@@ -14,17 +14,15 @@ from ..console import console, plain, say
 from ..data.columns import find_column, there_are
 from ..data.info import shared_folder
 from ..data.table import read_table
-from ..distributed import barrier, gather_objects, rank
+from ..distributed import barrier, rank
 from ..options import OptionError
 from ..whole_file import require_place
 from .command import measure_on
-from .on_gpus import names_of, on_gpus
-from .option_file import as_the_trainer_parses, read_options
-from .replicate import one_by_one, show_plan
-from .required import fetch, missing
+from .on_gpus import names_of
+from .option_file import read_options
 from .results import as_table
-from .run import start_processes
 from .run_folder import BEST, RunFolder, write_text
+from .several_runs import make, make_ready
 
 # Of each recipe the option files in ``options/``, and the figure of the validation split that chooses among their networks.
 RECIPES = {'strong': ('siglip2_agiqa3k.yml', 'clip_l_agiqa3k.yml', 'dinov3_agiqa3k.yml')}
@@ -65,17 +63,11 @@ def recipe(
         measure_on(options, other)
     todo = {folder: options for folder, options in runs.items() if RunFolder(folder).result(options) is None}
     best = output / f'{name}.safetensors'
-    start_processes(as_the_trainer_parses(next(iter(runs.values())), output))
-    if dry_run and rank() == 0:
-        show_plan(runs, todo)
-    lacking = missing(todo.values())
-    if not lacking and not dry_run and rank() == 0:
-        require_place(best)
-        lacking = fetch(todo.values())
-    if lacking := gather_objects(lacking)[0]:
-        raise OptionError(f'{name} needs files that are missing: {"; ".join(lacking)}.')
+    make_ready(name, runs, todo, output, dry_run)
     if dry_run:
         return False
+    if rank() == 0:
+        require_place(best)
     failed = _train(todo, names)
     if rank() == 0:
         for folder, reason in failed.items():
@@ -111,8 +103,7 @@ def _train(todo: Mapping[Path, dict[str, Any]], gpus: list[str]) -> dict[Path, s
             say(f'Run {len(begun)} of {len(todo)}: {folder}')
         return True
 
-    ended = on_gpus(todo, gpus, may_start) if gpus else one_by_one(todo, may_start)
-    return {folder: reason for folder, reason in ended if reason}
+    return {folder: reason for folder, reason in make(todo, gpus, may_start) if reason}
 
 
 def _conclude(runs: Mapping[Path, dict[str, Any]], target: Path) -> None:

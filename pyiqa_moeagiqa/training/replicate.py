@@ -2,26 +2,20 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..console import console, plain, say
-from ..data.table import TableError
-from ..distributed import barrier, gather_objects, processes, rank
-from ..options import OptionError, first_line
+from ..distributed import barrier, gather_objects, rank
+from ..options import OptionError
 from ..whole_file import require_place
-from .on_gpus import names_of, on_gpus
-from .option_file import as_the_trainer_parses
+from .on_gpus import names_of
 from .paper_tables import TITLES, Options, Row, needs_prior, prior_run, rows_and_runs
 from .replica import as_table, compare, write
-from .required import fetch, missing, to_fetch
-from .run import run, start_processes
 from .run_folder import RunFolder
 from .scatter import draw_scatters
-
-# A process that goes on alone after an error would leave the others waiting, so these must meet all processes alike.
-COMMON = (OptionError, TableError, FloatingPointError)
+from .several_runs import make, make_ready
 
 
 def replicate(
@@ -60,14 +54,7 @@ def replicate(
     todo = {folder: options for folder, options in runs.items() if _result(folder, options) is None}
     prior = prior_run(todo.values(), data)
     todo = prior | todo
-    start_processes(as_the_trainer_parses(next(iter(runs.values())), output))
-    if dry_run and rank() == 0:
-        show_plan(runs, todo)
-    lacking = missing(todo.values())
-    if not lacking and not dry_run and rank() == 0:
-        lacking = fetch(todo.values())
-    if lacking := gather_objects(lacking)[0]:
-        raise OptionError(f'{table} needs files that are missing: {"; ".join(lacking)}.')
+    make_ready(table, runs, todo, output, dry_run)
     if dry_run:
         return False
     return Replication(table, rows, runs, output).make(todo, list(prior), budget, names)
@@ -78,31 +65,6 @@ def _result(folder: Path, options: Options) -> dict[str, Any] | None:
         return RunFolder(folder).result(options)
     except OptionError:  # the run then fails with it, and costs its row
         return None
-
-
-def show_plan(runs: Mapping[Path, Options], todo: Mapping[Path, Options]) -> None:
-    """Print what each run would do, and what would be downloaded for those of ``todo``."""
-    for folder in {**todo, **runs}:
-        state = 'finished' if folder not in todo else 'goes on' if RunFolder(folder).goes_on else 'to train'
-        console().print(plain(f'{state}  {folder}'), soft_wrap=True)
-    for name in to_fetch(todo.values()):
-        console().print(plain(f'to download  {name}'), soft_wrap=True)
-
-
-def one_by_one(runs: Mapping[Path, Options], may_start: Callable[[Path], bool]) -> Iterator[tuple[Path, str]]:
-    """Make the runs in this process, as ``on_gpus`` does elsewhere."""
-    for folder, options in runs.items():
-        if not may_start(folder):
-            return
-        reason = ''
-        try:
-            run(options, folder)
-        except Exception as error:
-            if processes() > 1 and not isinstance(error, COMMON):
-                raise
-            known = isinstance(error, (ValueError, OSError, FloatingPointError))
-            reason = first_line(error) if known else f'{type(error).__name__}: {first_line(error)}'
-        yield folder, reason
 
 
 class Replication:
@@ -149,7 +111,7 @@ class Replication:
         return bool(self.failed)
 
     def _make(self, runs: Mapping[Path, Options], gpus: list[str], may_start: Callable[[Path], bool]) -> None:
-        for folder, reason in on_gpus(runs, gpus, may_start) if gpus else one_by_one(runs, may_start):
+        for folder, reason in make(runs, gpus, may_start):
             if reason:
                 self.failed[folder] = reason
             elif result := _result(folder, runs[folder]):
