@@ -14,7 +14,7 @@ from transformers.models.blip.modeling_blip_text import BlipTextModel
 
 from .encoder_options import BlipText, BlipVision
 from .hardware import fused_attention_pays
-from .tokenizer import PromptTokenizer, bert_tokenizer
+from .semantic import ReadsBertTokens
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 BLIP_VISION = BlipVision().model_dump()
@@ -26,7 +26,7 @@ BLIP_TEXT = BlipText().model_dump() | {
 }
 
 
-class BlipSemantic(nn.Module):
+class BlipSemantic(ReadsBertTokens):
     """BLIP's image and text encoder, as ImageReward uses them.
 
     Args:
@@ -53,17 +53,6 @@ class BlipSemantic(nn.Module):
         self.view_size = vision_config.image_size
         self.mean, self.std = CLIP_MEAN, CLIP_STD
         self.frozen_layers = 0
-
-    @property
-    def tokenizer(self) -> PromptTokenizer:
-        """What makes token ids of prompts."""
-        return bert_tokenizer()
-
-    @property
-    def room(self) -> tuple[int, int]:
-        """How many words and how many places of a prompt have an embedding."""
-        embeddings = self.text.embeddings
-        return embeddings.word_embeddings.num_embeddings, embeddings.position_embeddings.num_embeddings
 
     @property
     def encoders(self) -> list[nn.Module]:

@@ -3,6 +3,8 @@
 Other text encoders with the same interface are BLIP in ``archs/blip.py``, and CLIP and SigLIP in ``archs/clip.py``.
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from .bert import Bert
@@ -31,7 +33,24 @@ class ReadsImage(nn.Module):
         return self.norm(words + self.attention(words, self.norm_image(image)))
 
 
-class BertSemantic(ReadsImage):
+class ReadsBertTokens(nn.Module):
+    """A text encoder whose prompts are BERT's tokens."""
+
+    text: Any  # with BERT's embeddings
+
+    @property
+    def tokenizer(self) -> PromptTokenizer:
+        """What makes token ids of prompts."""
+        return bert_tokenizer()
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """How many words and how many places of a prompt have an embedding."""
+        embeddings = self.text.embeddings
+        return embeddings.word_embeddings.num_embeddings, embeddings.position_embeddings.num_embeddings
+
+
+class BertSemantic(ReadsBertTokens, ReadsImage):
     """A BERT whose tokens attend, in one trained layer, to image tokens from the visual ViT.
 
     Args:
@@ -45,17 +64,6 @@ class BertSemantic(ReadsImage):
         self.text = Bert(options)
         self.width = self.text.width
         self.add_attention(image_width, heads)
-
-    @property
-    def tokenizer(self) -> PromptTokenizer:
-        """What makes token ids of prompts."""
-        return bert_tokenizer()
-
-    @property
-    def room(self) -> tuple[int, int]:
-        """How many words and how many places of a prompt have an embedding."""
-        embeddings = self.text.embeddings
-        return embeddings.word_embeddings.num_embeddings, embeddings.position_embeddings.num_embeddings
 
     @property
     def encoders(self) -> list[nn.Module]:
