@@ -7,6 +7,7 @@ import torch
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.checkpoints import Checkpoint, save
+from pyiqa_moeagiqa.images.size import height_width
 
 TINY = {
     'visual': 'vit_tiny_patch16_224',
@@ -109,7 +110,7 @@ def saved(network: MoEAGIQA, path: Path) -> Path:
 def inputs(network, images: int = 2) -> tuple[torch.Tensor, ...]:
     """Crops, view, ids and mask that the network takes, always the same."""
     generator = torch.Generator().manual_seed(0)
-    size, view = network.config.crop_size, network.view_size
-    crops = torch.rand(images, network.config.crops, 3, size, size, generator=generator)
+    size, view = (height_width(size) for size in (network.config.crop_size, network.view_size))
+    crops = torch.rand(images, network.config.crops, 3, *size, generator=generator)
     ids = torch.randint(1000, 2000, (images, network.config.prompt_tokens), generator=generator)
-    return crops, torch.rand(images, 3, view, view, generator=generator), ids, torch.ones_like(ids)
+    return crops, torch.rand(images, 3, *view, generator=generator), ids, torch.ones_like(ids)

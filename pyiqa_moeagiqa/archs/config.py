@@ -1,12 +1,14 @@
 """Configuration of a MoE-AGIQA network: each ablation of the paper is a field, and a checkpoint stores all fields."""
 
+import math
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from ..images.size import Size, height_width
 from ..options import unknown_option
 from ..section import LISTED, Count, Said, Section, Share, Wrong, refusal, require
-from .encoder_options import SIDE, WIDEST, BertOptions, BlipOptions, ClipOptions, Side, VisualOptions, Width
+from .encoder_options import SIDE, WIDEST, BertOptions, BlipOptions, ClipOptions, Side, SizeOption, VisualOptions, Width
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MOST_SCALES = 16
@@ -130,8 +132,8 @@ class MoEAGIQAConfig(Section):
     """Share of the pooled features that training sets to 0."""
     targets: Targets = ('quality',)
     """What the network scores; each target has its own mixture of experts."""
-    crop_size: Side = 224
-    """Side of a crop in pixels: a multiple of the ViT's patch size."""
+    crop_size: SizeOption = 224
+    """Side of a crop in pixels, or its height and width: multiples of the ViT's patch size."""
     crops: Crops = 15
     """Crops per image in scoring."""
     prompt_tokens: PromptTokens = 35
@@ -157,7 +159,7 @@ class MoEAGIQAConfig(Section):
     def _fits_together(self) -> 'MoEAGIQAConfig':
         VisualOptions.check(self.visual_options, 'visual_options')
         SEMANTIC[self.semantic].check(self.semantic_options, 'semantic_options')
-        is_bert, most = self.semantic == 'bert', MOST_PIXELS // self.crop_size**2
+        is_bert, most = self.semantic == 'bert', MOST_PIXELS // math.prod(height_width(self.crop_size))
         for name, met, allowed in (
             ('crop_weights', len(self.crop_weights) in (0, len(self.crop_scales)), WEIGHTS),
             ('top_k', self.top_k <= self.experts, f'from 1 to experts ({self.experts})'),
@@ -221,8 +223,8 @@ class MoEAGIQAConfig(Section):
         return 'moeagiqa-v2' if self.prior else 'moeagiqa-v1'
 
     @property
-    def view_size(self) -> int:
-        """V, the side of the semantic view in pixels: BLIP and CLIP have a size of their own, else it is a crop's."""
+    def view_size(self) -> Size:
+        """V, the size of the semantic view in pixels: BLIP and CLIP have one of their own, else it is a crop's."""
         if self.semantic == 'bert' or self.branches == 'visual':
             return self.crop_size
         own: Any = SEMANTIC[self.semantic].check(self.semantic_options)

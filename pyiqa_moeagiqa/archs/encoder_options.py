@@ -7,9 +7,10 @@ trained network; without them one number in a file could take all memory.
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from ..section import LEFT_OUT, Section, Share, Wrong
+from ..images.size import Size
+from ..section import LEFT_OUT, LISTED, Said, Section, Share, Wrong
 
 DEEPEST = 128  # layers; the deepest published ViTs have 48
 WIDEST = 65_536  # channels, token positions and the like
@@ -22,6 +23,16 @@ Width = Annotated[int, Field(ge=1, le=WIDEST)]
 Side = Annotated[int, Field(ge=1, le=SIDE)]
 Words = Annotated[int, Field(ge=1, le=WORDS)]
 Word = Annotated[int, Field(ge=0, le=WORDS)]
+
+
+def _square_as_side(size: Size) -> Size:
+    return size[0] if isinstance(size, tuple) and size[0] == size[1] else size
+
+
+SizeOption = Annotated[
+    Side | tuple[Side, Side], LISTED, AfterValidator(_square_as_side),
+    Said(f'a whole number from 1 to {SIDE}, or a height and a width, as in [168, 252]'),
+]  # fmt: skip
 Activation = Literal['gelu', 'gelu_new', 'gelu_pytorch_tanh', 'quick_gelu', 'relu', 'silu']
 
 

@@ -78,7 +78,7 @@ class MoEAGIQA(nn.Module):
         config: the configuration, or its fields as keyword arguments.
 
     Shape:
-        crops (N, n, 3, S, S) and view (N, 3, V, V) in [0, 1], ids and mask (N, L2) -> Assessment, whose scores (N, n)
+        crops (N, n, 3, h, w) of ``config.crop_size`` and view (N, 3, V, V) in [0, 1], ids and mask (N, L2) -> Assessment, whose scores (N, n)
         are MOS scaled to [0, 1].
 
     Example:
@@ -125,7 +125,7 @@ class MoEAGIQA(nn.Module):
                 f'MoE-AGIQA option norm_layers is True: {config.visual} has no last norm for tokens; leave it out.'
             )
         rows, columns = grid_of(vit, config.crop_size, depth if config.reads_image_with_visual else config.layers[0])
-        if config.token_pool > rows:
+        if config.token_pool > min(rows, columns):
             raise OptionError(
                 f'MoE-AGIQA option token_pool is {config.token_pool}: a crop has {rows} x {columns} tokens.'
             )
@@ -262,7 +262,7 @@ class MoEAGIQA(nn.Module):
         return normalize(crops, self.config.pixel_mean, self.config.pixel_std).to(_dtype(self.visual))
 
     def _encode_crops(self, crops: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Compute eq. 3 and 1 of crops (M, 3, S, S), and with ``view_is_crop`` all tokens after the deepest layer of eq. 3."""
+        """Compute eq. 3 and 1 of crops (M, 3, h, w), and with ``view_is_crop`` all tokens after the deepest layer of eq. 3."""
         config, prior, trunk = self.config, None, getattr(self, 'trunk', 0)
         pixels = self._normalize(crops)
         layers, after = layer_features(

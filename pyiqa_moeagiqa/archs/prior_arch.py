@@ -11,7 +11,7 @@ from ..images.views import normalize
 from ..options import OptionError
 from ..section import FromZero, Section, Text
 from .config import MoEAGIQAConfig, PixelMean, PixelStd, VisualName
-from .encoder_options import Side, VisualOptions
+from .encoder_options import SizeOption, VisualOptions
 from .vit import build_vit, image_token
 
 FROZEN_BLOCKS = 8
@@ -28,8 +28,8 @@ class PriorOptions(Section):
     """The name of the ViT in timm."""
     visual_options: dict[str, Any] = Field(default_factory=dict)
     """Arguments for timm in which the ViT differs from the named one."""
-    crop_size: Side = NETWORK.crop_size
-    """Side of the images in pixels."""
+    crop_size: SizeOption = NETWORK.crop_size
+    """Side of the images in pixels, or their height and width."""
     pixel_mean: PixelMean = NETWORK.pixel_mean
     """The same as in the network that uses the prior; the released implementation subtracts nothing."""
     pixel_std: PixelStd = NETWORK.pixel_std
@@ -65,7 +65,7 @@ class MoEAGIQAPrior(nn.Module):
         options: see ``PriorOptions``.
 
     Shape:
-        (N, 3, S, S) in [0, 1] -> (N, 1 + kinds)
+        (N, 3, h, w) in [0, 1] -> (N, 1 + kinds)
 
     Raises:
         OptionError: for an option that is unknown or out of range.

@@ -21,14 +21,15 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from timm.models.vision_transformer_relpos import VisionTransformerRelPos
 from torch import Tensor, nn
 
-from ..options import OptionError, quoted
+from ..images.size import Size, height_width
+from ..options import OptionError, quoted, shown
 
 # timm's classes; most names of ViTs, such as DINO, CLIP, SigLIP, DeiT, AIMv2, belong to the first.
 WITH_TOKENS = (VisionTransformer, VisionTransformerRelPos, Eva, Beit)
 WITH_MAPS = (SwinTransformer, SwinTransformerV2, ConvNeXt)
 
 
-def build_vit(name: str, crop_size: int, **options: Any) -> Any:
+def build_vit(name: str, crop_size: Size, **options: Any) -> Any:
     """Build a timm ViT without classifier and without weights: they come from a checkpoint, never from a download.
 
     Raises:
@@ -48,24 +49,24 @@ def build_vit(name: str, crop_size: int, **options: Any) -> Any:
         known = ', '.join(kind.__name__ for kind in WITH_TOKENS + WITH_MAPS)
         raise OptionError(f'MoE-AGIQA option visual is {name!r}, a {type(vit).__name__} of timm: it must be a {known}.')
     patch: Any = vit.feature_info[-1]['reduction']
-    if crop_size % patch:
+    if any(side % patch for side in height_width(crop_size)):
         raise OptionError(
-            f'MoE-AGIQA option crop_size is {crop_size}: it must be a multiple of the patch size {patch}.'
+            f'MoE-AGIQA option crop_size is {shown(crop_size)}: it must be a multiple of the patch size {patch}.'
         )
     return vit
 
 
-def _build(name: str, crop_size: int, options: dict[str, Any]) -> Any:
+def _build(name: str, crop_size: Size, options: dict[str, Any]) -> Any:
     try:
-        return timm.create_model(name, pretrained=False, num_classes=0, img_size=crop_size, **options)
+        return timm.create_model(name, pretrained=False, num_classes=0, img_size=height_width(crop_size), **options)
     except TypeError:  # a convolutional network has no size
         return timm.create_model(name, pretrained=False, num_classes=0, **options)
 
 
-def grid_of(vit: Any, crop_size: int, layer: int) -> tuple[int, int]:
+def grid_of(vit: Any, crop_size: Size, layer: int) -> tuple[int, int]:
     """Return the rows and columns of the places in a crop after ``layer`` (the first is 1)."""
-    side = crop_size // vit.feature_info[layer - 1]['reduction']
-    return side, side
+    rows, columns = (side // vit.feature_info[layer - 1]['reduction'] for side in height_width(crop_size))
+    return rows, columns
 
 
 def layers_width(vit: Any, layers: Sequence[int]) -> int:
@@ -98,7 +99,7 @@ def layer_features(
     """
     after = tokens_after(vit, pixels, {*layers, trunk} - {0})
     joined = [vit.norm(after[layer]) if norm else after[layer] for layer in layers]
-    grids, skipped = [grid_of(vit, pixels.shape[-1], layer) for layer in layers], _prefix(vit)
+    grids, skipped = [grid_of(vit, (pixels.shape[-2], pixels.shape[-1]), layer) for layer in layers], _prefix(vit)
     patches = torch.cat(
         [_resized(tokens[:, skipped:], grid, grids[0]) for tokens, grid in zip(joined, grids, strict=True)], dim=-1
     )

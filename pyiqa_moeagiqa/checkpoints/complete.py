@@ -96,7 +96,7 @@ def _frozen_weights(checkpoint: Checkpoint, sources: Mapping[str, str], within: 
     network, within = outline(checkpoint.config), (*within, here)
     if 'checkpoint' in sources:
         source = complete(read(find(sources['checkpoint'])), within)
-        return fit_crop_size(network, source.weights)
+        return fit_crop_size(network, source.weights, source.config.crop_size)
     weights: Weights = {}
     for part in network.config.encoders:
         if part not in sources:
@@ -156,7 +156,8 @@ def vit_weights(
     """
     checkpoint = _ours(source, within)
     weights = checkpoint.subset(part) if checkpoint else _timm_weights(source, options.visual)
-    return fit_vit(vit, drop_unused(weights, vit, options))
+    weights = drop_unused(weights, vit, options)
+    return fit_vit(vit, weights, options.crop_size, checkpoint.config.crop_size if checkpoint else None)
 
 
 def _timm_weights(source: str, name: str) -> Weights:

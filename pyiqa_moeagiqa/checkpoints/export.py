@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..archs.moeagiqa_arch import MoEAGIQA, mean_over_crops
 from ..archs.tokenizer import tokenize
+from ..images.size import height_width
 from ..options import OptionError
 from ..whole_file import require_place, whole_file
 from .file import header
@@ -74,9 +75,9 @@ def export(output: Path | str, weights: str = 'moeagiqa', crops: int | None = No
             f'{weights}: its weights are {size / 2**30:.1f} GiB, and an ONNX file holds less than 2; export a smaller network.'
         )
     config = network.config
-    size, view = config.crop_size, network.view_size
+    crop, view = (height_width(size) for size in (config.crop_size, network.view_size))
     ids, mask, _ = tokenize(['a cat in the snow', 'a dog'], config.prompt_tokens, network.tokenizer)
-    images = torch.rand(2, crops or config.crops, 3, size, size), torch.rand(2, 3, view, view)
+    images = torch.rand(2, crops or config.crops, 3, *crop), torch.rand(2, 3, *view)
     for name in ('torch.onnx', 'onnxscript', 'onnx_ir'):
         logging.getLogger(name).setLevel(logging.ERROR)  # users need no notes on what these could not simplify
     with torch.no_grad(), whole_file(output) as part:

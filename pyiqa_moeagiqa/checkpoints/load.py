@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ..archs.config import MoEAGIQAConfig
 from ..archs.moeagiqa_arch import MoEAGIQA
 from ..archs.vit import WITH_TOKENS, grid_of
-from ..options import OptionError, quoted
+from ..images.size import Size
+from ..options import OptionError, quoted, shown
 from .file import CheckpointError
 
 ALIGNMENT = 64  # bytes; where torch's own tensors begin
@@ -77,8 +78,10 @@ def outline(config: MoEAGIQAConfig) -> MoEAGIQA:
     return network
 
 
-def network_with(config: MoEAGIQAConfig, weights: dict[str, Tensor], source: Path | str) -> MoEAGIQA:
-    """Build the network of a configuration with these weights.
+def network_with(
+    config: MoEAGIQAConfig, weights: dict[str, Tensor], source: Path | str, crop_size: Size | None = None
+) -> MoEAGIQA:
+    """Build the network of a configuration with these weights; ``crop_size`` is theirs, if not the configuration's.
 
     Sizes are compared before the network takes memory. A configuration can come from anyone; this
     check limits it to the size of the tensors that the file really holds.
@@ -90,7 +93,7 @@ def network_with(config: MoEAGIQAConfig, weights: dict[str, Tensor], source: Pat
     for layers in (config.experts, *encoder_layers(config.visual_options), *encoder_layers(config.semantic_options)):
         require_layers(layers, weights)
     sizes = outline(config)
-    fitted = fit_crop_size(sizes, weights)
+    fitted = fit_crop_size(sizes, weights, crop_size or config.crop_size)
     check_names(fitted, sizes.state_dict(), source)
     with _in_a_sentence():
         network = with_constants(sizes, lambda: MoEAGIQA(config))
@@ -168,11 +171,20 @@ def _list(names: list[str]) -> str:
     return ', '.join(names[:LISTED]) + more
 
 
-def fit_crop_size(network: MoEAGIQA, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights, with those that depend on the crop size interpolated to the network's crop size."""
+def fit_crop_size(network: MoEAGIQA, weights: dict[str, Tensor], stored: Size | None = None) -> dict[str, Tensor]:
+    """Return the weights, with those that depend on the crop size interpolated to the network's crop size.
+
+    Args:
+        network: the network that they are for.
+        weights: as they are stored.
+        stored: the crop size that they are for; None if only its being square is known.
+
+    Raises:
+        OptionError: for a ViT whose weights for crops that are no squares cannot be interpolated.
+    """
     for part in ('visual', 'prior'):
         if hasattr(network, part):
-            weights = fit_vit(getattr(network, part), weights, f'{part}.')
+            weights = fit_vit(getattr(network, part), weights, network.config.crop_size, stored, f'{part}.')
     if hasattr(network, 'inject'):
         grid = network.inject.w1.shape[-2:]
         for name in ('inject.w1', 'inject.w2'):
@@ -192,37 +204,52 @@ def _require_few_patches(network: MoEAGIQA) -> None:
     if constants > MOST_CONSTANTS:
         raise OptionError(
             f'MoE-AGIQA option crop_size: {network.config.visual} needs {constants} numbers for the places of a crop of '
-            f'{network.config.crop_size} pixels, at most {MOST_CONSTANTS} are allowed.'
+            f'{shown(network.config.crop_size)} pixels, at most {MOST_CONSTANTS} are allowed.'
         )
 
 
-def fit_vit(vit: nn.Module, weights: dict[str, Tensor], prefix: str = '') -> dict[str, Tensor]:
-    """Return the weights with all position embeddings resized to the ViT's grid; those of no square grid stay as they are."""
+def fit_vit(
+    vit: nn.Module, weights: dict[str, Tensor], crop_size: Size, stored: Size | None = None, prefix: str = ''
+) -> dict[str, Tensor]:
+    """Return the weights with all position embeddings resized from the grid of ``stored`` crops to that of ``crop_size``.
+
+    See ``fit_crop_size``. Embeddings that do not belong to such a grid stay as they are, for ``check_names`` to report.
+    """
+    if stored == crop_size:
+        return weights
     fitted = {}
     for name, parameter in vit.named_parameters():
-        stored = weights.get(prefix + name, parameter)
-        if stored.shape == parameter.shape or stored.dim() != parameter.dim():
+        values = weights.get(prefix + name)
+        if values is None or values.dim() != parameter.dim():
             continue
         if name == 'pos_embed' and isinstance(vit, WITH_TOKENS):
-            fitted[prefix + name] = _fit_position_embedding(vit, stored)
+            fitted[prefix + name] = _fit_position_embedding(vit, values, stored)
         elif name.endswith('relative_position_bias_table'):
+            if isinstance(stored, tuple):
+                raise OptionError(
+                    f'MoE-AGIQA option crop_size is {shown(crop_size)}, and the weights are for {shown(stored)}: those of '
+                    'a ViT with tables of relative positions cannot change from crops that are no squares; take their size.'
+                )
             layer: Any = vit.get_submodule(name.rpartition('.')[0])
-            fitted[prefix + name] = _fit_bias_table(layer.window_size, stored, parameter)
+            fitted[prefix + name] = _fit_bias_table(layer.window_size, values, parameter)
     return weights | fitted
 
 
-def _fit_position_embedding(vit: Any, stored: Tensor) -> Tensor:
+def _fit_position_embedding(vit: Any, values: Tensor, stored: Size | None) -> Tensor:
     first = 0 if getattr(vit, 'no_embed_class', False) else vit.num_prefix_tokens
-    if not _is_square(stored.shape[1] - first):
-        return stored
-    return resample_abs_pos_embed(stored, vit.patch_embed.grid_size, num_prefix_tokens=first)
+    count = values.shape[1] - first
+    side = math.isqrt(max(count, 0))
+    rows, columns = (side, side) if stored is None else grid_of(vit, stored, 1)
+    if count < 1 or rows * columns != count:
+        return values
+    return resample_abs_pos_embed(values, vit.patch_embed.grid_size, [rows, columns], num_prefix_tokens=first)
 
 
-def _fit_bias_table(window: tuple[int, int], stored: Tensor, table: Tensor) -> Tensor:
+def _fit_bias_table(window: tuple[int, int], values: Tensor, table: Tensor) -> Tensor:
     others = len(table) - math.prod(2 * side - 1 for side in window)  # rows for the class token
-    if not _is_square(len(stored) - others):
-        return stored
-    return resize_rel_pos_bias_table(stored, window, table.shape)
+    if not _is_square(len(values) - others):
+        return values
+    return resize_rel_pos_bias_table(values, window, table.shape)
 
 
 def _is_square(count: int) -> bool:

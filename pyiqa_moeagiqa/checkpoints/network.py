@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ..archs.moeagiqa_arch import MoEAGIQA
+from ..images.size import Size
 from ..options import OptionError, quoted
 from .complete import complete
 from .file import CheckpointError, read
@@ -11,12 +12,12 @@ from .load import network_with, require_room_for_prompts
 from .onnx_network import OnnxNetwork, load_graph
 
 
-def load_network(path: Path, crop_size: int | None = None) -> tuple[MoEAGIQA | OnnxNetwork, dict[str, Any]]:
+def load_network(path: Path, crop_size: Size | None = None) -> tuple[MoEAGIQA | OnnxNetwork, dict[str, Any]]:
     """Load the network of a checkpoint or an exported graph, in evaluation mode, and its header's info.
 
     Args:
         path: the checkpoint's file, as ``find`` returns it.
-        crop_size: crop size in pixels, if not the checkpoint's; position embeddings, w1 and w2 are interpolated to it.
+        crop_size: crop size in pixels (a side, or height and width), if not the checkpoint's; position embeddings, w1 and w2 are interpolated to it.
 
     Raises:
         CheckpointError: for a checkpoint that cannot be used.
@@ -31,7 +32,7 @@ def load_network(path: Path, crop_size: int | None = None) -> tuple[MoEAGIQA | O
     try:
         checkpoint = complete(read(path))
         config = checkpoint.config if crop_size is None else checkpoint.config.changed(crop_size=crop_size)
-        network = network_with(config, checkpoint.weights, path)
+        network = network_with(config, checkpoint.weights, path, checkpoint.config.crop_size)
         require_room_for_prompts(network)
     except OptionError as error:
         if crop_size is not None:

@@ -10,6 +10,7 @@ from ..archs.encoder_options import SIDE
 from ..archs.experts import ExpertScores
 from ..archs.moeagiqa_arch import Assessment
 from ..archs.tokenizer import PromptTokenizer, bert_tokenizer, clip_tokenizer
+from ..images.size import height_width
 from ..options import OptionError, quoted
 from .file import CheckpointError, parse_header, require_file
 
@@ -71,25 +72,26 @@ class OnnxNetwork(nn.Module):
         """Names of the outputs that the graph is asked for."""
         return [f'{target}_{part}' for target in self.config.targets for part in ('crops', 'gate', 'chosen')]
 
-    def _sizes(self) -> tuple[int, int]:
-        """Return the graph's number of crops and its view's side; check all inputs and outputs against the header."""
+    def _sizes(self) -> tuple[int, tuple[int, int]]:
+        """Return the graph's number of crops and its view's size; check all inputs and outputs against the header."""
         config, inputs = self.config, {one.name: one for one in self.session.get_inputs()}
         shapes = {name: list(one.shape[1:]) for name, one in inputs.items()}
-        n, side = (shapes.get('crops') or [0])[0], (shapes.get('view') or [0])[-1]
+        n, view = (shapes.get('crops') or [0])[0], shapes.get('view', [])[1:]
         takes = {
-            'crops': [n, 3, config.crop_size, config.crop_size],
-            'view': [3, side, side],
+            'crops': [n, 3, *height_width(config.crop_size)],
+            'view': [3, *view],
             'ids': [config.prompt_tokens],
             'mask': [config.prompt_tokens],
         }
         used = {name: shape for name, shape in takes.items() if name in shapes or name in ('crops', 'view')}
-        known = all(type(size) is int and 1 <= size <= SIDE for size in (n, side))
+        known = len(view) == 2 and all(type(size) is int and 1 <= size <= SIDE for size in (n, *view))
         outputs = {one.name for one in self.session.get_outputs()}
         if not known or shapes != used or not outputs.issuperset(self.wanted):
             raise CheckpointError(
                 f'{self.path}: its ONNX graph has other inputs or outputs than its header says; export it again.'
             )
-        return n, side
+        rows, columns = view
+        return n, (rows, columns)
 
     def prepare_to_score(self, crops: int, dtype: str, fast: bool, compile: bool) -> None:
         """Raise an OptionError for what a graph cannot do: it is float32 and has a fixed number of crops."""

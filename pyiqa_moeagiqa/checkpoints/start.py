@@ -67,7 +67,10 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
     config, weights = network_config(options), options['weights']
     if 'checkpoint' in weights:
         checkpoint = complete(read(find(weights['checkpoint'])))
-        network, info = network_with(config, checkpoint.weights, weights['checkpoint']), checkpoint.info
+        network, info = (
+            network_with(config, checkpoint.weights, weights['checkpoint'], checkpoint.config.crop_size),
+            checkpoint.info,
+        )
     else:
         network, info = _network_of_encoders(config, weights), {}
     if config.lora_rank:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, model_validator
 
 from ..archs.config import Crops, MoEAGIQAConfig, Scales
-from ..archs.encoder_options import Side
+from ..archs.encoder_options import SizeOption
 from ..options import is_range
 from ..section import LEFT_OUT, Count, FromZero, Range, Said, Section, Text, Texts, Wrong, require
 
@@ -82,12 +82,12 @@ class PromptNROptions(TableOptions):
     """The rows to take: a split, several such as [train, val], or 'all'; by default 'train' or 'val', like the section."""
     targets: Texts = NETWORK.targets
     """MOS columns, in the network's order."""
-    crop_size: Side = NETWORK.crop_size
-    """Side of a crop in pixels."""
+    crop_size: SizeOption = NETWORK.crop_size
+    """Side of a crop in pixels, or its height and width."""
     crops: Crops = LEFT_OUT
     """Crops per image; by default 3 in training, and the network's in validation."""
-    view_size: Side = NETWORK.view_size
-    """Side of the view in pixels."""
+    view_size: SizeOption = NETWORK.view_size
+    """Side of the view in pixels, or its height and width."""
     crop_scales: Scales = NETWORK.crop_scales
     """Scales at which crops are cut, see ``network.crop_scales``."""
     whole_view: bool = NETWORK.whole_view

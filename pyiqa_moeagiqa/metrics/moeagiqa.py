@@ -13,6 +13,7 @@ from ..archs.tokenizer import MOST_WINDOWS, PromptTokenizer, Windows, one_window
 from ..checkpoints import find, load_network
 from ..file_hash import file_hash
 from ..images.read import ImageBatch, read_images, read_with_prompts
+from ..images.size import Size
 from ..images.views import crop_positions, crop_sides, free_places, take_crops, view_of
 from ..options import OptionError
 from ..warn import warn_caller
@@ -41,7 +42,8 @@ class MoEAGIQAMetric(SteadyModule):
         pretrained_model_path: a checkpoint to use instead: a file, https://... or hf://owner/repo/file. Its
             header says which network it holds. A graph that ``moeagiqa export`` wrote (.onnx) is run by ONNX Runtime.
         crops: crops per image; by default the number that the checkpoint was tested with.
-        crop_size: another crop size in pixels; position embeddings and w1, w2 are interpolated.
+        crop_size: another crop size in pixels, the side of a square or (height, width); position embeddings and w1, w2 are
+            interpolated.
         dtype: the encoders' dtype: 'float32' (the default), 'bfloat16', 'float16' or 'auto' (bfloat16 where the hardware
             has it).
         target: 'quality' or another target that the checkpoint has.
@@ -72,7 +74,7 @@ class MoEAGIQAMetric(SteadyModule):
         model_name: str = 'moeagiqa',
         pretrained_model_path: str | None = None,
         crops: int | None = None,
-        crop_size: int | None = None,
+        crop_size: Size | None = None,
         dtype: str | None = None,
         target: str | None = None,
         fast: bool = False,
@@ -112,7 +114,7 @@ class MoEAGIQAMetric(SteadyModule):
             'crops': self.crops,
             'weights': self.fingerprint,
             'dtype': str(self._wanted_dtype).removeprefix('torch.'),
-            'crop_size': crop_size,
+            'crop_size': crop_size if isinstance(crop_size, int) else list(crop_size),  # as in JSON
             'target': self.target,
             'long_prompts': self.long_prompts,
         }
@@ -245,10 +247,10 @@ class MoEAGIQAMetric(SteadyModule):
         outside = ((given < 0) | (given > last)).any(dim=1).nonzero().flatten().tolist()
         if outside:
             first = outside[0]
-            side = crop_sides(height, width, size, len(given), scales)[first].item()
+            rows, columns = crop_sides(height, width, size, len(given), scales)[first].tolist()
             raise ValueError(
                 f'crop_positions has {tuple(given[first].tolist())} for crop {1 + first}: in an image of {height} x {width} '
-                f'pixels that crop, of {side} pixels, starts at (0, 0) to {tuple(last[first].tolist())}.'
+                f'pixels that crop, of {rows} x {columns}, starts at (0, 0) to {tuple(last[first].tolist())}.'
             )
         return given.long()
 

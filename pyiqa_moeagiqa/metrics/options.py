@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from ..archs.encoder_options import SizeOption
 from ..options import OptionError, shown, unknown_option
 from ..section import LEFT_OUT, Count, Section
 
@@ -14,7 +15,7 @@ class MetricOptions(Section):
     """Options of ``MoEAGIQAMetric`` except the names of model, checkpoint and target."""
 
     crops: Count = LEFT_OUT
-    crop_size: Count = LEFT_OUT
+    crop_size: SizeOption = LEFT_OUT
     dtype: Literal['auto', 'float32', 'bfloat16', 'float16'] = LEFT_OUT
     fast: bool = LEFT_OUT
     compile: bool = LEFT_OUT

@@ -46,9 +46,10 @@ def fill_in(opt: Mapping[str, Any]) -> dict[str, Any]:
 def _looks_of(opt: Mapping[str, Any]) -> dict[str, Any]:
     if opt['model_type'] == 'MoEAGIQAPriorModel':
         options = {name: value for name, value in opt['network'].items() if name != 'type'}
-        return {'crop_size': PriorOptions.check(options, 'network').crop_size}
-    config = network_config(opt['network'])
-    values = {name: getattr(config, name) for name in SHARED}
+        values = {'crop_size': PriorOptions.check(options, 'network').crop_size}
+    else:
+        config = network_config(opt['network'])
+        values = {name: getattr(config, name) for name in SHARED}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 

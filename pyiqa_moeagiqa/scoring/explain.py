@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ..archs.hardware import images_at_once
 from ..archs.tokenizer import PromptTokenizer, bert_tokenizer
 from ..images.read import ImageBatch
-from ..images.views import MAX_ASPECT, crop_sides
+from ..images.views import crop_sides, shown_part
 from ..metrics.moeagiqa import Details, MoEAGIQAMetric
 from ..metrics.notes import prompts_summary
 from ..warn import warn_caller
@@ -37,7 +37,7 @@ class Explanation:
         target: the target that is scored, such as 'quality'.
         details: the metric's ``Details``.
         names: the name of each crop score: 'view', '1', '2', ...; 'image' if the network looks at no crops.
-        boxes: (n, 3) of (y, x, side) in pixels: the square that each crop score looks at. Empty for 'image'. A view of the
+        boxes: (n, 4) of (y, x, height, width) in pixels: what each crop score looks at. Empty for 'image'. A view of the
             whole picture reaches beyond two of its edges, where it shows a mirror image of the picture.
         places: (h, w), what each of the h x w places that tile the image gives to its score: the score minus the score with
             the place and half of each neighbour blurred. Positive raises the score. The map tells what blur does: in a check on
@@ -54,7 +54,7 @@ class Explanation:
     target: str
     details: Details
     names: list[str]
-    boxes: list[tuple[int, int, int]]
+    boxes: list[tuple[int, int, int, int]]
     places: Tensor | None
     words: list[str]
     word_shares: list[float]
@@ -165,19 +165,15 @@ def read_words(prompt: str, length: int, tokenizer: PromptTokenizer | None = Non
 
 def _looked_at(
     images: ImageBatch, details: Details, net: MoEAGIQAMetric
-) -> tuple[list[str], list[tuple[int, int, int]]]:
-    """The names and boxes of the squares that the crop scores belong to."""
+) -> tuple[list[str], list[tuple[int, int, int, int]]]:
+    """The names and boxes of what the crop scores belong to."""
     config = net.network.config
     if config.branches == 'semantic':
         return ['image'], []
     positions, (height, width) = details.crop_positions[0].tolist(), images[0].shape[-2:]
     sides = crop_sides(height, width, config.crop_size, len(positions), config.crop_scales).tolist()
     names = [str(1 + n) for n in range(len(positions))]
-    boxes = [(y, x, side) for (y, x), side in zip(positions, sides, strict=True)]
+    boxes = [(y, x, rows, columns) for (y, x), (rows, columns) in zip(positions, sides, strict=True)]
     if config.view_is_crop:
-        short = min(height, width)
-        side = (
-            min(max(height, width), MAX_ASPECT * short) if config.whole_view else short
-        )  # a whole view reaches beyond two edges
-        return ['view', *names], [((height - side) // 2, (width - side) // 2, side), *boxes]
+        return ['view', *names], [shown_part(height, width, net.network.view_size, config.whole_view), *boxes]
     return names, boxes

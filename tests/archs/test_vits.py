@@ -18,6 +18,7 @@ from pyiqa_moeagiqa.checkpoints import Checkpoint, load_network, save
 from pyiqa_moeagiqa.checkpoints.complete import vit_weights
 from pyiqa_moeagiqa.checkpoints.export import NAMES, export
 from pyiqa_moeagiqa.checkpoints.load import outline
+from pyiqa_moeagiqa.images.size import height_width
 from pyiqa_moeagiqa.options import OptionError
 
 FAMILIES = {
@@ -43,6 +44,7 @@ USES = {
 }
 SMALLER = {'Swin': {'embed_dim': 24}, 'Swin v2': {'embed_dim': 24}, 'ConvNeXt': {}}
 PAGE = Path(__file__).parents[2] / 'docs' / 'model.md'
+WITH_TABLES = ('BEiT', 'Swin')  # of relative positions
 each_family = pytest.mark.parametrize('family', FAMILIES)
 each_use = pytest.mark.parametrize('use', USES)
 
@@ -88,6 +90,42 @@ def test_a_family_scores_trains_and_is_loaded_as_it_was_saved(family, use, tmp_p
     assert scores(load_network(path)[0]).equal(before)
     larger, _ = load_network(path, crop_size=network.config.crop_size + 2 * patch_size(family))
     assert scores(larger).isfinite().all()
+
+
+@each_family
+@each_use
+def test_crops_need_not_be_squares(family, use, tmp_path):
+    patch = patch_size(family)
+    network = random_network(family, **USES[use], crop_size=[2 * patch, 4 * patch])
+    if use != 'prior':  # BLIP has a view of its own
+        assert network.view_size == (2 * patch, 4 * patch)
+    before = scores(network)
+    assert before.std() > 0
+    path = save(Checkpoint(network.config, network.state_dict(), {}), tmp_path / 'saved.safetensors')
+    assert scores(load_network(path)[0]).equal(before)
+    if family in WITH_TABLES:
+        with pytest.raises(
+            OptionError, match=r'crop_size is \d+, and the weights are for \(\d+, \d+\): .*take their size'
+        ):
+            load_network(path, crop_size=4 * patch)
+    else:
+        assert scores(load_network(path, crop_size=4 * patch)[0]).isfinite().all()
+    square = random_network(family, **USES[use])
+    path = save(Checkpoint(square.config, square.state_dict(), {}), path)
+    assert scores(load_network(path, crop_size=(2 * patch, 8 * patch))[0]).isfinite().all()
+
+
+@pytest.mark.parametrize(('stored', 'wanted'), [(64, (32, 128)), ((32, 128), 64), ((32, 128), (128, 32))])
+def test_positions_are_fitted_to_another_shape_of_as_many_patches(stored, wanted, tmp_path):
+    network = random_network('plain ViT', crop_size=stored)
+    path = save(Checkpoint(network.config, network.state_dict(), {}), tmp_path / 'saved.safetensors')
+    rows, columns = (side // 16 for side in height_width(stored))
+    before = network.visual.pos_embed[:, 1:].unflatten(1, (rows, columns)).permute(0, 3, 1, 2)
+    grid = tuple(side // 16 for side in height_width(wanted))
+    expected = torch.nn.functional.interpolate(before, grid, mode='bicubic', antialias=True)
+    fitted = load_network(path, crop_size=wanted)[0].visual.pos_embed
+    torch.testing.assert_close(fitted[:, 1:].unflatten(1, grid).permute(0, 3, 1, 2), expected, atol=1e-6, rtol=0)
+    assert fitted[:, :1].equal(network.visual.pos_embed[:, :1])
 
 
 @each_family
@@ -201,6 +239,8 @@ def test_the_prior_of_a_vit_with_registers_trains_its_last_blocks():
         (options('Swin', norm_layers=True), 'norm_layers is True: swin_tiny_patch4_window7_224.ms_in1k has no last norm'),
         (options('BEiT', norm_layers=True), 'norm_layers is True: beit_base_patch16_224.in22k_ft_in22k_in1k has no last'),
         (options('Swin', layers=[5]), r'layers is \(5,\): swin_tiny_patch4_window7_224.ms_in1k has 4 layers'),
+        (options('DINOv2', crop_size=[56, 57]), r'crop_size is \(56, 57\): it must be a multiple of the patch size 14'),
+        (options('DINOv2', crop_size=[28, 56], token_pool=3), r'token_pool is 3: a crop has 2 x 4 tokens'),
         (options('Swin', token_pool=3), r'token_pool is 3: a crop has 2 x 2 tokens'),
         (options('ConvNeXt', crop_size=48), 'crop_size is 48: it must be a multiple of the patch size 32'),
         (options('BEiT', crop_size=4096, crops=1), 'crop_size: beit_base_patch16_224.* numbers for the places of a crop'),

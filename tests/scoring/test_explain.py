@@ -71,12 +71,12 @@ def test_places_may_be_left_out(metrics, pictures):
 def test_what_crops_of_scales_and_a_whole_view_look_at(metrics, pictures):
     explanation = explain(metrics['compact'], str(pictures / 'a.png'), PROMPT)  # 70 high, 90 wide
     assert explanation.names == ['view', '1', '2', '3']
-    assert explanation.boxes == [(-10, 0, 90), (4, 14, 63), (0, 10, 70), (3, 13, 64)]
+    assert explanation.boxes == [(-10, 0, 90, 90), (4, 14, 63, 63), (0, 10, 70, 70), (3, 13, 64, 64)]
 
 
 def test_the_whole_view_of_a_strip_is_its_middle(metrics):
     explanation = explain(metrics['compact'], noise(300, 30), PROMPT)
-    assert explanation.boxes[0] == (-45, 90, 120)
+    assert explanation.boxes[0] == (-45, 90, 120, 120)
     assert (explanation.places[:, :5] == 0).all()  # of 22 columns; what is not looked at gives nothing
     assert explanation.places.shape == (2, 22)
 
@@ -130,7 +130,7 @@ def test_an_unread_word_has_no_share_and_the_last_read_one_has(metrics, pictures
 def test_the_view_is_the_square_in_the_middle(metrics, pictures):
     explanation = explain(metrics['view'], str(pictures / 'a.png'), PROMPT)  # 70 high, 90 wide
     assert explanation.names == ['view', '1', '2', '3']
-    assert explanation.boxes[0] == (0, 10, 70)
+    assert explanation.boxes[0] == (0, 10, 70, 70)
 
 
 @pytest.mark.parametrize(
