@@ -57,6 +57,16 @@ def complete(checkpoint: Checkpoint, within: Within = ()) -> Checkpoint:
     return merged(replace(checkpoint, weights=weights | checkpoint.weights))
 
 
+def whole(path: Path) -> Checkpoint:
+    """Read a checkpoint with all of its tensors and without the note of where the frozen ones lie, so that one file holds it.
+
+    Raises:
+        CheckpointError, OptionError: as ``complete`` does.
+    """
+    checkpoint = complete(read(path))
+    return replace(checkpoint, info={name: value for name, value in checkpoint.info.items() if name != 'frozen'})
+
+
 def _first_that_fits(checkpoint: Checkpoint, frozen: Mapping[str, Any], within: Within) -> Weights:
     """Return the frozen tensors from the first place whose tensors have the fingerprint that training noted."""
     failed: list[str] = []

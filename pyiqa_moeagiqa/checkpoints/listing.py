@@ -62,7 +62,7 @@ def _grid(described: Mapping[str, str]) -> Table:
 def _rows(path: Path, info: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield 'file', str(path)
     yield 'size', _size(path)
-    yield 'trained on', _data_set(info)
+    yield 'trained on', data_set_of(info)
     yield 'reached', '\n'.join(figure_lines(info.get('figures', {}))) or 'not stated'
     yield 'licence', str(info.get('licence', 'not stated'))
     yield 'SHA-256', file_hash(path)
@@ -72,18 +72,26 @@ def _size(path: Path) -> str:
     return f'{path.stat().st_size / 1e6:.1f} MB'
 
 
-def _data_set(info: Mapping[str, Any]) -> str:
+def data_set_of(info: Mapping[str, Any]) -> str:
+    """The data set that a header names, with its MOS range."""
     mos = info.get('mos_range')
     scale = f', MOS from {mos[0]:g} to {mos[1]:g}' if mos and is_range(mos) else ''
     return f'{info.get("dataset", "not stated")}{scale}'
 
 
-def figure_lines(figures: Any, where: str = '') -> Iterator[str]:
+def figure_lines(figures: Any) -> Iterator[str]:
     """Yield figures, nested to any depth, as lines such as 'AGIQA-3K quality: SRCC 0.8123, PLCC 0.8712'."""
+    for where, numbers in figure_groups(figures):
+        said = ', '.join(f'{name.upper()} {value:.4f}' for name, value in numbers.items())
+        yield f'{where}: {said}' if where else said
+
+
+def figure_groups(figures: Any, where: str = '') -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield the figures that stand together, by name, each group with where they were reached, such as 'AGIQA-3K quality'."""
     if not isinstance(figures, Mapping):
         return
-    numbers = [f'{name.upper()} {value:.4f}' for name, value in figures.items() if isinstance(value, float)]
+    numbers = {name: value for name, value in figures.items() if isinstance(value, float)}
     if numbers:
-        yield f'{where.strip()}: {", ".join(numbers)}' if where else ', '.join(numbers)
+        yield where.strip(), numbers
     for name, value in figures.items():
-        yield from figure_lines(value, f'{where} {name}')
+        yield from figure_groups(value, f'{where} {name}')

@@ -2,14 +2,13 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ..checkpoints.complete import complete
-from ..checkpoints.file import read, save
+from ..checkpoints.complete import whole
+from ..checkpoints.file import save
 from ..console import console, plain, say
 from ..data.columns import find_column, there_are
 from ..data.info import shared_folder
@@ -119,9 +118,7 @@ def _conclude(runs: Mapping[Path, dict[str, Any]], target: Path) -> None:
     write_text(target.with_name('results.csv'), pd.DataFrame(rows).to_csv(index=False))
     console().print(as_table(pd.DataFrame(rows)))
     chosen = max(results, key=lambda folder: _of_validation(results[folder])[KEY])
-    checkpoint = complete(read(chosen / BEST))
-    info = {name: value for name, value in checkpoint.info.items() if name != 'frozen'}
-    save(replace(checkpoint, info=info), target)
+    save(whole(chosen / BEST), target)
     say_where = (
         f'{chosen.name} is best on the validation split, which chose it; the test split chose nothing.',
         f"Written: {target}. Use it with --weights, or as pyiqa.create_metric('moeagiqa', pretrained_model_path='{target}').",

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 from stand_ins import INFO, Server, write_released
 from tiny import config
+from writable_hub import WritableHub
 
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.checkpoints import Checkpoint, save
@@ -107,12 +109,25 @@ def certificate(tmp_path_factory) -> Path:
 @pytest.fixture
 def hub(server, monkeypatch, tmp_path) -> Server:
     """The local server in the place of the Hugging Face hub, whose own client stays as it is."""
-    from huggingface_hub import constants
+    _put_in_the_hubs_place(server, monkeypatch, tmp_path)
+    return server
 
+
+@pytest.fixture
+def writable_hub(monkeypatch, tmp_path):
+    """A hub that can be written to, by someone who is logged in."""
+    server = WritableHub()
+    _put_in_the_hubs_place(server, monkeypatch, tmp_path)
+    monkeypatch.setattr(constants, 'HF_TOKEN_PATH', str(tmp_path / 'token'))
+    monkeypatch.setattr(constants, 'HF_HUB_DISABLE_XET', True)  # a protocol of its own, which the stand-in lacks
+    monkeypatch.setattr(constants, 'HF_HUB_DISABLE_PROGRESS_BARS', True)
+    monkeypatch.setenv('HF_TOKEN', server.token)
+    yield from _serve(server)
+
+
+def _put_in_the_hubs_place(server: Server, monkeypatch, tmp_path) -> None:
+    template = server.address + '/{repo_id}/resolve/{revision}/{filename}'
     monkeypatch.setattr(constants, 'ENDPOINT', server.address)
-    monkeypatch.setattr(
-        constants, 'HUGGINGFACE_CO_URL_TEMPLATE', server.address + '/{repo_id}/resolve/{revision}/{filename}'
-    )
+    monkeypatch.setattr(constants, 'HUGGINGFACE_CO_URL_TEMPLATE', template)
     monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', False)
     monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'hub'))
-    return server
