@@ -38,7 +38,7 @@ def shown_in(images: Any, with_prompts: bool) -> Iterator[Shown]:
     if isinstance(images, Image | Tensor | np.ndarray | bytes):
         return _shown_in_row(images, 0, with_prompts)
     if isinstance(images, Mapping):
-        if _image_key(images) is None:
+        if image_key(images) is None:
             raise SourceError(
                 f'The images are a {type(images).__name__} of {", ".join(map(str, images))}: give one of them.'
             )
@@ -51,7 +51,7 @@ def shown_in(images: Any, with_prompts: bool) -> Iterator[Shown]:
         )
     names = getattr(images, 'column_names', None)  # a Hugging Face data set has it
     if isinstance(names, list) and names:
-        _require_keys(dict.fromkeys(names), 'the data set', with_prompts)
+        require_keys(dict.fromkeys(names), 'the data set', with_prompts)
     return _shown_in_rows(images, with_prompts)
 
 
@@ -89,10 +89,10 @@ def _shown_in_row(row: Any, number: int, with_prompts: bool) -> Iterator[Shown]:
     if isinstance(row, Exception):
         prompts = ''
     elif isinstance(row, Mapping):
-        _require_keys(row, f'row {number}', with_prompts)
+        require_keys(row, f'row {number}', with_prompts)
         prompts = _prompt_of(row) if with_prompts else None
         names = next((row[key] for key in ID_KEYS if key in row), None)
-        row = row[_image_key(row)]
+        row = row[image_key(row)]
     elif isinstance(row, tuple | list):
         if len(row) < 1 + with_prompts:
             what = 'an image and its prompt' if with_prompts else 'an image'
@@ -117,7 +117,7 @@ def _undecoded(image: Any) -> Any:
 
 def _path_in(row: Any) -> str:
     """The path in a row that cannot be used; '' if it has none."""
-    path = row.get(_image_key(row)) if isinstance(row, Mapping) else None
+    path = row.get(image_key(row)) if isinstance(row, Mapping) else None
     return path if isinstance(path, str) else ''
 
 
@@ -128,19 +128,21 @@ def _names(names: Any, count: int) -> list[str]:
     return [str(name) for name in names] if len(names) == count and None not in names else [''] * count
 
 
-def _image_key(row: Mapping[str, Any]) -> str | None:
+def image_key(row: Mapping[str, Any]) -> str | None:
+    """The name of the image among a row's keys or a data set's columns; None if there is none."""
     key = find_column(row, 'path')
     return key if key is not None else next((part for part in _IMAGE_PARTS if part in row), None)
 
 
-def _prompt_key(row: Mapping[str, Any]) -> str | None:
+def prompt_key(row: Mapping[str, Any]) -> str | None:
+    """The name of the prompt among a row's keys or a data set's columns; None if there is none."""
     key = find_column(row, 'prompt')
     return key if key is not None else next((part for part in (*_PROMPT_PARTS, 'json') if part in row), None)
 
 
 def _prompt_of(row: Mapping[str, Any]) -> Any:
     """The prompt of a row; in a WebDataset it can be bytes, or be part of a JSON object."""
-    key = _prompt_key(row)
+    key = prompt_key(row)
     value = row[key] if key is not None else None
     try:
         value = value.decode() if isinstance(value, bytes) else value
@@ -153,11 +155,11 @@ def _prompt_of(row: Mapping[str, Any]) -> Any:
     return values
 
 
-def _require_keys(row: Mapping[str, Any], where: str, with_prompts: bool) -> None:
+def require_keys(row: Mapping[str, Any], where: str, with_prompts: bool) -> None:
     """Raise a SourceError if a row has no image, or no prompt although one is needed."""
     missing = [
         name
-        for name, key in (('path', _image_key(row)), ('prompt', _prompt_key(row) if with_prompts else ''))
+        for name, key in (('path', image_key(row)), ('prompt', prompt_key(row) if with_prompts else ''))
         if key is None
     ]
     if missing:
