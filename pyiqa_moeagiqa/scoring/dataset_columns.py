@@ -20,7 +20,7 @@ TEXTS = ('reason', 'notes')
 
 def score_dataset(
     dataset: Any,
-    prompts: str | None = None,
+    prompt: str | None = None,
     *,
     metric: str = 'moeagiqa',
     target: str | None = None,
@@ -35,7 +35,7 @@ def score_dataset(
     Args:
         dataset: a ``Dataset``, which is scored now, or an ``IterableDataset``, which is scored while it is read. The image
             column holds pictures, bytes or paths; names of columns are those of ``score`` and WebDataset's endings.
-        prompts: one for all images. Default: the data set's column.
+        prompt: one for all images. Default: the data set's column.
         metric: the name of any no-reference metric of pyiqa.
         target: 'quality' or another target that the checkpoint has.
         prefix: put before the names of the new columns.
@@ -58,11 +58,15 @@ def score_dataset(
         raise SourceError(
             f'The data set is a {type(dataset).__name__}: give a Dataset or an IterableDataset, such as one split of it.'
         )
+    if not isinstance(prompt, str | None):
+        raise SourceError(
+            f'prompt is {shown(prompt)}: it must be one string for all images, or a column of the data set.'
+        )
     streams = isinstance(dataset, IterableDataset)
     if streams and num_proc is not None:
         raise OptionError(f'num_proc is {shown(num_proc)}, but the data set streams in one process; leave it out.')
     features = dataset.features  # None for a stream of unknown columns
-    add = ScoreColumns(metric, {**options, 'target': target}, prompts, prefix, _pictures(features or {}))
+    add = ScoreColumns(metric, {**options, 'target': target}, prompt, prefix, _pictures(features or {}))
     if features is None:
         return dataset.map(add, batched=True, batch_size=BATCH)
     image, _ = add.keys_in(features)
@@ -83,10 +87,10 @@ class ScoreColumns:
     """
 
     def __init__(
-        self, metric: str, options: Mapping[str, Any], prompts: str | None, prefix: str, image: str | None = None
+        self, metric: str, options: Mapping[str, Any], prompt: str | None, prefix: str, image: str | None = None
     ):
         self.metric_name, self.options, self.prefix, self.image = metric, dict(options), prefix, image
-        self.prompts = prompts if takes_prompts(self.metric) else ''
+        self.prompt = prompt if takes_prompts(self.metric) else ''
         self.numbers = ['score', *number_columns(self.metric)]
         self.made_by = made_by(metric, self.metric)
 
@@ -112,7 +116,7 @@ class ScoreColumns:
         Raises:
             SourceError: for columns that are missing, and for a new one whose name is taken.
         """
-        require_keys(row, 'The data set', with_prompts=self.prompts is None)
+        require_keys(row, 'The data set', with_prompts=self.prompt is None)
         taken = next((name for name in self.features if name in row), None)
         if taken is not None:
             raise SourceError(f'The data set has a column {taken!r} already: rename it, or give a prefix.')
@@ -122,14 +126,12 @@ class ScoreColumns:
         if rank is not None:
             import torch
 
-            torch.set_num_threads(
-                1
-            )  # OpenMP's threads are not there after a fork, and waiting for them would last for ever
-        image, prompt = self.keys_in(batch)
+            torch.set_num_threads(1)  # after a fork OpenMP waits for ever for threads that are no longer there
+        image, text = self.keys_in(batch)
         rows = [{image: _readable(value)} for value in batch[image]]
-        if self.prompts is None:
-            rows = [row | {prompt: text} for row, text in zip(rows, batch[prompt], strict=True)]
-        results = list(score_items(self.metric, items_of(rows, self.prompts)))
+        if self.prompt is None:
+            rows = [row | {text: prompt} for row, prompt in zip(rows, batch[text], strict=True)]
+        results = list(score_items(self.metric, items_of(rows, self.prompt)))
         said = [
             {'score': result.score} | dict(result.numbers) | {'reason': result.reason, 'notes': '; '.join(result.notes)}
             for result in results

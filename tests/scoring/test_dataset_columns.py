@@ -159,6 +159,7 @@ def test_other_metrics_need_no_prompt(dataset):
         (lambda dataset: dataset.remove_columns('caption'), {}, 'must be named prompt or text'),
         (lambda dataset: dataset.to_iterable_dataset(), {'num_proc': 2}, 'streams in one process'),
         (lambda dataset: dataset, {'target': 'beauty'}, "target is 'beauty'"),
+        (lambda dataset: dataset, {'prompt': PROMPTS}, 'it must be one string for all images'),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_scored(dataset, weights, change, options, words):
