@@ -112,6 +112,10 @@ setup(
         'lora': ['peft>=0.18'],
         # HEIC pictures, as phones take them
         'heif': ['pillow-heif>=0.22'],
+        # MoEAGIQAScore, for those who train with Lightning
+        'torchmetrics': ['torchmetrics>=1.4'],
+        # what the scripts of examples/ generate with, and the adapters that they train
+        'examples': ['diffusers>=0.35', 'peft>=0.18'],
     },
     entry_points={
         'console_scripts': ['moeagiqa = pyiqa_moeagiqa.cli:main'],

@@ -1,9 +1,10 @@
 """Shields scores from settings of their caller: autocast, matrix precision, dtypes and modes."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ def plain_arithmetic(device: torch.device) -> Iterator[None]:
 
     Training code often enables those for the whole process. A metric has its own ``dtype`` option for coarser arithmetic.
     """
+    _let_forks_score()
     with ExitStack() as stack:
         for kind in {'cpu', device.type}:  # the processor prepares the images
             stack.enter_context(torch.autocast(kind, enabled=False))
@@ -70,6 +72,19 @@ def _coarse_products() -> Iterator[tuple[Callable[[str | None], None], str]]:
 
 
 _exact_products = _ExactProducts()
+
+
+@cache
+def _let_forks_score() -> None:
+    """From now on, prepare each process that is forked from this one."""
+    if hasattr(os, 'register_at_fork'):
+        os.register_at_fork(after_in_child=_after_fork)
+
+
+def _after_fork() -> None:
+    """Wait for no thread of the parent: none is there, but OpenMP counts on its own, and another may have held the lock."""
+    torch.set_num_threads(1)
+    _exact_products.__init__()  # type: ignore[misc]
 
 
 class SteadyModule(nn.Module):
