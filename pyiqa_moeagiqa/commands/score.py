@@ -1,7 +1,7 @@
 """``moeagiqa score``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +26,9 @@ from .shared import (
     what_is_kept,
 )
 
+if TYPE_CHECKING:
+    from ..scoring.sources import PromptChoice
+
 
 def score(
     paths: Paths,
@@ -33,12 +36,13 @@ def score(
     prompts: Prompts = None,
     prompt_from: PromptFrom = Place.auto,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             '--output',
             '-o',
             metavar='FILE',
-            help='.csv, .jsonl or .parquet file for the scores. The same command continues a stopped run. With -, scores are printed as CSV.',
+            help='.csv, .jsonl or .parquet file for the scores. The same command continues a stopped run. With -, scores are printed as CSV. '
+            'With --ray: a folder.',
         ),
     ] = None,
     top: Annotated[
@@ -56,6 +60,14 @@ def score(
     fast: Fast = False,
     long_prompts: LongPrompts = None,
     safe_cells: SafeCells = True,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar='ADDRESS',
+            help='Score on a cluster, by Ray Data: local (this machine alone), auto (a running cluster) or an address. '
+            'PATHS can then be tables (.parquet, .jsonl) and WebDataset shards (.tar), too, and begin with s3://, gs:// or hf://.',
+        ),
+    ] = None,
 ) -> None:
     """Score images for their prompts; higher is better.
 
@@ -67,10 +79,31 @@ def score(
 
     Exit code: 0 if all images were scored, 1 if some were not, 2 for wrong usage.
     """
-    with in_one_sentence(what_is_kept(output)):
-        from ..scoring import command
-
+    file = None if output is None else Path(output)
+    with in_one_sentence(what_is_kept(file)):
         options = metric_options(target, crops, weights, device, dtype, fast, long_prompts)
         choice = prompt_choice(prompt, prompts, prompt_from)
-        failed = command.score(command.Job(paths, choice, output, metric, options, safe_cells), top)
+        if ray is not None:
+            failed = _on_cluster(paths, choice, output, metric, options, ray, top)
+        else:
+            from ..scoring import command
+
+            failed = command.score(command.Job(paths, choice, file, metric, options, safe_cells), top)
     raise typer.Exit(SOME_FAILED if failed else 0)
+
+
+def _on_cluster(
+    paths: list[str],
+    choice: 'PromptChoice',
+    output: str | None,
+    metric: str,
+    options: dict[str, Any],
+    address: str,
+    top: int | None,
+) -> int:
+    from ..cluster.command import ClusterJob, score
+    from ..scoring.sources import SourceError
+
+    if top:
+        raise SourceError('--top: with --ray the scores are in the output; leave one of the two out.')
+    return score(ClusterJob(paths, choice, output, metric, options, address))

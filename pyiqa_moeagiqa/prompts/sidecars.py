@@ -25,13 +25,16 @@ def sidecar_prompt(image: Path) -> str | None:
         SidecarError: for a file that cannot be opened, and for a text file that is not UTF-8 (or UTF-16 with a byte order
             mark), or longer than a prompt can be.
     """
-    for ending in ('.txt', '.caption', f'{image.suffix}.txt'):
-        if text := _text(image.with_suffix(ending)):
-            return text
-    for ending in ('.json', f'{image.suffix}.json'):
-        if text := _json_text(image.with_suffix(ending)):
+    for path in sidecars_of(image):
+        if text := _json_text(path) if path.suffix == '.json' else _text(path):
             return text
     return None
+
+
+def sidecars_of(image: Path) -> list[Path]:
+    """The files beside an image that can hold its prompt, in the order of the search."""
+    endings = ('.txt', '.caption', f'{image.suffix}.txt', '.json', f'{image.suffix}.json')
+    return [image.with_suffix(ending) for ending in endings]
 
 
 def _text(path: Path) -> str:

@@ -1,8 +1,9 @@
 """Scores many images in order: a failed image is reported, the others go on, and finished scores are not computed again."""
 
+import hashlib
 import inspect
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -77,6 +78,52 @@ class Seen:
     content: str = ''
 
 
+class Reader:
+    """Reads items for a metric that need not be at hand: threads or other processes call it.
+
+    Args:
+        needs_prompt: whether the metric looks at the prompt.
+        read_images: what the metric reads images with; None for a metric that takes paths or floats.
+        with_content: whether files are hashed, which an output needs.
+    """
+
+    def __init__(self, needs_prompt: bool, read_images: Callable[[Any], ImageBatch] | None, with_content: bool = False):
+        self.needs_prompt, self.read_images, self.with_content = needs_prompt, read_images, with_content
+
+    def read(self, item: Item) -> Result | Seen:
+        """Read an item for scoring, or return its result if the item fails; never raises."""
+        path, prompt = str(item.path), item.prompt or ''
+        if self.needs_prompt and item.prompt is None:
+            return Result(path, '', None, item.source or 'there is no prompt for it')
+        if not _is_unicode(path + prompt):
+            return Result(path, prompt, None, 'its name or prompt is no valid Unicode; change it')
+        # Hash before reading the pixels: if the file changes in between, the next run scores it again.
+        content = _content(item) if self.with_content else ''
+        try:
+            return Seen(path, prompt, *self._image(item), content)
+        except Exception as error:  # a decoder can raise anything; the other images are still scored
+            return Result(path, prompt, None, reason_of(error, path))
+
+    def _image(self, item: Item) -> tuple[Any, Sequence[str]]:
+        """The image as the metric takes it, and notes from reading it; metrics that read no images get a path or floats."""
+        if isinstance(item.image, Exception):
+            raise item.image
+        if self.read_images:
+            images = self.read_images(str(item.path) if item.image is None else item.image)
+            return images[0], images.notes
+        if item.image is None:
+            return str(item.path), ()
+        images = read_images(item.image)
+        return as_batch(images[0]), images.notes
+
+
+def _content(item: Item) -> str:
+    """SHA-256 of an image's file, or of the bytes that were one; '' for other images."""
+    if isinstance(item.image, bytes):
+        return hashlib.sha256(item.image).hexdigest()
+    return content_of(item.path) if item.image is None else ''
+
+
 class Scorer:
     """Turns items into results, with any metric of pyiqa.
 
@@ -87,8 +134,8 @@ class Scorer:
     """
 
     def __init__(self, metric: Metric, done: Mapping[Key, Row], with_content: bool = False):
-        self.metric, self.done, self.with_content = metric, done, with_content
-        self.needs_prompt = takes_prompts(metric)
+        self.metric, self.done = metric, done
+        self.reader = Reader(takes_prompts(metric), getattr(metric.net, 'read_images', None), with_content)
         self.scales = scales_of(metric)
 
     def read(self, item: Item) -> Result | Seen:
@@ -96,28 +143,7 @@ class Scorer:
         path, prompt = str(item.path), item.prompt or ''
         if (path, prompt) in self.done:
             return known_result(path, prompt, self.done[path, prompt])
-        if self.needs_prompt and item.prompt is None:
-            return Result(path, '', None, item.source or 'there is no prompt for it')
-        if not _is_unicode(path + prompt):
-            return Result(path, prompt, None, 'its name or prompt is no valid Unicode; change it')
-        # Hash before reading the pixels: if the file changes in between, the next run scores it again.
-        content = content_of(path) if self.with_content and item.image is None else ''
-        try:
-            return Seen(path, prompt, *self._image(item), content)
-        except Exception as error:  # a decoder can raise anything; the other images are still scored
-            return Result(path, prompt, None, reason_of(error, path))
-
-    def _image(self, item: Item) -> tuple[Any, Sequence[str]]:
-        """The image as the metric takes it, and notes from reading it; metrics that read no images get a path or floats."""
-        if isinstance(item.image, Exception):
-            raise item.image
-        if reads_images(self.metric):
-            images = self.metric.net.read_images(str(item.path) if item.image is None else item.image)
-            return images[0], images.notes
-        if item.image is None:
-            return str(item.path), ()
-        images = read_images(item.image)
-        return as_batch(images[0]), images.notes
+        return self.reader.read(item)
 
     def score(self, batch: Sequence[Result | Seen]) -> list[Result]:
         """The results of a batch, in its order."""
@@ -154,7 +180,7 @@ class Scorer:
 
     def _call(self, seen: list[Seen]) -> list['_Answer']:
         """Run the metric; returns an answer for each image."""
-        prompts = {'caption_list': [one.prompt for one in seen]} if self.needs_prompt else {}
+        prompts = {'caption_list': [one.prompt for one in seen]} if self.reader.needs_prompt else {}
         if not reads_images(self.metric):
             return [_Answer(float(self.metric(seen[0].image, **prompts)))]
         images = ImageBatch(one.image for one in seen)

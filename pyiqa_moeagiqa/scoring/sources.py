@@ -69,7 +69,7 @@ def find_images(paths: Sequence[str | Path]) -> Iterator[Path]:
     for name in map(str, paths):
         if not name:
             raise SourceError('A path is empty; name images or folders, such as . for this one.')
-        matches = [Path(name)] if os.path.lexists(name) else _matches(name)
+        matches = [Path(name)] if os.path.lexists(name) else matches_of(name)
         if not matches:
             raise SourceError(f'{name}: there is no such file or folder, and as a pattern it matches nothing.')
         images = itertools.chain.from_iterable(map(_images_at, matches))
@@ -80,7 +80,7 @@ def find_images(paths: Sequence[str | Path]) -> Iterator[Path]:
         yield from images if len(paths) == len(matches) == 1 else _unseen(images, seen)
 
 
-def _matches(pattern: str) -> list[Path]:
+def matches_of(pattern: str) -> list[Path]:
     """The files and folders that a pattern matches.
 
     Brackets are taken literally in the name of an existing folder, and if they match nothing as a pattern.
@@ -157,7 +157,12 @@ def find_items(
         return _with_table(images, paths, table)
     if prompt is not None or prompt_from is None:
         return (Item(path, prompt) for path in images)
-    return _looked_up(images, _folders_of(paths), tuple(PLACES) if prompt_from == 'auto' else (prompt_from,))
+    return looked_up(images, FolderTables(_folders_of(paths)), places_of(prompt_from))
+
+
+def places_of(prompt_from: str) -> tuple[str, ...]:
+    """The places of ``PLACES`` that ``--prompt-from`` means, in the order of the search."""
+    return tuple(PLACES) if prompt_from == 'auto' else (prompt_from,)
 
 
 def _folders_of(paths: Sequence[str | Path]) -> list[Path]:
@@ -173,8 +178,8 @@ def _with_table(images: Iterable[Path], paths: Sequence[str | Path], table: Path
     return itertools.chain(items, itertools.starmap(Item, prompts.rows_without_image(folders) if folders else []))
 
 
-def _looked_up(images: Iterable[Path], folders: Iterable[Path], places: tuple[str, ...]) -> Iterator[Item]:
-    tables = FolderTables(folders)
+def looked_up(images: Iterable[Path], tables: FolderTables, places: tuple[str, ...]) -> Iterator[Item]:
+    """Yield each image with its prompt from the first of ``places`` that has one."""
     nowhere = f'there is no prompt for it: {", ".join(f"not in {PLACES[place]}" for place in places)}'
     for path in images:
         try:
