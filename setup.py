@@ -116,6 +116,8 @@ setup(
         'torchmetrics': ['torchmetrics>=1.4'],
         # what the scripts of examples/ generate with, and the adapters that they train
         'examples': ['diffusers>=0.35', 'peft>=0.18'],
+        # what "moeagiqa score --ray" runs on; 2.64 drops two options of Ray Data that bound retries
+        'ray': ['ray[data]>=2.60,<2.64'],
     },
     entry_points={
         'console_scripts': ['moeagiqa = pyiqa_moeagiqa.cli:main'],

@@ -24,6 +24,7 @@ from ..scoring.sources import Item, PromptChoice, SourceError, find_images, find
 from .places import is_remote, joined, opened_at, remote_matches, walk, whole_file_at
 
 BLOCK = 1024  # images
+GROUP = 64 * BLOCK  # images of a row group in a list of images: few groups keep the file's index small
 LINES = 256 << 10  # bytes of a JSON-lines file that make a block
 TABLES, SHARDS = ('.parquet', '.jsonl'), ('.tar', '.tar.gz', '.tgz')
 LISTING = pa.schema([('path', pa.string()), ('prompt', pa.string()), ('source', pa.string())])
@@ -149,9 +150,9 @@ def _is_image(place: str) -> bool:
 
 
 def _write_listing(place: str, items: Iterator[Item]) -> None:
-    """Write a Parquet file of the items, with a row group for each block."""
+    """Write a Parquet file of the items."""
     with whole_file_at(place) as stream, pq.ParquetWriter(stream, LISTING) as writer:
-        while some := list(itertools.islice(items, BLOCK)):
+        while some := list(itertools.islice(items, GROUP)):
             rows = [{'path': str(item.path), 'prompt': item.prompt, 'source': item.source} for item in some]
             writer.write_table(pa.Table.from_pylist(rows, LISTING))
 

@@ -83,7 +83,7 @@ def scored(
 ) -> Iterator[pa.Table]:
     """Read and score blocks on the cluster; yield tables of rows in any order.
 
-    What a worker held that died twice does not come.
+    What a dead worker held does not come, one by one what two have died of.
 
     Args:
         blocks: to read.
@@ -115,15 +115,14 @@ def scored(
                 fn_constructor_args=(metric, dict(options), tuple(columns)),
                 batch_size=1 if one_by_one else IMAGES_AT_ONCE,
                 batch_format='pyarrow',
-                compute=ray.data.ActorPoolStrategy(min_size=1),
+                # What waits for a worker dies with it, each time: the innocent too.
+                compute=ray.data.ActorPoolStrategy(min_size=1, max_tasks_in_flight_per_actor=1 if one_by_one else None),
                 max_task_retries=int(one_by_one),
                 **_actor_resources(),
             )
         )
     try:
         yield from rows.iter_batches(batch_size=None, batch_format='pyarrow', prefetch_batches=0)
-    except KeyboardInterrupt:
-        raise
     except Exception as error:  # Ray raises all kinds, with traces of the workers in their text
         raise ClusterError(f'The cluster gave up ({quoted(_cause(error))}); the same command goes on.') from None
 

@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
 from ..data.columns import find_column
 from ..images.files import ENDINGS
 from ..images.read import read_images
@@ -28,7 +30,7 @@ from ..scoring.sources import Item, SourceError, looked_up
 from .blocks import Block, parquet_file
 from .places import LARGEST_IMAGE, files_in, folder_of, is_remote, joined, opened_at, read_file
 
-ROWS_AT_ONCE = 16  # of a Parquet file, which can hold images
+IMAGES_AT_ONCE, PATHS_AT_ONCE = 16, 1024  # rows of a Parquet file
 PROMPT_PARTS = ('txt', 'json', 'prompt.txt', 'caption.txt')  # of a shard's sample
 NOWHERE = 'there is no prompt for it: none came with it'
 
@@ -129,9 +131,11 @@ def _parquet_rows(block: Block) -> Iterator[dict[str, Any]]:
     group, start, stop = block.part
     with parquet_file(block.file) as table:
         names = table.schema_arrow.names
-        wanted = {find_column(names, 'path'), find_column(names, 'prompt'), 'source', *ID_KEYS} & set(names)
+        image = find_column(names, 'path')
+        at_once = PATHS_AT_ONCE if pa.types.is_string(table.schema_arrow.field(image).type) else IMAGES_AT_ONCE
+        wanted = {image, find_column(names, 'prompt'), 'source', *ID_KEYS} & set(names)
         passed = 0
-        for batch in table.iter_batches(ROWS_AT_ONCE, [group], sorted(wanted), use_threads=False):
+        for batch in table.iter_batches(at_once, [group], sorted(wanted), use_threads=False):
             if passed + len(batch) > start:
                 yield from batch.slice(max(start - passed, 0), stop - max(start, passed)).to_pylist()
             passed += len(batch)

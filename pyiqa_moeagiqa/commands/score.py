@@ -79,8 +79,7 @@ def score(
 
     Exit code: 0 if all images were scored, 1 if some were not, 2 for wrong usage.
     """
-    file = None if output is None else Path(output)
-    with in_one_sentence(what_is_kept(file)):
+    with in_one_sentence(what_is_kept(output)):
         options = metric_options(target, crops, weights, device, dtype, fast, long_prompts)
         choice = prompt_choice(prompt, prompts, prompt_from)
         if ray is not None:
@@ -88,6 +87,7 @@ def score(
         else:
             from ..scoring import command
 
+            file = None if output is None else Path(output)
             failed = command.score(command.Job(paths, choice, file, metric, options, safe_cells), top)
     raise typer.Exit(SOME_FAILED if failed else 0)
 

@@ -121,7 +121,7 @@ def metric_options(
     return {name: value for name, value in options.items() if value is not None}
 
 
-def what_is_kept(output: Path | None) -> str:
+def what_is_kept(output: Path | str | None) -> str:
     """What a user reads who stops a command with Ctrl-C that writes scores to ``output``."""
     if output is None or str(output) == '-':
         return 'stopped; nothing is kept.'

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_line import refused, run
+from command_line import run
 from PIL import Image
 from pyarrow import fs
 
@@ -194,7 +194,7 @@ def test_a_run_on_addresses_that_is_cut_goes_on(score, bucket, folder, expected,
 def pieces(system) -> dict[str, str]:
     """Name and time of what is finished."""
     files = system.get_file_info(fs.FileSelector('bucket/out'))
-    return {file.base_name: str(file.mtime) for file in files if re.match(r'\w.*\.parquet', file.base_name)}
+    return {file.base_name: str(file.mtime) for file in files if re.match(r'[^_.].*\.parquet', file.base_name)}
 
 
 def test_what_kills_workers_is_named_and_the_rest_is_scored(score, folder, tmp_path, monkeypatch):

@@ -1,0 +1,107 @@
+"""What ``moeagiqa score --ray`` refuses, in one sentence and before a cluster is asked for."""
+
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from command_line import refused
+
+from pyiqa_moeagiqa.cluster import blocks, pipeline
+from pyiqa_moeagiqa.cluster.output import ScoreFolder
+from pyiqa_moeagiqa.cluster.read import Asked, items_in, read
+from pyiqa_moeagiqa.scoring.sources import PromptChoice
+
+
+@pytest.fixture
+def score(tiny_checkpoint, monkeypatch):
+    """How a command begins that must not reach a cluster."""
+    monkeypatch.setattr(pipeline, 'cluster_at', lambda address: pytest.fail('a cluster was asked for'))
+    monkeypatch.setattr('pyiqa_moeagiqa.cluster.command.cluster_at', pipeline.cluster_at)
+    monkeypatch.setattr('pyiqa_moeagiqa.cluster.command.require_ray', lambda: None)
+    return 'score', '--weights', tiny_checkpoint, '--ray', 'local'
+
+
+def test_without_ray_its_extra_is_named(pictures, tmp_path, monkeypatch):
+    for name in ('ray', 'ray.data'):
+        monkeypatch.setitem(sys.modules, name, None)
+    said = refused('score', pictures, '--prompt', 'a cat', '--ray', 'local', '--output', tmp_path / 'scores')
+    assert said == "moeagiqa: --ray: Ray is not installed; pip install 'pyiqa-moeagiqa[ray]'."
+
+
+OPTIONS = {
+    'no output': ((), '--ray: name a folder for the scores, as in --output scores/.'),
+    'a file': (('--output', 's.csv'), 'with --ray the scores are a folder of Parquet files'),
+    'a device': (
+        ('--output', 's', '--device', 'cpu'),
+        '--device cpu: Ray gives each worker its GPU; leave --device out.',
+    ),
+    'top': (('--output', 's', '--top', 3), '--top: with --ray the scores are in the output'),
+    'a scheme': (('--output', 'gopher://s'), 'gopher://s: it cannot be opened'),
+}
+
+
+@pytest.mark.parametrize('name', OPTIONS)
+def test_options_that_do_not_fit(score, pictures, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options, sentence = OPTIONS[name]
+    assert sentence in refused(*score, pictures, '--prompt', 'a cat', *options)
+    assert not Path('s').exists()
+
+
+def test_inputs_that_cannot_be_used(score, pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pq.write_table(pa.table({'url': ['a'], 'prompt': ['b']}), 'no_path.parquet')
+    Path('damaged.parquet').write_bytes(b'no table')
+    Path('empty.jsonl').touch()
+    pq.write_table(pa.table({'path': ['a.png'], 'prompt': ['b']}), 'good.parquet')
+    Path('prompts.csv').write_text('path,prompt\na.png,a cat\n')
+    answers = {
+        ('no_path.parquet',): "column 'path' is missing; there are 'url', 'prompt'",
+        ('damaged.parquet',): 'it cannot be read as Parquet',
+        ('empty.jsonl',): 'it has no rows.',
+        ('gone/*.tar',): 'gone/*.tar: there is no such file; check its name and folder.',
+        ('good.parquet', '--prompts', 'prompts.csv'): 'brings its own prompts; leave --prompts out.',
+        (pictures,): 'Prompts are needed',
+    }
+    for words, sentence in answers.items():
+        assert sentence in refused(*score, *words, '--output', 's')
+
+
+def test_a_folder_with_other_scores_or_of_a_table_that_has_changed(score, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = Path('table.jsonl')
+    file.write_text('{"path": "a.png", "prompt": "a cat"}\n')
+    made_by = {'metric': 'tiny'}
+    output = ScoreFolder('s', made_by, ('path', 'prompt', 'score', 'content'))
+    (block,) = output.begin(_blocks(file))
+    (part, end) = read(block, Asked((), None, (), True, True))
+    assert (part.piece, part.place, part.seen.reason) == (0, 0, 'there is no such image file.')
+    assert (end.piece, end.place, end.seen) == (0, 1, None)
+    output.missing(block, 1)
+    output.add_lost(block, 0, 'a.png', 'a cat')
+    again = ScoreFolder('s', made_by, output.schema.names[:-2])
+    assert again.begin(_blocks(file)) == []
+    assert (again.scored, again.failed) == (0, 1)
+    file.write_text('{"path": "a.png", "prompt": "a cat"}\n{"path": "b.png", "prompt": "a cat"}\n')
+    with pytest.raises(ValueError, match='1 of its files hold scores of a table or shard that has changed'):
+        again.begin(_blocks(file))
+    assert "its scores were made with metric 'tiny', now it is 'moeagiqa'" in refused(*score, file, '--output', 's')
+    Path('t').mkdir()
+    (Path('t') / 'thesis.docx').touch()
+    assert 'it holds other files, such as thesis.docx' in refused(*score, file, '--output', 't')
+
+
+def _blocks(file):
+    return list(blocks.blocks_of([str(file)], PromptChoice(), 's', True, False))
+
+
+def test_each_line_is_in_one_block_wherever_blocks_end(tmp_path, monkeypatch):
+    file = tmp_path / 'table.jsonl'
+    lines = [f'{{"path": "{"é" * (number % 7)}{number}.png", "prompt": ""}}\n' for number in range(40)]
+    file.write_text(''.join(lines), encoding='utf-8')
+    for size in (1, 30, 31, 64, 1000, 5000):
+        monkeypatch.setattr(blocks, 'LINES', size)
+        names = [Path(item.path).name for block in _blocks(file) for item in items_in(block, None)]
+        assert names == [f'{"é" * (number % 7)}{number}.png' for number in range(40)]
