@@ -61,6 +61,7 @@ def cluster_at(address: str) -> Iterator[None]:
             os.environ.setdefault('RAY_BACKEND_LOG_LEVEL', 'fatal')
             # Ray's sockets lie in this folder, and their paths can have 107 bytes: TMPDIR can be too long.
             options |= {'_temp_dir': folder, 'include_dashboard': False, 'object_store_memory': STORE}
+            options['_system_config'] = {'worker_niceness': 0}  # what is asked for counts as much as without Ray
         try:
             ray.init(**options)
         except Exception as error:  # Ray raises all kinds

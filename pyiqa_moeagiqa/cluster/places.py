@@ -116,7 +116,8 @@ def remote_matches(place: str) -> list[str]:
     if fixed == len(parts):
         return [place]
     scheme = place.partition('://')[0]
-    found = [file for file in walk(f'{scheme}://{"/".join(parts[:fixed])}') if fnmatch.fnmatchcase(file, place)]
+    below = walk(f'{scheme}://{"/".join(parts[:fixed])}')
+    found = [file for file in below if file.count('/') == place.count('/') and fnmatch.fnmatchcase(file, place)]
     if not found:
         raise SourceError(f'{place}: as a pattern it matches nothing; check the address.')
     return found

@@ -67,6 +67,8 @@ def cluster(bucket):
     (folder / 'ray').mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('RAY_TMPDIR', str(folder))
+        patch.setenv('RAY_worker_niceness', '0')
+        patch.setenv('RAY_USAGE_STATS_ENABLED', '0')
         made = Cluster(True, head_node_args={'num_cpus': 1, 'object_store_memory': 100 << 20})
         made.second = made.add_node(num_cpus=1, object_store_memory=100 << 20)
         ray.init(made.address, log_to_driver=False, logging_level='ERROR')
