@@ -80,7 +80,7 @@ setup(
     license_files=['LICENSE', 'NOTICE'],
     python_requires='>=3.10',
     packages=find_packages(include=['pyiqa_moeagiqa', 'pyiqa_moeagiqa.*']),
-    package_data={'pyiqa_moeagiqa': ['py.typed', '**/*.html', '**/*.txt', '**/*.safetensors', '**/*.yml']},
+    package_data={'pyiqa_moeagiqa': ['py.typed', '**/*.html', '**/*.css', '**/*.txt', '**/*.safetensors', '**/*.yml']},
     install_requires=[
         'pyiqa>=0.1.16,<0.2',
         'torch>=2.7',
@@ -118,6 +118,15 @@ setup(
         'examples': ['diffusers>=0.35', 'peft>=0.18'],
         # what "moeagiqa score --ray" runs on; 2.64 drops two options of Ray Data that bound retries
         'ray': ['ray[data]>=2.60,<2.64'],
+        # the page and the API of "moeagiqa serve"
+        'serve': [
+            'fastapi>=0.115',
+            'gradio>=6',
+            'prometheus-client>=0.20',
+            'python-multipart>=0.0.18',
+            'swagger-ui-bundle>=1.1',
+            'uvicorn>=0.30',
+        ],
     },
     entry_points={
         'console_scripts': ['moeagiqa = pyiqa_moeagiqa.cli:main'],

@@ -17,6 +17,7 @@ from .commands.rank import rank
 from .commands.recipe import recipe
 from .commands.replicate import replicate
 from .commands.score import score
+from .commands.serve import serve
 from .commands.train import train
 from .console import accept_any_text
 
@@ -38,6 +39,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     compare,
     convert,
     export,
+    serve,
 )
 for command in COMMANDS:
     app.command()(command)

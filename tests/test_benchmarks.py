@@ -222,3 +222,13 @@ def test_a_later_epoch_is_made_of_steps_and_validation():
     assert training.later_epoch(times) == (0.5, 0.5, 0.5)
     assert training.later_epoch(times | {'view': [4.0]})[0] == pytest.approx((2088 + 149) / (2088 + 298))
     assert training.later_epoch({'ours': [4.0]}) is None
+
+
+def test_the_benchmark_of_the_service_loses_no_request(tiny_checkpoint, pictures, capsys):
+    pytest.importorskip('gradio', reason='the extra "serve" is not installed')
+    serve = load('serve')
+    items = [serve.Item(pictures / name, f'number {number}') for number in range(4) for name in ('a.png', 'b.jpg')]
+    result = serve.measure(items, clients=4, rounds=2, fast=False, weights=str(tiny_checkpoint))
+    assert (result['lost'], result['wrong'], len(result['latencies'])) == (0, 0, len(items))
+    serve.show(result)
+    assert '8 requests from 4 clients' in capsys.readouterr().out

@@ -63,7 +63,7 @@ def test_help_loads_nothing_heavy():
 
 @pytest.mark.parametrize(
     'command',
-    ['', 'score', 'rank', 'explain', 'compare', 'leaderboard', 'prepare', 'data check', 'train', 'convert', 'export',
+    ['', 'score', 'rank', 'explain', 'compare', 'leaderboard', 'prepare', 'data check', 'train', 'convert', 'export', 'serve',
      'options write', 'weights list', 'weights install'],
 )  # fmt: skip
 def test_every_command_has_help(command):

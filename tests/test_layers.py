@@ -5,7 +5,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / 'pyiqa_moeagiqa'
 LAYERS = (
-    {'commands'}, {'cluster'}, {'leaderboard'}, {'scoring'}, {'training'}, {'models'}, {'metrics'}, {'data'}, {'checkpoints'}, {'archs'},
+    {'commands'}, {'cluster', 'serve'}, {'leaderboard'}, {'scoring'}, {'training'}, {'models'}, {'metrics'}, {'data'}, {'checkpoints'}, {'archs'},
     {'images', 'prompts'},
 )  # fmt: skip
 

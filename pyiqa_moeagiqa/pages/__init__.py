@@ -40,10 +40,15 @@ def _shown(value: Any) -> Any:
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
-    """Fill a template of this folder, such as ``leaderboard.html``, and write the page as a whole file; all values are escaped."""
-    text = _templates().get_template(template).render(**values)
+    """Fill a template as ``filled`` does, and write the page as a whole file."""
+    text = filled(template, **values)
     with whole_file(path) as part:
         part.write_text(text, encoding='utf-8')
+
+
+def filled(template: str, **values: Any) -> str:
+    """Fill a template of this folder, such as ``leaderboard.html``; all values are escaped."""
+    return _templates().get_template(template).render(**values)
 
 
 def thumbnail(image: Path | str) -> str:
@@ -59,6 +64,13 @@ def thumbnail(image: Path | str) -> str:
     file = io.BytesIO()
     to_pil_image(pixels).save(file, 'JPEG', quality=85)
     return 'data:image/jpeg;base64,' + base64.b64encode(file.getvalue()).decode()
+
+
+def png(figure: Any) -> str:
+    """Return a matplotlib figure as a ``data:`` address of a PNG, for figures that show a picture."""
+    file = io.BytesIO()
+    figure.savefig(file, format='png')
+    return 'data:image/png;base64,' + base64.b64encode(file.getvalue()).decode()
 
 
 def svg(figure: Any) -> str:

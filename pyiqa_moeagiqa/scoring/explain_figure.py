@@ -77,6 +77,15 @@ def draw(explanation: Explanation) -> Figure:
     return figure
 
 
+def draw_places(explanation: Explanation) -> Figure:
+    """Draw the map of places alone; the explanation must have it."""
+    height, width = explanation.image.shape[-2:]
+    figure = Figure(figsize=(6.5, min(max(5 * height / width + 0.4, 2), 9)), facecolor='white', layout='constrained')
+    if explanation.places is not None:
+        _places(figure.add_subplot(), explanation, explanation.places)
+    return figure
+
+
 def _head(figure: Figure, prompt: list[str], lines: list[str]) -> None:
     inches = figure.get_figheight()
     figure.text(0.02, 1 - 0.15 / inches, '\n'.join(prompt), size=13, weight='bold', va='top', parse_math=False)

@@ -1,29 +1,39 @@
 """One rule per program that the pages name: run it where that can be, else check all of it that can be checked."""
 
+import argparse
 import ast
+import contextlib
 import doctest
 import functools
 import importlib.util
 import itertools
 import re
+import socket
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import httpx
 import pyiqa
 import pyiqa.train
 import typer
 import yaml
+from fastapi import FastAPI
 from packaging.requirements import Requirement
 from pyiqa.data import build_dataset
+from running import running
 from torch.distributed.run import get_args_parser
 from typer.testing import CliRunner
 
 from pyiqa_moeagiqa.cli import app
+from pyiqa_moeagiqa.serve import command
 
+PORT_ON_PAGES = 'http://127.0.0.1:7860'
+STARTED, SERVED = contextlib.ExitStack(), []  # services, and their addresses
 ROOT = Path(__file__).parent.parent.parent
 AS_SHOWN = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -52,12 +62,57 @@ def require(met: bool, what: str) -> None:
 
 
 def moeagiqa(arguments: list[str]) -> str:
-    """Run, in this process."""
+    """Run, in this process; a service goes on running, in a thread."""
+    with mock.patch.object(command, '_listening', _free_port), mock.patch.object(command, '_run', _start):
+        return _moeagiqa(arguments)
+
+
+def _moeagiqa(arguments: list[str]) -> str:
     result = CliRunner().invoke(app, arguments)
     if result.exit_code:
         trace = ''.join(traceback.format_exception(*result.exc_info)) if result.exc_info[0] is not SystemExit else ''
         raise Wrong(f'moeagiqa {" ".join(arguments)} ends with {result.exit_code}: {result.output}{trace}')
     return result.stdout
+
+
+def _free_port(host: str, port: int) -> socket.socket:
+    return socket.create_server(('127.0.0.1', 0))
+
+
+def _start(application: FastAPI, listening: socket.socket) -> None:
+    SERVED.append(STARTED.enter_context(running(application)))
+
+
+def end_services() -> None:
+    """End what ``moeagiqa serve`` has started."""
+    STARTED.close()
+    SERVED.clear()
+
+
+def _at_its_port(text: str) -> str:
+    """A text with the address of the service that runs, in place of the one that the page names."""
+    return text.replace(PORT_ON_PAGES, SERVED[-1]) if SERVED else text
+
+
+def curl(arguments: list[str]) -> str:
+    """Sends forms to the service that the page has started; what it answers is printed."""
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument('-F', dest='form', action='append', default=[])
+    parser.add_argument('-H', dest='headers', action='append', default=[])
+    parser.add_argument('address')
+    asked = parser.parse_args(arguments)
+    require(
+        asked.address.startswith(PORT_ON_PAGES) and SERVED, f'{asked.address}: the page has started no service there'
+    )
+    fields = [field.partition('=')[::2] for field in asked.form]
+    files = [(name, (value[1:], Path(value[1:]).read_bytes())) for name, value in fields if value.startswith('@')]
+    data = {name: value for name, value in fields if not value.startswith('@')}
+    headers = dict(line.split(': ', 1) for line in asked.headers)
+    answer = httpx.request(
+        'POST' if fields else 'GET', _at_its_port(asked.address), data=data, files=files, headers=headers, timeout=60
+    )
+    require(answer.status_code == 200, f'curl {" ".join(arguments)}: {answer.text}')
+    return answer.text
 
 
 def torchrun(arguments: list[str]) -> str:
@@ -168,6 +223,7 @@ def make(arguments: list[str]) -> str:
 
 RULES: dict[str, Callable[[list[str]], str]] = {
     'moeagiqa': moeagiqa,
+    'curl': curl,
     'torchrun': torchrun,
     'python': python,
     'pip': pip,
@@ -202,6 +258,7 @@ def run_python(text: str, names: dict, place: str, line: int) -> None:
     Raises:
         Wrong: for an error that is not shown, or another output than is shown.
     """
+    text = _at_its_port(text)
     if not text.lstrip().startswith('>>>'):
         try:
             exec(compile('\n' * (line - 1) + text, place, 'exec'), names)

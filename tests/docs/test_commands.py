@@ -7,7 +7,7 @@ import pytest
 import sandbox
 import torch
 from blocks import Block, blocks, commands, inline_commands
-from programs import ROOT, Wrong, options_are_known, run, run_python
+from programs import ROOT, Wrong, end_services, options_are_known, run, run_python
 
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')), ROOT / 'MODEL_CARD.md', ROOT / 'CONTRIBUTING.md']
 WITH_THE_REAL_DEFAULT = ('index.md',)  # whose scores are shown
@@ -30,6 +30,13 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def services_end():
+    """What a page starts ends with it."""
+    yield
+    end_services()
 
 
 def run_block(block: Block, names: dict, page: str) -> None:

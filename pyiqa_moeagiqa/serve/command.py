@@ -1,0 +1,59 @@
+"""``moeagiqa serve``: the service in a server of its own, until Ctrl-C."""
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..console import say
+from ..options import OptionError, first_line
+from ..scoring.metric import make_metric
+from . import app
+from .limits import Limits
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+CLOSING = 30  # seconds that answers may take after Ctrl-C
+
+
+def serve(host: str, port: int, options: Mapping[str, Any], limits: Mapping[str, int], api_key: str | None) -> None:
+    """Serve page and API until Ctrl-C or SIGTERM; what is being scored is then still answered.
+
+    Args:
+        host: the address to listen on.
+        port: its port; 0 for any that is free.
+        options: of ``create_metric``, by name.
+        limits: of requests, by name.
+        api_key: what callers must have; None: nothing.
+
+    Raises:
+        ValueError: for an address, options, limits, a key or a checkpoint that cannot be used, or missing packages.
+    """
+    checked = Limits.check(limits, where=None)
+    with _listening(host, port) as listening:
+        application = app(make_metric('moeagiqa', options), checked, api_key)
+        name, port = listening.getsockname()[:2]
+        shown = f'[{name}]' if ':' in name else name
+        say(f'moeagiqa: serving on http://{shown}:{port} (Ctrl-C ends it)')
+        _run(application, listening)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens: so a port that is taken is said before anything is loaded."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=1024)
+    except (OSError, UnicodeError) as error:
+        is_errno = isinstance(error, OSError) and (error.errno or 0) > 0  # else a resolver's own number
+        reason = os.strerror(error.errno) if is_errno else getattr(error, 'strerror', None) or first_line(error)
+        raise OptionError(f'--host {host} --port {port}: it cannot be listened on ({reason.lower()}).') from None
+
+
+def _run(application: 'FastAPI', listening: socket.socket) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        application, log_level='warning', server_header=False, timeout_graceful_shutdown=CLOSING, http='h11', ws='none'
+    )
+    uvicorn.Server(config).run([listening])
