@@ -45,8 +45,8 @@ def _listening(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=1024)
     except (OSError, UnicodeError) as error:
-        is_errno = isinstance(error, OSError) and (error.errno or 0) > 0  # else a resolver's own number
-        reason = os.strerror(error.errno) if is_errno else getattr(error, 'strerror', None) or first_line(error)
+        number = getattr(error, 'errno', None) or 0  # a resolver's own are below 0
+        reason = os.strerror(number) if number > 0 else getattr(error, 'strerror', None) or first_line(error)
         raise OptionError(f'--host {host} --port {port}: it cannot be listened on ({reason.lower()}).') from None
 
 
