@@ -1,6 +1,7 @@
 """The benchmark of training compares like with like: both ways give the same scores, on shared weights."""
 
 import importlib.util
+import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -232,3 +233,17 @@ def test_the_benchmark_of_the_service_loses_no_request(tiny_checkpoint, pictures
     assert (result['lost'], result['wrong'], len(result['latencies'])) == (0, 0, len(items))
     serve.show(result)
     assert '8 requests from 4 clients' in capsys.readouterr().out
+
+
+def test_a_reward_is_compared_with_its_metric(monkeypatch, tmp_path, capsys):
+    reward = load('reward')
+    words = ['--tiny', str(tmp_path / 'tiny.safetensors'), '--images', '2', '--pixels', '80', '--rounds', '1']
+    reward.main([*words, '--memory-of', 'loss'])
+    memory = json.loads(capsys.readouterr().out)
+    assert 0 < memory['before'] <= memory['peak']
+    monkeypatch.setattr(reward, 'memory_of', lambda name, options: memory)  # which would start a process
+    reward.main([*words, '--output', str(tmp_path / 'figures.json')])
+    figures = json.loads((tmp_path / 'figures.json').read_text())
+    assert set(figures['seconds']) == set(figures['ratios']) == set(reward.TITLES)
+    assert figures['ratios']['metric'] == [1, 1, 1]
+    assert 'Reward.loss and backward' in capsys.readouterr().out
