@@ -9,7 +9,10 @@ import torch
 from blocks import Block, blocks, commands, inline_commands
 from programs import ROOT, Wrong, end_services, options_are_known, run, run_python
 
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')), ROOT / 'MODEL_CARD.md', ROOT / 'CONTRIBUTING.md']
+PAGES = [
+    ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')), ROOT / 'MODEL_CARD.md', ROOT / 'CONTRIBUTING.md',
+    ROOT / 'examples' / 'README.md',
+]  # fmt: skip
 WITH_THE_REAL_DEFAULT = ('index.md',)  # whose scores are shown
 TEXT = ('', 'text', 'csv', 'json', 'yaml')  # shown, not typed
 EXAMPLES = ('python', 'pycon')
