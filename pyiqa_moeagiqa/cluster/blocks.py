@@ -41,7 +41,7 @@ class Block:
         name: follows from the file's name, size and time, and from the part. It names the block's output.
         part: of a Parquet file, its row group, the first row in it and the end of the rows; of a JSON-lines file, its first byte
             and the end; of a shard, nothing.
-        size: images in a piece of the output. Only a shard has several pieces.
+        size: images in a piece of the output. Lines and shards can have several pieces, rows have one.
         rows: how many images there are; None if that shows when they are read.
         done: pieces that are in the output already.
         only: the number of the one image that is meant, of a block whose worker died.
@@ -58,7 +58,7 @@ class Block:
 
     @property
     def is_shard(self) -> bool:
-        """Whether the end of the block shows only when it is read, so that it is written in pieces."""
+        """Whether it is a WebDataset's shard."""
         return self.kind in SHARDS
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pyarrow as pa
 from tqdm import tqdm
 
 from ..console import console, plain, say
@@ -17,7 +18,7 @@ from ..scoring.sources import PromptChoice, SourceError, places_of
 from . import blocks as planning
 from .blocks import Block, blocks_of
 from .output import ScoreFolder
-from .pipeline import cluster_at, require_ray, scored
+from .pipeline import ClusterError, cluster_at, require_ray, scored
 from .places import is_remote
 from .read import Asked, folders_of, items_in
 
@@ -109,18 +110,35 @@ def _progress(every: Iterable[Block], output: ScoreFolder) -> tqdm:
 def _run(
     left: Sequence[Block], asked: Asked, job: ClusterJob, output: ScoreFolder, columns: Sequence[str], bar: tqdm
 ) -> None:
-    """Score blocks, then what dead workers held one by one; an image whose worker dies again gets that for a reason."""
-    for rows in scored(left, asked, job.metric, job.options, columns):
-        bar.update(output.add(rows))
+    """Score blocks, then what dead workers held one by one; an image whose worker dies again gets that for a reason.
+
+    Raises:
+        ClusterError: if no worker has returned any image: the cause is then none of them.
+    """
+    received = _collect(scored(left, asked, job.metric, job.options, columns), output, bar)
     lost = [(block, number) for block, number, _ in _lost(left, asked, output)]
     if lost:
         say(f'workers died: {len(lost)} images are tried again, one by one')
         again = [replace(block, only=number) for block, number in lost]
-        for rows in scored(again, asked, job.metric, job.options, columns, one_by_one=True):
-            bar.update(output.add(rows))
+        received += _collect(scored(again, asked, job.metric, job.options, columns, one_by_one=True), output, bar)
+        if not received:
+            raise ClusterError(
+                'No worker has returned an image: see that all machines can read the input, the output and the weights, '
+                "and look at Ray's logs there."
+            )
         for block, number, named in list(_lost(left, asked, output)):
             output.add_lost(block, number, *named)
             bar.update()
+
+
+def _collect(tables: Iterable[pa.Table], output: ScoreFolder, bar: tqdm) -> int:
+    """Put rows into the output as they come; returns how many images there were."""
+    images = 0
+    for rows in tables:
+        count = output.add(rows)
+        images += count
+        bar.update(count)
+    return images
 
 
 def _lost(blocks: Iterable[Block], asked: Asked, output: ScoreFolder) -> Iterator[tuple[Block, int, tuple[str, str]]]:
