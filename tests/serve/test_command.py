@@ -1,5 +1,6 @@
 """``moeagiqa serve`` as a user starts and ends it."""
 
+import os
 import re
 import signal
 import socket
@@ -17,9 +18,12 @@ from pyiqa_moeagiqa.serve import app
 def test_it_serves_on_loopback_until_ctrl_c(tiny_checkpoint, fox, tmp_path):
     (tmp_path / 'temporary').mkdir()
     command = [sys.executable, '-m', 'pyiqa_moeagiqa', 'serve', '--port', '0', '--weights', tiny_checkpoint]
-    environment = {'TMPDIR': str(tmp_path / 'temporary')}
     process = subprocess.Popen(
-        list(map(str, command)), stderr=subprocess.PIPE, text=True, env=__import__('os').environ | environment
+        list(map(str, command)),
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {'TMPDIR': str(tmp_path / 'temporary')},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     line = next(line for line in process.stderr if 'serving on' in line)
     address = re.search(r'http://127\.0\.0\.1:\d+', line)[0]
