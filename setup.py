@@ -120,12 +120,12 @@ setup(
         'ray': ['ray[data]>=2.60,<2.64'],
         # the page and the API of "moeagiqa serve"
         'serve': [
-            'fastapi>=0.115',
-            'gradio>=6',
-            'prometheus-client>=0.20',
-            'python-multipart>=0.0.18',
+            'fastapi>=0.165',
+            'gradio>=6.31',
+            'prometheus-client>=0.26',
+            'python-multipart>=0.0.34',
             'swagger-ui-bundle>=1.1',
-            'uvicorn>=0.30',
+            'uvicorn>=0.54',
         ],
     },
     entry_points={

@@ -3,10 +3,12 @@
 import csv
 import re
 import shutil
-import tempfile
+import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from running import running
 
 from pyiqa_moeagiqa.scoring.explain import explain
@@ -29,8 +31,13 @@ def browser():
 
 
 @pytest.fixture(scope='module')
-def address(metric):
-    with running(app(metric)) as found:
+def application(metric):
+    return app(metric)
+
+
+@pytest.fixture(scope='module')
+def address(application):
+    with running(application) as found:
         yield found
 
 
@@ -151,19 +158,20 @@ def test_two_prompts_are_compared_by_keyboard_alone(visit, metric, fox):
     assert page.get_by_text('has the higher alignment').inner_text().startswith(f'“{["a red fox", "a cup"][better]}”')
 
 
-def test_uploads_are_gone_when_the_page_is_closed(visit, fox):
+def test_uploads_are_gone_when_the_page_is_closed(visit, application, tmp_path):
     page = visit()
-    drop(page, fox)
-    page.wait_for_function("document.querySelector('textarea').value === 'a red fox'")
-    (folder,) = {path.parent for path in Path(tempfile.gettempdir()).glob('moeagiqa-*/*/fox.png')}
+    info = PngInfo()
+    info.add_text('parameters', 'a red square\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1')
+    Image.new('RGB', (64, 64), 'red').save(tmp_path / 'square.png', pnginfo=info)
+    drop(page, tmp_path / 'square.png')
+    page.wait_for_function("document.querySelector('textarea').value === 'a red square'")
+    (upload,) = Path(application.state.uploads.name).glob('*/square.png')
     page.close()
-    wait_until_gone(folder)
+    wait_until_gone(upload.parent)
 
 
 def wait_until_gone(folder: Path) -> None:
     """The server notices by itself that a page was closed, soon after."""
-    import time
-
     end = time.monotonic() + PATIENCE / 1000
     while folder.exists():
         assert time.monotonic() < end, folder
