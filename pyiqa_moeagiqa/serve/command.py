@@ -45,9 +45,15 @@ def _listening(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=1024)
     except (OSError, UnicodeError) as error:
-        number = getattr(error, 'errno', None) or 0  # a resolver's own are below 0
-        reason = os.strerror(number) if number > 0 else getattr(error, 'strerror', None) or first_line(error)
-        raise OptionError(f'--host {host} --port {port}: it cannot be listened on ({reason.lower()}).') from None
+        raise OptionError(
+            f'--host {host} --port {port}: it cannot be listened on ({_reason(error).lower()}).'
+        ) from None
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    if isinstance(error, OSError) and error.errno and error.errno > 0:  # a resolver's own numbers are negative
+        return os.strerror(error.errno)
+    return getattr(error, 'strerror', None) or first_line(error)
 
 
 def _run(application: 'FastAPI', listening: socket.socket) -> None:
