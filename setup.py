@@ -114,8 +114,8 @@ setup(
         'heif': ['pillow-heif>=0.22'],
         # MoEAGIQAScore, for those who train with Lightning
         'torchmetrics': ['torchmetrics>=1.4'],
-        # what the scripts of examples/ generate with, and the adapters that they train
-        'examples': ['diffusers>=0.35', 'peft>=0.18'],
+        # what the scripts of examples/ generate with (earlier ones do not know transformers 5), and the adapters that they train
+        'examples': ['diffusers>=0.42', 'peft>=0.18'],
         # what "moeagiqa score --ray" runs on; 2.64 drops two options of Ray Data that bound retries
         'ray': ['ray[data]>=2.60,<2.64'],
         # the page and the API of "moeagiqa serve"
