@@ -114,7 +114,7 @@ setup(
         'heif': ['pillow-heif>=0.22'],
         # MoEAGIQAScore, for those who train with Lightning
         'torchmetrics': ['torchmetrics>=1.4'],
-        # what the scripts of examples/ generate with (earlier ones do not know transformers 5), and the adapters that they train
+        # what the scripts of examples/ generate with (0.35 does not know transformers 5), and the adapters that they train
         'examples': ['diffusers>=0.42', 'peft>=0.18'],
         # what "moeagiqa score --ray" runs on; 2.64 drops two options of Ray Data that bound retries
         'ray': ['ray[data]>=2.60,<2.64'],
