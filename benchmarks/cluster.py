@@ -82,6 +82,8 @@ def _steady(tables: Iterator[Any]) -> float:
     for table in tables:
         count += sum(score is not None for score in table['score'].to_pylist())
         end = time.perf_counter()
+    if not count:
+        raise SystemExit('All answers came at once: raise --count.')
     return (end - start) / count
 
 

@@ -1,12 +1,13 @@
 """What ``moeagiqa score --ray`` refuses, in one sentence and before a cluster is asked for."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_line import refused
+from command_line import refused, run
 
 from pyiqa_moeagiqa.cluster import blocks, pipeline
 from pyiqa_moeagiqa.cluster.output import ScoreFolder
@@ -105,3 +106,38 @@ def test_each_line_is_in_one_block_wherever_blocks_end(tmp_path, monkeypatch):
         monkeypatch.setattr(blocks, 'LINES', size)
         names = [Path(item.path).name for block in _blocks(file) for item in items_in(block, None)]
         assert names == [f'{"é" * (number % 7)}{number}.png' for number in range(40)]
+
+
+@pytest.mark.parametrize('answers', [0, 1])
+def test_if_nothing_comes_back_no_image_is_blamed(tiny_checkpoint, tmp_path, monkeypatch, answers):
+    from pyiqa_moeagiqa.cluster import command
+    from pyiqa_moeagiqa.cluster.output import IS_END, NAME, PLACE, REASON, with_own
+
+    rows = [f'{{"path": "{number}.png", "prompt": "a cat"}}\n' for number in range(2)]
+    (tmp_path / 'table.jsonl').write_text(''.join(rows))
+
+    def scored(left, asked, metric, options, columns, one_by_one=False):
+        """A cluster whose workers die, but for the first image."""
+        own = {NAME: f'{left[0].name}-00000', PLACE: 0, IS_END: False, 'path': '0.png', 'score': 0.5, REASON: ''}
+        schema = with_own(ScoreFolder(str(tmp_path / 'none'), {}, columns).schema)
+        return [pa.Table.from_pylist([own], schema)] * (answers and not one_by_one)
+
+    monkeypatch.setattr(command, 'scored', scored)
+    monkeypatch.setattr(command, 'require_ray', lambda: None)
+    monkeypatch.setattr(command, 'cluster_at', lambda address: nullcontext())
+    words = (
+        'score',
+        '--weights',
+        tiny_checkpoint,
+        '--ray',
+        'local',
+        tmp_path / 'table.jsonl',
+        '--output',
+        tmp_path / 's',
+    )
+    if answers:
+        assert '1 scores in' in run(*words, code=1).stdout
+        assert pq.read_table(tmp_path / 's')['reason'].to_pylist()[1].startswith('a worker died each time')
+    else:
+        assert 'No worker has returned an image' in run(*words, code=2).stderr
+        assert not list((tmp_path / 's').glob('*.parquet'))
