@@ -37,7 +37,7 @@ class Scale:
         ``mos``: the score in the MOS units of the data set that the checkpoint was trained on. A score can lie a little
         outside of 0 to 1, and ``mos`` then lies outside of the MOS range.
 
-        ``low``, ``high``: the MOS of ``INTERVAL_SHARE`` of images lies between them. The embedded checkpoint's were measured on unseen
+        ``low``, ``high``: the MOS of ``INTERVAL_SHARE`` of images lies between them, within the MOS range. The embedded checkpoint's were measured on unseen
         prompts and on generators that training had left out. For a generator unlike all of those, or for damaged images,
         fewer can lie between them.
 
@@ -53,7 +53,8 @@ class Scale:
             return lowest + (highest - lowest) * score
 
         mos = as_mos(score)
-        low, high = (None, None) if self.interval is None else (as_mos(score + error) for error in self.interval)
+        ends = [None, None] if self.interval is None else [as_mos(score + error) for error in self.interval]
+        low, high = (None if end is None else min(max(end, lowest), highest) for end in ends)
         percentile = None if self.quantiles is None else _percentile(mos, self.quantiles)
         return {'mos': mos, 'low': low, 'high': high, 'percentile': percentile}
 

@@ -50,8 +50,6 @@ def _told(target: str, score: float, scale: Scale) -> Told:
     numbers, sentences, band = scale.of(score), [], None
     mos, low, high, percentile = numbers.values()
     if low is not None and high is not None and scale.interval is not None:
-        least, most = scale.mos_range or (low, high)
-        low, high = max(low, least), min(high, most)  # no rater can give more or less
         sentences.append(
             f'Raters gave {low:.1f} to {high:.1f} to {100 * INTERVAL_SHARE:.0f} % of images with such a score.'
         )

@@ -29,6 +29,13 @@ def test_a_header_that_says_nothing_leaves_the_columns_empty():
     assert scale(mos_range=[0, 5]).of(0.5) == EMPTY | {'mos': 2.5}
 
 
+def test_the_interval_stays_within_what_raters_can_give():
+    said = scale(mos_range=[1, 5], interval={'quality': [-0.2, 0.2]})
+    assert said.of(0.1) == pytest.approx({'mos': 1.4, 'low': 1, 'high': 2.2, 'percentile': None})
+    assert said.of(0.9)['high'] == 5
+    assert (said.of(1.5)['low'], said.of(1.5)['high']) == (5, 5)
+
+
 def test_the_interval_is_the_targets():
     info = {'mos_range': [0, 5], 'interval': {'alignment': [-0.2, 0.4]}}
     assert scale('alignment', **info).of(0.5) == {'mos': 2.5, 'low': 1.5, 'high': 4.5, 'percentile': None}
