@@ -10,7 +10,9 @@ from typing import Any
 
 try:
     from pyiqa_moeagiqa.plugin import METRICS
-except ImportError:
+except ModuleNotFoundError as error:
+    if error.name != 'pyiqa_moeagiqa':
+        raise
     raise ImportError(
         'The MoE-AGIQA nodes need pyiqa-moeagiqa: install it with pip into the Python that runs ComfyUI.'
     ) from None

@@ -104,7 +104,9 @@ def test_scores_are_those_of_the_metric_and_a_failure_is_one_image(nodes, instal
     assert math.isnan(scores[2])
     assert math.isnan(mos[2])
     lines = text[0].splitlines()
-    assert lines[0] == f'image 0: {scores[0]:.3f}, MOS {mos[0]:.2f} (80 %: {mos[0] - 0.5:.2f} to {mos[0] + 1:.2f})'
+    assert (
+        lines[0] == f'image 0: {scores[0]:.3f}, MOS {mos[0]:.2f} (80 %: {max(mos[0] - 0.5, 0):.2f} to {mos[0] + 1:.2f})'
+    )
     assert lines[2].startswith('image 2: not scored: ')
     assert json.loads(json.dumps(shown)) == {'text': text}
 

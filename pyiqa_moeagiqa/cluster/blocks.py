@@ -31,6 +31,10 @@ LISTING = pa.schema([('path', pa.string()), ('prompt', pa.string()), ('source', 
 LISTED = '_images.parquet'  # readers of data sets skip names that begin so
 
 
+class UnreadTable(TableError):
+    """A table that cannot be read, as it is damaged or cannot be reached."""
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """A part of the input.
@@ -132,9 +136,17 @@ def _images_at(paths: list[str]) -> Iterator[str]:
     local = [path for path in paths if not is_remote(path)]
     if local:
         yield from map(str, find_images(local))
-    for place in paths:
-        if is_remote(place):
-            yield from _remote_images(place)
+    remote = [path for path in paths if is_remote(path)]
+    found = itertools.chain.from_iterable(map(_remote_images, remote))
+    yield from found if len(remote) == 1 else _each_once(found)
+
+
+def _each_once(places: Iterable[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for place in places:
+        if place not in seen:
+            seen.add(place)
+            yield place
 
 
 def _remote_images(place: str) -> Iterator[str]:
@@ -177,14 +189,14 @@ def parquet_file(file: str) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file; only a part of it is in memory at a time.
 
     Raises:
-        TableError: for a file that is missing or damaged.
+        UnreadTable: for a file that is missing, damaged or cannot be reached.
     """
     system, path = opened_at(file)
     try:
         with system.open_input_file(path) as stream:
             yield pq.ParquetFile(stream, buffer_size=1 << 20)
     except (pa.ArrowException, OSError) as error:
-        raise TableError(f'{file}: it cannot be read as Parquet ({quoted(error)}).') from None
+        raise UnreadTable(f'{file}: it cannot be read as Parquet ({quoted(error)}).') from None
 
 
 def _of_lines(file: str) -> Iterator[Block]:

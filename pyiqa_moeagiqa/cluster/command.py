@@ -22,6 +22,8 @@ from .pipeline import ClusterError, cluster_at, require_ray, scored
 from .places import is_remote
 from .read import Asked, folders_of, items_in
 
+MOST_LOST = 16  # images that are blamed for the deaths of workers, or a quarter of those that were tried again
+
 
 @dataclass
 class ClusterJob:
@@ -60,9 +62,14 @@ def score(job: ClusterJob) -> int:
     places = places_of(job.prompts.prompt_from or 'auto') if job.prompts.is_looked_up else ()
     folders = folders_of(tuple(job.paths))
     asked = Asked(folders, job.prompts.prompt, places, takes_prompts(metric), reads_images(metric))
+    del metric
+    with output.held():
+        return _score_held(job, place, asked, columns, output)
+
+
+def _score_held(job: ClusterJob, place: str, asked: Asked, columns: Sequence[str], output: ScoreFolder) -> int:
     every = list(blocks_of(job.paths, job.prompts, place, asked.needs_prompt, is_begun=output.is_begun))
     left = output.begin(every)
-    del metric
     known = output.scored
     if left:
         with cluster_at(job.address), _progress(every, output) as bar:
@@ -113,7 +120,7 @@ def _run(
     """Score blocks, then what dead workers held one by one; an image whose worker dies again gets that for a reason.
 
     Raises:
-        ClusterError: if no worker has returned any image: the cause is then none of them.
+        ClusterError: if so many images are lost twice, or all, that the cause is none of them.
     """
     received = _collect(scored(left, asked, job.metric, job.options, columns), output, bar)
     lost = [(block, number) for block, number, _ in _lost(left, asked, output)]
@@ -121,12 +128,13 @@ def _run(
         say(f'workers died: {len(lost)} images are tried again, one by one')
         again = [replace(block, only=number) for block, number in lost]
         received += _collect(scored(again, asked, job.metric, job.options, columns, one_by_one=True), output, bar)
-        if not received:
+        lost_again = list(_lost(left, asked, output))
+        if not received or len(lost_again) > max(MOST_LOST, len(lost) // 4):
             raise ClusterError(
-                'No worker has returned an image: see that all machines can read the input, the output and the weights, '
-                "and look at Ray's logs there."
+                f'{len(lost_again)} images were lost twice with their workers: see that all machines can read the input, the '
+                "output and the weights, and look at Ray's logs there; the same command goes on."
             )
-        for block, number, named in list(_lost(left, asked, output)):
+        for block, number, named in lost_again:
             output.add_lost(block, number, *named)
             bar.update()
 

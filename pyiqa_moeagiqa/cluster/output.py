@@ -6,12 +6,15 @@ whole files alone.
 """
 
 import json
+import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import filelock
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -19,9 +22,10 @@ import pyarrow.parquet as pq
 from ..scoring.output import OutputError
 from ..scoring.score_formats import TEXTS
 from .blocks import LISTED, Block
-from .places import files_in, joined, read_file, whole_file_at
+from .places import files_in, is_remote, joined, read_file, whole_file_at
 
 NOTE = '_run.json'
+LOCK = '.lock'
 REASON, NOTES = 'reason', 'notes'
 NAME, PLACE, IS_END = '_name', '_place', '_is_end'  # columns of what workers return; they are not written
 _FILE = re.compile(r'(?P<block>.+-\d{8})-(?P<piece>\d{5,})-(?P<rows>\d+)-(?P<failed>\d+)\.parquet')
@@ -81,12 +85,41 @@ class ScoreFolder:
         elif others := [name for name in there if name != LISTED and not name.startswith('.')]:
             raise OutputError(f'{self.place}: it holds other files, such as {min(others)}; name another --output.')
         for file in filter(None, map(_FILE.fullmatch, there)):
+            if int(file['piece']) in self.pieces[file['block']]:
+                raise OutputError(
+                    f'{self.place}: two of its files hold the same images, such as {file[0]}, as if two commands had run '
+                    'at a time; remove one of the two files.'
+                )
             self._count(file['block'], int(file['piece']), int(file['rows']), int(file['failed']))
 
     def _count(self, block: str, piece: int, rows: int, failed: int) -> None:
         self.pieces[block][piece] = rows
         self.scored += rows - failed
         self.failed += failed
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other commands out of a folder on this machine.
+
+        Raises:
+            OutputError: if another command writes to it.
+        """
+        if is_remote(self.place):
+            yield
+            return
+        os.makedirs(self.place, exist_ok=True)
+        lock = filelock.FileLock(os.path.join(self.place, LOCK), timeout=0, thread_local=False)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise OutputError(
+                f'{self.place}: another command writes to it; wait for its end, or name another --output.'
+            ) from None
+        try:
+            yield
+        finally:
+            os.unlink(lock.lock_file)
+            lock.release()
 
     def begin(self, blocks: Iterable[Block]) -> list[Block]:
         """Note what the run is for, and return what is left to do of its blocks.
@@ -113,7 +146,7 @@ class ScoreFolder:
         """Whether all of a block's pieces are there."""
         counts = self.pieces.get(block.name, {})
         if block.rows is not None:
-            return sum(counts.values()) == block.rows
+            return bool(counts)  # it has one piece, with fewer rows if the table is damaged
         return sorted(counts) == list(range(len(counts))) and any(rows < block.size for rows in counts.values())
 
     def add(self, rows: pa.Table) -> int:

@@ -18,7 +18,7 @@ from ..options import quoted
 from ..scoring.sources import SourceError
 from .blocks import Block
 from .read import Asked
-from .workers import THREADS, ScoringWorker, read_blocks
+from .workers import THREADS, ScoringWorker, read_blocks, refuse_pickles
 
 IMAGES_AT_ONCE = 32  # that an actor takes
 READ_AHEAD = 32 << 20  # bytes of pixels that a task hands over at once
@@ -38,6 +38,7 @@ def require_ray() -> None:
         import ray.data  # noqa: F401
     except ImportError:
         raise SourceError("--ray: Ray is not installed; pip install 'pyiqa-moeagiqa[ray]'.") from None
+    refuse_pickles()
 
 
 @contextmanager
@@ -54,7 +55,8 @@ def cluster_at(address: str) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    with tempfile.TemporaryDirectory(prefix='ray-', dir='/tmp', ignore_cleanup_errors=True) as folder:
+    short = '/tmp' if os.access('/tmp', os.W_OK) else None  # see below
+    with tempfile.TemporaryDirectory(prefix='ray-', dir=short, ignore_cleanup_errors=True) as folder:
         options: dict[str, Any] = {'address': address, 'logging_level': logging.ERROR, 'log_to_driver': False}
         if address == 'local':
             os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')

@@ -5,6 +5,7 @@ import json
 import os
 import tarfile
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,7 +28,7 @@ from ..scoring.prompt_tables import FOLDER_TABLES, FolderTables
 from ..scoring.result import Result
 from ..scoring.run import Reader, Seen
 from ..scoring.sources import Item, SourceError, looked_up
-from .blocks import Block, parquet_file
+from .blocks import Block, UnreadTable, parquet_file
 from .places import LARGEST_IMAGE, files_in, folder_of, is_remote, joined, opened_at, read_file
 
 IMAGES_AT_ONCE, PATHS_AT_ONCE = 16, 1024  # rows of a Parquet file
@@ -73,6 +74,8 @@ def read(block: Block, asked: Asked) -> Iterator[Part]:
             count = number + 1
             if number // block.size not in block.done and block.only in (None, number):
                 yield number, item
+            if number == block.only:
+                return
 
     with tempfile.TemporaryDirectory() as folder:
         source = _Source(asked, Path(folder))
@@ -96,6 +99,9 @@ def items_in(block: Block, prompt: str | None) -> Iterator[Item]:
     Args:
         block: to read.
         prompt: one for all images.
+
+    Raises:
+        OSError: for a file elsewhere that cannot be read on: it may be there again when the block is tried again.
     """
     if block.kind == 'listing':
         for row in _parquet_rows(block):
@@ -108,6 +114,8 @@ def items_in(block: Block, prompt: str | None) -> Iterator[Item]:
         for number, row in enumerate(rows, 1):
             yield _item(row, f'{block.file}/{block.name[-8:]}-{number - 1}', block, prompt)
     except Exception as error:  # a damaged file can raise anything; what was read before is still scored
+        if is_remote(block.file) and isinstance(error, OSError | UnreadTable):
+            raise OSError(str(error)) from None
         yield Item(f'{block.file} after {number} images', '', SourceError(f'it cannot be read on ({quoted(error)})'))
 
 
@@ -234,7 +242,7 @@ class _Source:
     """
 
     def __init__(self, asked: Asked, folder: Path):
-        self.asked, self.folder = asked, folder
+        self.asked, self.folder, self.copying = asked, folder, threading.Lock()
         self.tables = FolderTables(self._copy_of(place) for place in asked.folders if is_remote(place))
 
     def completed(self, item: Item) -> Item:
@@ -260,10 +268,11 @@ class _Source:
         item = item._replace(image=read_file(str(item.path)))
         if item.prompt is not None or not self.asked.places:
             return item
-        copy = self._copied(str(item.path), item.image)
-        found = next(looked_up([copy], self.tables, self.asked.places))
-        for path in (copy, *sidecars_of(copy)):
-            path.unlink(missing_ok=True)
+        with self.copying:  # two images can have one text file or table, and no thread may see half of it
+            copy = self._copied(str(item.path), item.image)
+            found = next(looked_up([copy], self.tables, self.asked.places))
+            for path in (copy, *sidecars_of(copy)):
+                path.unlink(missing_ok=True)
         return item._replace(prompt=found.prompt, source=found.source.replace(f'{self.folder}/', ''))
 
     def _copied(self, address: str, data: bytes) -> Path:
@@ -290,7 +299,7 @@ class _Source:
         path = address.partition('://')[2]
         if '..' in path.split('/'):
             raise SourceError('its address leads out of its folder')
-        return self.folder / path
+        return self.folder / path.lstrip('/')
 
 
 def folders_of(paths: tuple[str, ...]) -> tuple[str, ...]:

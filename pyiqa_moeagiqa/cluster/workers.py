@@ -3,6 +3,7 @@
 import os
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -19,8 +20,17 @@ THREADS = 4  # of a processor: one image's crops keep no more of them busy
 READ = pa.schema([(NAME, pa.string()), (PLACE, pa.int64()), ('seen', pa.binary())])
 
 
+def refuse_pickles() -> None:
+    """Take back a kind of column that Ray adds to pyarrow, whose values are unpickled: tables come from strangers."""
+    import ray.data  # noqa: F401  (which adds it)
+
+    with suppress(KeyError):
+        pa.unregister_extension_type('ray.data.arrow_pickled_object')
+
+
 def read_blocks(blocks: pa.Table, asked: Asked) -> Iterator[pa.Table]:
     """A task: read the images of blocks, and yield a table of one row for each as soon as it is read."""
+    refuse_pickles()
     for block in map(pickle.loads, blocks['block'].to_pylist()):
         for piece, place, seen in read(block, asked):
             row = {

@@ -24,14 +24,16 @@ def app(metric: 'Metric | None' = None, limits: 'Limits | None' = None, api_key:
         api_key: a key that callers must have; none is needed by default.
 
     Raises:
-        OptionError: if the packages of the extra 'serve' are missing, or for a key that is blank.
+        OptionError: if the packages of the extra 'serve' are missing, or for a key that is blank or not in ASCII.
 
     Example:
         >>> from pyiqa_moeagiqa import serve
         >>> application = serve.app()  # then, as any other: uvicorn.run(application, port=7860)
     """
-    if api_key is not None and not api_key.strip():
-        raise OptionError('The API key is blank: give some random words, or leave it out.')
+    if api_key is not None:
+        api_key = api_key.strip()
+        if not api_key or not api_key.isascii():
+            raise OptionError('The API key is blank or not in ASCII: give random letters and digits, or leave it out.')
     try:
         from .application import build  # loads gradio, which the rest of the package does without
     except ModuleNotFoundError as error:

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from ..console import say
@@ -34,6 +35,8 @@ def serve(host: str, port: int, options: Mapping[str, Any], limits: Mapping[str,
     with _listening(host, port) as listening:
         application = app(make_metric('moeagiqa', options), checked, api_key)
         name, port = listening.getsockname()[:2]
+        if api_key is None and ip_address(name).is_loopback:
+            _refuse_other_names(application, name)
         shown = f'[{name}]' if ':' in name else name
         say(f'moeagiqa: serving on http://{shown}:{port} (Ctrl-C ends it)')
         _run(application, listening)
@@ -54,6 +57,13 @@ def _reason(error: OSError | UnicodeError) -> str:
     if isinstance(error, OSError) and error.errno and error.errno > 0:  # a resolver's own numbers are negative
         return os.strerror(error.errno)
     return getattr(error, 'strerror', None) or first_line(error)
+
+
+def _refuse_other_names(application: 'FastAPI', name: str) -> None:
+    """Refuse requests to other hosts: a page of elsewhere could let its own name have this machine's address."""
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    application.add_middleware(TrustedHostMiddleware, allowed_hosts=['localhost', '127.0.0.1', '[::1]', name])
 
 
 def _run(application: 'FastAPI', listening: socket.socket) -> None:

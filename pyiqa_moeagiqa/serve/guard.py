@@ -34,7 +34,10 @@ JSON_BODIES = (f'{GRADIO}/queue/join', f'{GRADIO}/cancel', f'{GRADIO}/reset')
 MOST_JSON = 1 << 20  # bytes
 HEADERS = (
     # a browser fetches nothing from elsewhere, whatever the page names
-    (b'content-security-policy', b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"),
+    (
+        b'content-security-policy',
+        b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; base-uri 'none'; frame-ancestors 'none'",
+    ),
     (b'x-content-type-options', b'nosniff'),
     (b'referrer-policy', b'no-referrer'),
 )
@@ -105,13 +108,15 @@ class Guard:
 
     def _is_uploaded(self, path: str) -> bool:
         place = path.removeprefix(f'{GRADIO}/file=')
-        return place != path and self._is_in_uploads(place)
+        return place != path and self._is_upload(place)
 
-    def _is_in_uploads(self, place: str) -> bool:
+    def _is_upload(self, place: str) -> bool:
+        """Whether a path is that of an uploaded file: uploads/HASH/NAME. The folders above it are not: files are removed."""
         try:
-            return Path(place).is_absolute() and Path(place).resolve().is_relative_to(self.uploads)
+            resolved = Path(place).resolve()
         except (OSError, ValueError):  # ValueError: a null character
             return False
+        return place == str(resolved) and resolved.parent.parent == self.uploads
 
     async def _checked_json(self, exchange: '_Exchange') -> bytes:
         """A body of gradio's API, which names no file but uploaded ones.
@@ -125,7 +130,7 @@ class Guard:
         except (ValueError, RecursionError):
             raise _Refused(400, 'The body is no JSON.') from None
         for path in paths:
-            if not isinstance(path, str) or not self._is_in_uploads(path):
+            if not isinstance(path, str) or not self._is_upload(path):
                 raise _Refused(
                     400, 'Files are taken that were uploaded, and no addresses or paths: send the file itself.'
                 )

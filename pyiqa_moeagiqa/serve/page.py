@@ -4,6 +4,7 @@ import asyncio
 import base64
 import math
 import shutil
+import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -77,6 +78,9 @@ class _Handlers:
         self.service = service
         self.scales, self.numbers = scales_of(service.metric), number_columns(service.metric)
         self.uploads: defaultdict[str | None, set[Path]] = defaultdict(set)
+        self.decoding = (
+            threading.Lock()
+        )  # for thumbnails one picture is decoded at a time, as all its pixels are in memory
 
     def fill_in(self, files: list[str], prompt: str, filled_in: str, request: gr.Request) -> tuple[Any, Any]:
         """Fill in the prompt that all files have in common; what a person typed, also in the meantime, stays."""
@@ -88,8 +92,9 @@ class _Handlers:
         return common, common
 
     def forget(self, request: gr.Request) -> None:
-        """Remove what was uploaded from a page that was closed."""
-        for path in self.uploads.pop(request.session_hash, ()):
+        """Remove what was uploaded from a page that was closed, unless another page has the same picture."""
+        gone = self.uploads.pop(request.session_hash, set())
+        for path in gone.difference(*self.uploads.values()):
             shutil.rmtree(path.parent, ignore_errors=True)
 
     async def score(self, files: list[str] | None, prompt: str, other: str) -> tuple[str, Best | None, Any, str]:
@@ -134,7 +139,7 @@ class _Handlers:
             {
                 'rank': place if are_ranked and result.score is not None else None,
                 'name': result.path,
-                'thumbnail': '' if result.score is None else thumbnail(path),
+                'thumbnail': '' if result.score is None else self._thumbnail(path),
                 'prompt': result.prompt,
                 'prompt_from': prompt_from,
                 'reason': result.reason,
@@ -143,6 +148,10 @@ class _Handlers:
             }
             for place, (path, (result, prompt_from)) in enumerate(answers, 1)
         ]
+
+    def _thumbnail(self, path: str) -> str:
+        with self.decoding:
+            return thumbnail(path)
 
     def _compared(self, answers: Sequence[Answer]) -> tuple[str, list[int]] | None:
         """Which of two prompts one picture fits better, judged by its alignment if the metric has it, and their order."""

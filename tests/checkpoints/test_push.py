@@ -121,6 +121,7 @@ def test_a_missing_or_wrong_login_and_a_missing_hub_are_said(writable_hub, file,
     monkeypatch.setenv('HF_TOKEN', 'hf_other')
     assert 'me/scorer: the hub does not accept your token' in refused('weights', 'push', file, 'me/scorer')
     monkeypatch.delenv('HF_TOKEN')
+    monkeypatch.delenv('HUGGING_FACE_HUB_TOKEN', raising=False)
     assert 'me/scorer: you are not logged in; run "hf auth login"' in refused('weights', 'push', file, 'me/scorer')
     monkeypatch.setenv('HF_TOKEN', writable_hub.token)
     monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)

@@ -1,7 +1,9 @@
 """What ``moeagiqa score --ray`` refuses, in one sentence and before a cluster is asked for."""
 
+import os
+import pickle
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,8 +12,11 @@ import pytest
 from command_line import refused, run
 
 from pyiqa_moeagiqa.cluster import blocks, pipeline
+from pyiqa_moeagiqa.cluster import read as reading
+from pyiqa_moeagiqa.cluster.blocks import Block
 from pyiqa_moeagiqa.cluster.output import ScoreFolder
 from pyiqa_moeagiqa.cluster.read import Asked, items_in, read
+from pyiqa_moeagiqa.data.table import read_table
 from pyiqa_moeagiqa.scoring.sources import PromptChoice
 
 
@@ -139,5 +144,63 @@ def test_if_nothing_comes_back_no_image_is_blamed(tiny_checkpoint, tmp_path, mon
         assert '1 scores in' in run(*words, code=1).stdout
         assert pq.read_table(tmp_path / 's')['reason'].to_pylist()[1].startswith('a worker died each time')
     else:
-        assert 'No worker has returned an image' in run(*words, code=2).stderr
+        assert '2 images were lost twice with their workers: see that all machines' in run(*words, code=2).stderr
         assert not list((tmp_path / 's').glob('*.parquet'))
+
+
+class _Runs:
+    """What is unpickled makes a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+def test_a_column_that_would_be_unpickled_is_not(tmp_path):
+    pytest.importorskip('ray.data', reason="Ray is missing: pip install 'pyiqa-moeagiqa[ray]'")
+    pipeline.require_ray()
+    kind = {b'ARROW:extension:name': b'ray.data.arrow_pickled_object', b'ARROW:extension:metadata': b''}
+    schema = pa.schema([pa.field('path', pa.binary(), metadata=kind), pa.field('prompt', pa.string())])
+    values = [pa.array([pickle.dumps(_Runs(str(tmp_path / 'ran')))], pa.binary()), pa.array(['a cat'])]
+    file = tmp_path / 'metadata.parquet'
+    pq.write_table(pa.Table.from_arrays(values, schema=schema), file)
+    (item,) = items_in(*_blocks(file), None)
+    assert item.image is not None
+    with suppress(ValueError):
+        read_table(file, ['path', 'prompt'])
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_two_commands_do_not_share_an_output(score, tmp_path):
+    (tmp_path / 'table.jsonl').write_text('{"path": "a.png", "prompt": "a cat"}\n')
+    output = ScoreFolder(str(tmp_path / 's'), {}, ('path', 'score'))
+    with output.held():
+        said = refused(*score, tmp_path / 'table.jsonl', '--output', tmp_path / 's')
+    assert 's: another command writes to it; wait for its end' in said
+    output.begin([])
+    for failed in (0, 1):
+        (tmp_path / 's' / f'{"0" * 16}-00000000-00000-1-{failed}.parquet').touch()
+    with pytest.raises(ValueError, match='two of its files hold the same images'):
+        ScoreFolder(str(tmp_path / 's'), {}, ('path', 'score'))
+
+
+def test_a_shard_elsewhere_that_breaks_off_is_tried_again_and_one_here_says_so(tmp_path, monkeypatch):
+    def broken(block):
+        yield {'__key__': 'a', 'png': b'', 'txt': b'a cat'}
+        raise OSError('the connection was lost')
+
+    monkeypatch.setattr(reading, '_samples', broken)
+    here, elsewhere = (Block(place, '.tar', 'x-00000000', (), 4) for place in ('a.tar', 's3://bucket/a.tar'))
+    assert [str(item.path) for item in items_in(here, None)] == ['a', 'a.tar after 1 images']
+    with pytest.raises(OSError, match='the connection was lost'):
+        list(items_in(elsewhere, None))
+
+
+def test_of_a_damaged_table_what_can_be_read_is_done(tmp_path):
+    output = ScoreFolder(str(tmp_path / 's'), {}, ('path', 'score'))
+    block = Block('a.parquet', '.parquet', 'x-00000000', (0, 0, 9), 1024, rows=9)
+    assert not output.is_done(block)
+    output.pieces[block.name][0] = 4
+    assert output.is_done(block)

@@ -241,9 +241,8 @@ def test_impossible_crop_positions_are_refused(metric, images, places):
     with pytest.raises(ValueError, match='crop_positions has') as error:
         metric(images[:1], caption_list=[CAT], crop_positions=places)
     if len(places) == 1:
-        assert (
-            'for crop 1: in an image of 90 x 130 pixels that crop, of 64 pixels, starts at (0, 0) to (26, 66).'
-            in str(error.value)
+        assert 'for crop 1: in an image of 90 x 130 pixels that crop, of 64 x 64, starts at (0, 0) to (26, 66).' in str(
+            error.value
         )
 
 
@@ -309,7 +308,7 @@ def test_given_positions_are_of_the_crops_own_sides(compact_like, images):
     last = torch.tensor([[3, 43], [0, 40], [26, 66]])
     _, details = metric(images[:1], caption_list=[CAT], crop_positions=last, return_details=True)
     assert details.crop_positions[0].equal(last)
-    with pytest.raises(ValueError, match=r'has \(1, 40\) for crop 2: .* that crop, of 90 pixels, .* to \(0, 40\)\.$'):
+    with pytest.raises(ValueError, match=r'has \(1, 40\) for crop 2: .* that crop, of 90 x 90, .* to \(0, 40\)\.$'):
         metric(images[:1], caption_list=[CAT], crop_positions=last + torch.tensor([[0, 0], [1, 0], [0, 0]]))
 
 

@@ -134,8 +134,9 @@ def test_threads_share_a_reward(reward, images, expected):
 def found(reward, images, tiny_checkpoint, tmp_path_factory):
     """What two processes found that were given the reward."""
     folder = tmp_path_factory.mktemp('processes')
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['pyiqa_moeagiqa.metrics.torchmetrics'])
+    context = multiprocessing.get_context(
+        'spawn'
+    )  # a forkserver's socket can be too long for where temporary files are
     given = (reward, str(tiny_checkpoint), images, list(PROMPTS), str(folder))
     started = [context.Process(target=processes.work, args=(rank, *given)) for rank in range(processes.PROCESSES)]
     for process in started:

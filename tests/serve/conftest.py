@@ -14,6 +14,14 @@ INFO = {
 }
 
 
+@pytest.fixture(scope='session', autouse=True)
+def _no_proxy():
+    """Requests to this machine do not go through a proxy that it may have."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('NO_PROXY', '127.0.0.1')
+        yield
+
+
 @pytest.fixture(scope='session')
 def metric(tmp_path_factory):
     """A metric with a tiny network that knows MOS and intervals."""

@@ -25,6 +25,13 @@ def test_it_serves_on_loopback_until_ctrl_c(tiny_checkpoint, fox, tmp_path):
         env=os.environ | {'TMPDIR': str(tmp_path / 'temporary')},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
+    try:
+        _ask_and_interrupt(process, fox, tmp_path)
+    finally:
+        process.kill()
+
+
+def _ask_and_interrupt(process, fox, tmp_path):
     line = next(line for line in process.stderr if 'serving on' in line)
     address = re.search(r'http://127\.0\.0\.1:\d+', line)[0]
     files = {'images': ('fox.png', fox.read_bytes())}
@@ -33,6 +40,7 @@ def test_it_serves_on_loopback_until_ctrl_c(tiny_checkpoint, fox, tmp_path):
         f'{address}/gradio_api/upload', files={'files': ('fox.png', fox.read_bytes())}, timeout=60
     ).json()
     assert uploaded[0].startswith(str(tmp_path / 'temporary'))
+    assert httpx.get(f'{address}/healthz', headers={'Host': 'elsewhere.example'}, timeout=60).status_code == 400
     process.send_signal(signal.SIGINT)
     assert 'moeagiqa: stopped.' in process.stderr.read()
     assert process.wait() == 130
@@ -46,8 +54,9 @@ def test_a_port_that_is_taken_is_said_before_anything_is_loaded(monkeypatch):
         assert f'--port {port}: it cannot be listened on (address already in use)' in refused('serve', '--port', port)
 
 
-def test_a_blank_key_is_refused():
-    assert 'The API key is blank' in refused('serve', '--port', 0, '--api-key', ' ')
+@pytest.mark.parametrize('key', [' ', 'schlüssel'])
+def test_a_key_that_no_request_could_have_is_refused(key):
+    assert 'The API key is blank or not in ASCII' in refused('serve', '--port', 0, '--api-key', key)
 
 
 @pytest.mark.parametrize('package', ['gradio', 'prometheus_client', 'swagger_ui_bundle'])

@@ -165,7 +165,13 @@ def test_uploads_are_gone_when_the_page_is_closed(visit, application, tmp_path):
     Image.new('RGB', (64, 64), 'red').save(tmp_path / 'square.png', pnginfo=info)
     drop(page, tmp_path / 'square.png')
     page.wait_for_function("document.querySelector('textarea').value === 'a red square'")
-    (upload,) = Path(application.state.uploads.name).glob('*/square.png')
+    other = visit()
+    drop(other, tmp_path / 'square.png')
+    other.wait_for_function("document.querySelector('textarea').value === 'a red square'")
+    (upload,) = Path(application.state.uploads.name).glob('*/square.png')  # the same picture is kept once
+    other.close()
+    time.sleep(1)  # in which the page that was closed is noticed
+    assert upload.exists()
     page.close()
     wait_until_gone(upload.parent)
 
