@@ -29,7 +29,7 @@ INPUTS = {
     'images': ('IMAGE', {'tooltip': 'One image or a batch.'}),
     'prompt': ('STRING', {'multiline': True, 'tooltip': 'What the images were made for.'}),
     'metric': (list(METRICS), {'tooltip': 'moeagiqa needs no download; the others are installed by "moeagiqa weights install".'}),
-    'target': (list(TARGETS), {'tooltip': 'quality, or alignment: how well an image fits the prompt.'}),
+    'target': (list(TARGETS), {'tooltip': 'quality, or alignment: how well an image fits the prompt. authenticity is for networks that were trained for it.'}),
 }  # fmt: skip
 
 

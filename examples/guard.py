@@ -84,6 +84,8 @@ def climb(reward: Reward, image: Tensor, start: Tensor, prompt: str, step: float
 def fool(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Climb step by step; print and return what the guard measured, the first before any step."""
     table = pd.read_csv(options.table, keep_default_na=False).sample(frac=1, random_state=0)[: options.images]
+    if missing := {'path', 'prompt'} - set(table):
+        raise ValueError(f'the table has no column {min(missing)}')
     files, prompts = [options.table.parent / path for path in table['path']], list(table['prompt'])
     starts = [pil_to_tensor(Image.open(file).convert('RGB')) / 255 for file in files]
     reward, images = Reward(options.target, pretrained_model_path=options.weights), starts
@@ -103,14 +105,18 @@ def fool(options: argparse.Namespace) -> list[dict[str, Any]]:
 def main(words: list[str] | None = None) -> list[dict[str, Any]]:
     """Read the options and climb."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('table', type=Path)
+    parser.add_argument('table', type=Path, help='CSV with columns path, relative to its folder, and prompt')
     parser.add_argument('--images', type=int, default=8)
     parser.add_argument('--reach', type=float, default=8, help='grey values by which a pixel may change (of 255)')
     parser.add_argument('--steps', type=int, default=10)
     parser.add_argument('--target', default='quality')
     parser.add_argument('--weights', help='another checkpoint to reward by, such as one of your own training')
     parser.add_argument('--judges', nargs='+', default=['piqe'], help="other no-reference metrics of pyiqa's")
-    return fool(parser.parse_args(words))
+    options = parser.parse_args(words)
+    try:
+        return fool(options)
+    except (OSError, ValueError) as error:
+        parser.error(f'{error} (the paths in {options.table} are relative to its folder)')
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@ Ray Data holds back the tasks that read while the actors are busy, so memory hol
 import logging
 import os
 import pickle
+import socket
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ IMAGES_AT_ONCE = 32  # that an actor takes
 READ_AHEAD = 32 << 20  # bytes of pixels that a task hands over at once
 MOST_TASKS = 10_000  # each holds a reference in this process
 MOST_DEATHS = 1000
+PATIENCE = 5  # seconds
 STORE = 1 << 30  # bytes of shared memory of a cluster on this machine alone
 READING_CPUS = 0.5
 
@@ -55,6 +57,8 @@ def cluster_at(address: str) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    if address not in ('local', 'auto'):
+        _require_answer(address)
     short = '/tmp' if os.access('/tmp', os.W_OK) else None  # see below
     with tempfile.TemporaryDirectory(prefix='ray-', dir=short, ignore_cleanup_errors=True) as folder:
         options: dict[str, Any] = {'address': address, 'logging_level': logging.ERROR, 'log_to_driver': False}
@@ -74,6 +78,17 @@ def cluster_at(address: str) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Raise a ClusterError if nothing listens at HOST:PORT: Ray would try for a minute."""
+    host, _, port = address.rpartition('://')[2].rpartition(':')
+    try:
+        socket.create_connection((host, int(port)), PATIENCE).close()
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f'--ray {address}: nothing answers there ({quoted(error)}); name HOST:PORT of a cluster, auto or local.'
+        ) from None
 
 
 def scored(

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, File, Form, HTTPException, Request, Response, UploadFile
+from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.staticfiles import StaticFiles
 from swagger_ui_bundle import swagger_ui_path
@@ -16,6 +17,10 @@ from .figures import Figures
 from .service import Busy, Picture, Service, TooSlow
 
 BINARY = {'type': 'string', 'format': 'binary'}  # how OpenAPI 3.0 says that a browser is to offer a choice of files
+FIELDS = (
+    'Send a form with the pictures as files in the field images, and prompts in the field prompts, as in '
+    "curl -F images=@cat.png -F 'prompts=a cat'."
+)
 RETRY_AFTER = {'Retry-After': '5'}  # seconds
 
 
@@ -49,15 +54,20 @@ def add_api(app: FastAPI, service: Service, figures: Figures) -> None:
 
     @router.post('/score', response_model_exclude_unset=True)
     async def score(
+        request: Request,
         images: Annotated[
             list[UploadFile], File(description='Pictures, each a file.', json_schema_extra={'items': BINARY})
         ],
         prompts: Annotated[
             list[str],
-            Form(description='One for all pictures, or one for each; none: those in the metadata of the pictures.'),
+            Form(
+                description='One for all pictures, or one for each; none or an empty one: that in the metadata of a picture.'
+            ),
         ] = [],  # noqa: B006 (FastAPI copies it)
     ) -> Scores:
         """Score pictures for their prompts."""
+        if unknown := set(await request.form()) - {'images', 'prompts'}:
+            raise HTTPException(422, f'There is no field {min(unknown)!r}. {FIELDS}')
         pictures = _pictures(images, prompts, service.limits.max_images)
         try:
             answers = await service.score(pictures)
@@ -90,6 +100,10 @@ def add_api(app: FastAPI, service: Service, figures: Figures) -> None:
             swagger_favicon_url=f'{place}/favicon-32x32.png',
         )
 
+    @app.exception_handler(RequestValidationError)
+    async def say_what_to_send(request: Request, error: RequestValidationError) -> JSONResponse:
+        return JSONResponse({'detail': FIELDS}, 422)
+
     app.include_router(router)
     app.mount('/swagger', StaticFiles(directory=swagger_ui_path))
     app.openapi_version = '3.0.3'  # the newest that the bundled page shows
@@ -110,7 +124,9 @@ def _pictures(images: Sequence[UploadFile], prompts: Sequence[str], most: int) -
             422, f'{len(prompts)} prompts were given for {len(images)} images: give one for all, one for each, or none.'
         )
     each: Sequence[str | None] = prompts if len(prompts) == len(images) else [*prompts, None][:1] * len(images)
-    return [Picture(image.filename or '', image.file, prompt) for image, prompt in zip(images, each, strict=True)]
+    return [
+        Picture(image.filename or '', image.file, prompt or None) for image, prompt in zip(images, each, strict=True)
+    ]
 
 
 def _score(result: Result, prompt_from: str) -> Score:

@@ -173,6 +173,14 @@ def test_a_column_that_would_be_unpickled_is_not(tmp_path):
     assert not (tmp_path / 'ran').exists()
 
 
+@pytest.mark.parametrize('address', ['127.0.0.1:1', 'ray://127.0.0.1:1', 'nonsense'])
+def test_an_address_where_nothing_answers_is_said_at_once(address, monkeypatch):
+    ray = pytest.importorskip('ray', reason="Ray is missing: pip install 'pyiqa-moeagiqa[ray]'")
+    monkeypatch.setattr(ray, 'init', lambda **_: pytest.fail('Ray was asked'))
+    with pytest.raises(ValueError, match=f'--ray {address}: nothing answers there'), pipeline.cluster_at(address):
+        pass
+
+
 def test_two_commands_do_not_share_an_output(score, tmp_path):
     (tmp_path / 'table.jsonl').write_text('{"path": "a.png", "prompt": "a cat"}\n')
     output = ScoreFolder(str(tmp_path / 's'), {}, ('path', 'score'))

@@ -107,6 +107,15 @@ def test_the_guard_watches_a_rise_that_is_none(table, tiny_checkpoint, capsys):
     assert 'step 2: quality' in capsys.readouterr().out
 
 
+def test_the_guard_says_which_picture_is_missing(tmp_path, capsys):
+    guard = importlib.import_module('guard')
+    (tmp_path / 'table.csv').write_text('path,prompt\ngone.png,a cat\n')
+    with pytest.raises(SystemExit) as ended:
+        guard.main([str(tmp_path / 'table.csv')])
+    assert ended.value.code == 2
+    assert "gone.png' (the paths in" in capsys.readouterr().err
+
+
 def test_each_sign_is_given_for_what_got_worse(tiny_checkpoint):
     guard = importlib.import_module('guard')
     watching = guard.Guard(guard.Reward(pretrained_model_path=str(tiny_checkpoint)), ['piqe', 'entropy'])

@@ -84,6 +84,20 @@ def test_what_is_too_much_is_refused_in_one_sentence(small, fox, name):
     assert ('retry-after' in answer.headers) == (status == 503)
 
 
+def test_a_form_that_is_none_is_told_what_to_send(address, fox):
+    image = ('images', (fox.name, fox.read_bytes()))
+    for options, words in (
+        ({'json': {'images': []}}, 'Send a form with'),
+        ({'data': {'images': 'cat.png'}}, 'Send a form with'),
+        ({'files': [image], 'data': {'prompt': 'a cat'}}, "There is no field 'prompt'. Send a form with"),
+    ):
+        answer = httpx.post(f'{address}/score', timeout=60, **options)
+        assert answer.status_code == 422
+        assert answer.json()['detail'].startswith(words)
+    empty = httpx.post(f'{address}/score', files=[image], data={'prompts': ''}, timeout=60).json()['results'][0]
+    assert empty['prompt'] == 'a red fox'
+
+
 @pytest.mark.parametrize('is_said', [True, False])
 def test_a_large_body_is_refused(small, fox, is_said):
     begin = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n'
