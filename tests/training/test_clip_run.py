@@ -116,21 +116,25 @@ def test_a_table_is_checked_with_the_tokenizer(finished):
     assert prompts['tokens'] != check_table(folder / 'table.csv').prompts['tokens'], family
 
 
-def test_the_graph_gives_the_scores_of_torch(finished, tmp_path, pictures):
+@pytest.fixture(scope='module')
+def graph(finished):
+    """The run's best network as an ONNX graph."""
+    _, folder, _ = finished
+    return export(folder / 'tiny.onnx', str(folder / 'run' / 'models' / 'net_best.safetensors'))
+
+
+def test_the_graph_gives_the_scores_of_torch(finished, graph, pictures):
     _, folder, _ = finished
     best = folder / 'run' / 'models' / 'net_best.safetensors'
-    graph = export(tmp_path / 'tiny.onnx', str(best))
     metrics = (pyiqa.create_metric('moeagiqa', pretrained_model_path=str(path)) for path in (graph, best))
     images, prompts = [str(pictures / 'a.png'), str(pictures / 'b.jpg')], ['a red fox', 'TWO cats and a dog']
     ours, expected = (metric(images, caption_list=prompts) for metric in metrics)
     torch.testing.assert_close(ours, expected, atol=1e-5, rtol=0)
 
 
-def test_a_graph_without_its_tokenizer_is_refused(finished, tmp_path):
+def test_a_graph_without_its_tokenizer_is_refused(graph, tmp_path):
     import onnx
 
-    _, folder, _ = finished
-    graph = export(tmp_path / 'tiny.onnx', str(folder / 'run' / 'models' / 'net_best.safetensors'))
     spoilt = onnx.load(graph)
     kept = [one for one in spoilt.metadata_props if one.key != 'tokenizer']
     del spoilt.metadata_props[:]
