@@ -160,7 +160,7 @@ class Service:
                 if prompt is None:
                     prompt, source = prompt_in_image(image) or (None, NO_PROMPT)
         except (ImageError, OSError, ValueError) as error:  # ValueError: a file that was closed, as its caller has gone
-            return Item(IMAGE, prompt or '', error)
+            return Item(IMAGE, prompt or '', error, source if prompt else '')
         return Item(IMAGE, prompt, data, source)
 
     def _score_all(self) -> None:

@@ -48,6 +48,7 @@ def test_scores_are_the_metrics_own(address, metric, fox, pictures):
     assert results[0]['mos'] == pytest.approx(5 * expected[0])
     assert {'low', 'high', 'alignment', 'alignment_mos', 'novelty'} < results[0].keys()
     assert results[2]['reason'].startswith('the image is')
+    assert (results[2]['prompt'], results[2]['prompt_from']) == ('a cat', 'given')
 
 
 def test_without_prompts_each_pictures_own_is_taken(address, metric, fox, pictures):
