@@ -54,7 +54,7 @@ def score(job: ClusterJob) -> int:
     """
     require_ray()
     place = _output_of(job)
-    # The network itself is not needed here, but its columns, and an error in the options is said before a cluster starts.
+    # The metric is made here for its columns, and so that a wrong option is said before a cluster starts.
     metric = make_metric(job.metric, {**job.options, 'device': 'cpu'})
     facts = made_by(job.metric, metric)
     columns = columns_of(facts, scale_of(metric) is not None)
@@ -64,11 +64,12 @@ def score(job: ClusterJob) -> int:
     asked = Asked(folders, job.prompts.prompt, places, takes_prompts(metric), reads_images(metric))
     del metric
     with output.held():
-        return _score_held(job, place, asked, columns, output)
+        return _score_into(output, job, asked, columns)
 
 
-def _score_held(job: ClusterJob, place: str, asked: Asked, columns: Sequence[str], output: ScoreFolder) -> int:
-    every = list(blocks_of(job.paths, job.prompts, place, asked.needs_prompt, is_begun=output.is_begun))
+def _score_into(output: ScoreFolder, job: ClusterJob, asked: Asked, columns: Sequence[str]) -> int:
+    """Score what the output lacks; returns how many images have no score."""
+    every = list(blocks_of(job.paths, job.prompts, output.place, asked.needs_prompt, is_begun=output.is_begun))
     left = output.begin(every)
     known = output.scored
     if left:

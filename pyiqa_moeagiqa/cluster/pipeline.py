@@ -163,7 +163,7 @@ def _quieten() -> None:
 
 
 def _actor_resources() -> dict[str, float]:
-    """A GPU each where there are GPUs, else some processors; half of one stays free for reading on the smallest machine."""
+    """What a worker takes: a GPU where there are GPUs, else processors, of which the smallest machine keeps one for reading."""
     import ray
 
     machines = [node['Resources'] for node in ray.nodes() if node['Alive']]

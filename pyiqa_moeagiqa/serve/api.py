@@ -88,10 +88,23 @@ def add_api(app: FastAPI, service: Service, figures: Figures) -> None:
         """Figures for Prometheus."""
         return Response(figures.as_text(), media_type='text/plain; version=0.0.4; charset=utf-8')
 
-    @router.get('/docs', include_in_schema=False)
+    @app.exception_handler(RequestValidationError)
+    async def say_what_to_send(request: Request, error: RequestValidationError) -> JSONResponse:
+        return JSONResponse({'detail': FIELDS}, 422)
+
+    app.include_router(router)
+    _add_description(app)
+
+
+def _add_description(app: FastAPI) -> None:
+    """Add /docs, a page that describes the API. Its scripts come from a package, so that it works without a network."""
+    app.mount('/swagger', StaticFiles(directory=swagger_ui_path))
+    app.openapi_version = '3.0.3'  # the newest that the bundled page shows
+
+    @app.get('/docs', include_in_schema=False)
     async def docs(request: Request) -> HTMLResponse:
         root = request.scope.get('root_path', '')
-        place = f'{root}/swagger'  # from a package: the page works without a network
+        place = f'{root}/swagger'
         return get_swagger_ui_html(
             openapi_url=f'{root}{app.openapi_url}',
             title=app.title,
@@ -99,14 +112,6 @@ def add_api(app: FastAPI, service: Service, figures: Figures) -> None:
             swagger_css_url=f'{place}/swagger-ui.css',
             swagger_favicon_url=f'{place}/favicon-32x32.png',
         )
-
-    @app.exception_handler(RequestValidationError)
-    async def say_what_to_send(request: Request, error: RequestValidationError) -> JSONResponse:
-        return JSONResponse({'detail': FIELDS}, 422)
-
-    app.include_router(router)
-    app.mount('/swagger', StaticFiles(directory=swagger_ui_path))
-    app.openapi_version = '3.0.3'  # the newest that the bundled page shows
 
 
 def _pictures(images: Sequence[UploadFile], prompts: Sequence[str], most: int) -> list[Picture]:
