@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from ..options import OptionError, shown
+from ..options import shown
 from .dataset_rows import image_key, prompt_key, require_keys
 from .inputs import items_of
 from .metric import made_by, make_metric
@@ -25,7 +25,6 @@ def score_dataset(
     metric: str = 'moeagiqa',
     target: str | None = None,
     prefix: str = '',
-    num_proc: int | None = None,
     **options: Any,
 ) -> Any:
     """Add the columns of ``score`` to a Hugging Face data set, by its ``map``; rows, order and other columns stay.
@@ -39,7 +38,6 @@ def score_dataset(
         metric: the name of any no-reference metric of pyiqa.
         target: 'quality' or another target that the checkpoint has.
         prefix: put before the names of the new columns.
-        num_proc: processes, for a ``Dataset``; each computes in one thread. On a GPU leave it out.
         options: of ``create_metric``.
 
     Returns:
@@ -63,8 +61,6 @@ def score_dataset(
             f'prompt is {shown(prompt)}: it must be one string for all images, or a column of the data set.'
         )
     streams = isinstance(dataset, IterableDataset)
-    if streams and num_proc is not None:
-        raise OptionError(f'num_proc is {shown(num_proc)}, but the data set streams in one process; leave it out.')
     features = dataset.features  # None for a stream of unknown columns
     add = ScoreColumns(metric, {**options, 'target': target}, prompt, prefix, _pictures(features or {}))
     if features is None:
@@ -75,15 +71,14 @@ def score_dataset(
     columns = Features(encoded.features | add.features)
     if streams:  # types that map is given would be final: the images would stay encoded
         return encoded.map(add, batched=True, batch_size=BATCH).cast(Features(columns | {image: features[image]}))
-    scored = encoded.map(add, batched=True, batch_size=BATCH, features=columns, num_proc=num_proc, with_rank=True)
+    scored = encoded.map(add, batched=True, batch_size=BATCH, features=columns)
     return scored.cast_column(image, features[image])
 
 
 class ScoreColumns:
     """What ``map`` calls with a batch of rows: it returns the new columns.
 
-    Each process makes a metric of its own. The other attributes are what the columns depend on: ``datasets`` recognises earlier
-    results by them.
+    All attributes but the metric are what the columns depend on: ``datasets`` recognises earlier results by them.
     """
 
     def __init__(
@@ -96,7 +91,6 @@ class ScoreColumns:
 
     @cached_property
     def metric(self) -> Metric:
-        """The metric of this process."""
         return make_metric(self.metric_name, self.options)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -122,11 +116,7 @@ class ScoreColumns:
             raise SourceError(f'The data set has a column {taken!r} already: rename it, or give a prefix.')
         return self.image or image_key(row), prompt_key(row)
 
-    def __call__(self, batch: Mapping[str, Any], rank: int | None = None) -> dict[str, list[Any]]:
-        if rank is not None:
-            import torch
-
-            torch.set_num_threads(1)  # after a fork OpenMP waits for ever for threads that are no longer there
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         image, text = self.keys_in(batch)
         rows = [{image: _readable(value)} for value in batch[image]]
         if self.prompt is None:
