@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PARITY := .venv-parity
 STAMP := $(VENV)/.installed
-EACH_CORE := -n auto --dist loadfile
+EACH_CORE := -n auto --dist loadfile --max-worker-restart 0
 
 .PHONY: demo test test-elsewhere docs compact parity clean
 

@@ -58,7 +58,10 @@ def page(service: Service) -> gr.Blocks:
                 report = gr.HTML(html_template=LIVE)
                 why = gr.Button('Show where the best score comes from', visible=False)
                 explanation = gr.HTML(html_template=LIVE)
-        files.upload(handlers.fill_in, [files, prompt, filled_in], [prompt, filled_in], api_visibility='private')
+        # Past the queue: gradio (6.31) loses the answer of an event that joins the queue while the answer before it ends.
+        files.upload(
+            handlers.fill_in, [files, prompt, filled_in], [prompt, filled_in], queue=False, api_visibility='private'
+        )
         asked = [files, prompt, other]
         for event in (score.click, prompt.submit, other.submit):
             event(handlers.score, asked, [report, best, why, explanation], api_visibility='private')
