@@ -99,6 +99,14 @@ def test_an_empty_path_is_not_the_working_directory(pictures, monkeypatch):
     assert len(list(find_images(['.']))) == 3
 
 
+@pytest.mark.parametrize('name', ['prompts.csv', 'rows.JSONL', 'shard.tar.gz'])
+def test_a_table_as_the_only_path_is_no_image(pictures, name):
+    (pictures / name).write_text('path,prompt')
+    with pytest.raises(SourceError, match=rf'{name}: this is no image; .* --prompts.* --ray local'):
+        list(find_images([pictures / name]))
+    assert len(list(find_images([pictures / 'a.png', pictures / name]))) == 2  # as a shell expands *
+
+
 def test_one_prompt_is_for_all_images(pictures):
     assert list(find_items([pictures / 'a.png', pictures / 'b.jpg'], 'None')) == [
         Item(pictures / 'a.png', 'None'),
