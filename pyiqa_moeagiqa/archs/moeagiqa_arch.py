@@ -232,7 +232,8 @@ class MoEAGIQA(nn.Module):
             crops = there(crops)
             at_once = crops_at_once(1 + math.prod(self._grid), crops.device)
             looks, of = crops.flatten(0, 1), None
-            if config.crop_scales and len(crops) == 1 and not self.fixed_shapes and not torch.compiler.is_exporting():
+            # len() comes last: in an export it would fix the number of images.
+            if config.crop_scales and not (self.fixed_shapes or torch.compiler.is_exporting()) and len(crops) == 1:
                 looks, of = without_twins(looks)
             parts = in_chunks(self._encode_crops, looks, at_once)
             degradation, prior, deepest = (None if part is None else part[of] for part in parts) if of else parts

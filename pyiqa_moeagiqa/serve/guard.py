@@ -27,10 +27,10 @@ GRADIO = '/gradio_api'
 PAGE = (
     '/', '/config', '/theme.css', '/favicon.ico', '/manifest.json', '/robots.txt', f'{GRADIO}/theme.css',
     f'{GRADIO}/startup-events', f'{GRADIO}/queue/join', f'{GRADIO}/queue/data', f'{GRADIO}/upload',
-    f'{GRADIO}/upload_progress', f'{GRADIO}/cancel', f'{GRADIO}/reset',
+    f'{GRADIO}/upload_progress', f'{GRADIO}/run/predict', f'{GRADIO}/cancel', f'{GRADIO}/reset',
 )  # fmt: skip
 FOLDERS = ('/swagger/', '/assets/', '/static/', '/svelte/', f'{GRADIO}/heartbeat/')
-JSON_BODIES = (f'{GRADIO}/queue/join', f'{GRADIO}/cancel', f'{GRADIO}/reset')
+JSON_BODIES = (f'{GRADIO}/queue/join', f'{GRADIO}/run/predict', f'{GRADIO}/cancel', f'{GRADIO}/reset')
 MOST_JSON = 1 << 20  # bytes
 HEADERS = (
     # a browser fetches nothing from elsewhere, whatever the page names

@@ -67,7 +67,7 @@ def page(service: Service) -> gr.Blocks:
             event(handlers.score, asked, [report, best, why, explanation], api_visibility='private')
         why.click(handlers.explain, [best], [explanation], concurrency_limit=1, api_visibility='private')
         blocks.unload(handlers.forget)
-    return blocks.queue(max_size=service.limits.queue, default_concurrency_limit=8)
+    return blocks.queue(api_open=False, max_size=service.limits.queue, default_concurrency_limit=8)
 
 
 PLACEHOLDER = 'Filled in from a picture that has it in its metadata. Left empty, each picture is scored for its own.'

@@ -165,26 +165,30 @@ def test_a_key_is_asked_for(metric, fox):
 # -- gradio's own API -------------------------------------------------------------------------------------------------
 
 
-def joined(address: str, path: str) -> httpx.Response:
-    """What gradio's API says to a file that is named and not uploaded."""
+QUEUE, DIRECTLY = 'queue/join', 'run/predict'
+FILL_IN, SCORE = 0, 1  # numbers of the page's events
+
+
+def joined(address: str, path: str, route: str = QUEUE, event: int = SCORE) -> httpx.Response:
+    """What gradio's API says to a file that is named."""
     file = {'path': path, 'meta': {'_type': 'gradio.FileData'}}
-    body = {'data': [[file], 'a cat', ''], 'fn_index': 1, 'session_hash': 'x'}
-    return httpx.post(f'{address}/gradio_api/queue/join', json=body)
+    body = {'data': [[file], '', ''], 'fn_index': event, 'session_hash': 'x'}
+    return httpx.post(f'{address}/gradio_api/{route}', json=body)
 
 
-def test_addresses_are_not_fetched_and_files_of_the_machine_not_read(address, fox):
+@pytest.mark.parametrize(('route', 'event'), [(QUEUE, SCORE), (DIRECTLY, FILL_IN)])
+def test_addresses_are_not_fetched_and_files_of_the_machine_not_read(address, fox, route, event):
     with socket.create_server(('127.0.0.1', 0)) as elsewhere:
         elsewhere.setblocking(False)
         url = f'http://127.0.0.1:{elsewhere.getsockname()[1]}/cat.png'
         for path in (url, url.upper(), str(fox), '/etc/passwd', '../cat.png'):
-            assert joined(address, path).status_code == 400
+            assert joined(address, path, route, event).status_code == 400
         for place in (
             f'file={url}',
             f'file={fox}',
             'file=/etc/passwd',
             f'proxy={url}',
             'info',
-            'run/predict',
             'call/score',
         ):
             assert httpx.get(f'{address}/gradio_api/{place}').status_code == 404
@@ -200,10 +204,12 @@ def test_the_folder_of_uploads_is_no_upload(address, fox):
     for place in (picture.parent, picture.parents[1], picture.parents[1] / 'nothing', f'{picture.parent}/./{fox.name}'):
         assert joined(address, str(place)).status_code == 400
     assert joined(address, str(picture)).status_code == 200
+    assert joined(address, str(picture), DIRECTLY, FILL_IN).json()['data'][0] == 'a red fox'
+    assert joined(address, str(picture), DIRECTLY, SCORE).status_code == 404  # scores are made through the queue
 
 
 @pytest.mark.parametrize(
-    'place', ['gradio_api/vibe-edit', 'gradio_api/run/predict', 'monitoring', 'login', 'gradio_api/process_recording']
+    'place', ['gradio_api/vibe-edit', 'gradio_api/run/score', 'monitoring', 'login', 'gradio_api/process_recording']
 )
 def test_other_routes_of_gradio_are_closed(address, place):
     answer = httpx.post(f'{address}/{place}', json={})
