@@ -174,5 +174,5 @@ class ClipSemantic(ReadsImage):
         words = words.to(self._dtype)
         if self.towers.is_siglip:
             return F.normalize(tower.head(words[:, -1]).float(), dim=-1)
-        last = words[torch.arange(len(words), device=words.device), mask.sum(dim=1) - 1]
+        last = words[torch.arange(words.shape[0], device=words.device), mask.sum(dim=1) - 1]
         return F.normalize(self.towers.text_projection(last).float(), dim=-1)
