@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 PARITY := .venv-parity
 STAMP := $(VENV)/.installed
-EACH_CORE := -n auto --dist loadfile --max-worker-restart 0
+# Each file is run whole by one process. One that hangs is ended (pyproject.toml), and no other takes its place.
+EACH_CORE := -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 .PHONY: demo test test-elsewhere docs compact parity clean
 
