@@ -5,6 +5,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -247,3 +248,20 @@ def test_a_reward_is_compared_with_its_metric(monkeypatch, tmp_path, capsys):
     assert set(figures['seconds']) == set(figures['ratios']) == set(reward.TITLES)
     assert figures['ratios']['metric'] == [1, 1, 1]
     assert 'Reward.loss and backward' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('corner', 'is_right'), [((slice(32), slice(32)), True), ((slice(32, 64), slice(64, 96)), False)]
+)
+def test_a_map_of_places_is_right_where_damage_to_its_best_place_takes_more(corner, is_right, monkeypatch):
+    occlusion = load('occlusion')
+    image = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    places = torch.tensor([[1.0, 0, 0], [0, 0, -1]])
+    monkeypatch.setattr(occlusion, 'explain', lambda *_: SimpleNamespace(image=image, places=places))
+
+    def sees_one_corner(images, caption_list):
+        return -(images - image / 255)[(..., *corner)].abs().mean(dim=(1, 2, 3))
+
+    assert occlusion.check(sees_one_corner, 'a.png', 'a cat') == dict.fromkeys(
+        ('blur', 'noise', 'one colour'), is_right
+    )
