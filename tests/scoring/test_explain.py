@@ -177,6 +177,7 @@ def test_the_command_draws_and_prints(tiny_checkpoint, pictures, tmp_path):
 def test_misuse_is_one_sentence(tiny_checkpoint, pictures, tmp_path):
     image, weights = pictures / 'a.png', ('--weights', tiny_checkpoint)
     (tmp_path / 'p.csv').write_text('path,prompt\nother.png,a dog\n')
+    (tmp_path / 'p.txt').write_text('a dog')
     for arguments, said in (
         ((image, *weights), 'there is no prompt for it'),
         ((image, '--prompts', tmp_path / 'p.csv', *weights), 'there is no prompt for it'),
@@ -184,7 +185,8 @@ def test_misuse_is_one_sentence(tiny_checkpoint, pictures, tmp_path):
         ((pictures / '*', '--prompt', 'x', *weights), 'one at a time'),
         ((image, '--prompt', 'x', '--output', 'e.gif', *weights), 'must end in .png'),
         ((image, '--prompt', 'x', '--target', 'beauty', *weights), "target is 'beauty'"),
-        ((tmp_path / 'p.csv', '--prompt', 'x', *weights), 'no image that Pillow can read'),
+        ((tmp_path / 'p.csv', '--prompt', 'x', *weights), 'this is no image; name the images'),
+        ((tmp_path / 'p.txt', '--prompt', 'x', *weights), 'no image that Pillow can read'),
     ):
         assert said in refused('explain', *arguments)
 
