@@ -40,7 +40,7 @@ class ClusterJob:
 
     paths: Sequence[str]
     prompts: PromptChoice
-    output: str | None
+    output: str
     metric: str
     options: Mapping[str, Any]
     address: str
@@ -84,8 +84,6 @@ def _score_into(output: ScoreFolder, job: ClusterJob, asked: Asked, columns: Seq
 
 
 def _output_of(job: ClusterJob) -> str:
-    if not job.output:
-        raise SourceError('--ray: name a folder for the scores, as in --output scores/.')
     if job.output.lower().endswith(ENDINGS) or os.path.isfile(job.output):
         raise SourceError(f'{job.output}: with --ray the scores are a folder of Parquet files, as in --output scores/.')
     if 'device' in job.options:

@@ -101,9 +101,12 @@ def _on_cluster(
     address: str,
     top: int | None,
 ) -> int:
-    from ..cluster.command import ClusterJob, score
     from ..scoring.sources import SourceError
 
     if top:
         raise SourceError('--top: with --ray the scores are in the output; leave one of the two out.')
+    if not output:
+        raise SourceError('--ray: name a folder for the scores, as in --output scores/.')
+    from ..cluster.command import ClusterJob, score
+
     return score(ClusterJob(paths, choice, output, metric, options, address))
