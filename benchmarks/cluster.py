@@ -44,6 +44,7 @@ from pyiqa_moeagiqa.scoring.sources import Item, PromptChoice  # noqa: E402
 
 TICK = os.sysconf('SC_CLK_TCK')
 PARTS = 10
+SECONDS: dict[int, float] = {}  # of each process when it was last seen: those of processes that have ended count, too
 
 
 def manifest(items: Sequence[Item], count: int, file: Path) -> Path:
@@ -103,12 +104,10 @@ class Watch(ScoreFolder):
 
 def usage() -> dict[str, float]:
     """Processor seconds of this process and those it started, and MiB of memory that this and the largest worker own."""
-    driver, workers = _status(os.getpid()), [_status(pid) for pid in _children(os.getpid())]
-    return {
-        'processor': driver[0] + sum(seconds for seconds, _ in workers),
-        'driver': driver[1],
-        'worker': max(memory for _, memory in workers),
-    }
+    now = {pid: _status(pid) for pid in (os.getpid(), *_children(os.getpid()))}
+    SECONDS.update((pid, seconds) for pid, (seconds, _) in now.items() if seconds)
+    driver, *workers = (memory for _, memory in now.values())
+    return {'processor': sum(SECONDS.values()), 'driver': driver, 'worker': max(workers)}
 
 
 def _children(parent: int) -> list[int]:
