@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PARITY := .venv-parity
 STAMP := $(VENV)/.installed
-# Each file is run whole by one process. One that hangs is ended (pyproject.toml), and no other takes its place.
+# Each file is run whole by one process. A process that hangs is ended (pyproject.toml), and the run ends early.
 EACH_CORE := -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 .PHONY: demo test test-elsewhere docs compact parity clean

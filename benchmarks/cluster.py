@@ -95,7 +95,7 @@ class Watch(ScoreFolder):
     images = 0
 
     def add(self, rows: Any) -> int:
-        """Count, and note when a tenth is done."""
+        """Count, and note what it took so far."""
         count = super().add(rows)
         type(self).images += count
         self.notes.append({'images': self.images, 'wall': time.perf_counter(), **usage()})

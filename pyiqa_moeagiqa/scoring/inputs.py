@@ -85,7 +85,7 @@ def _files(paths: list[str], prompts: str | Path | None) -> Iterator[Item]:
     patterns = [path for path in paths if glob.has_magic(path) and not os.path.lexists(path)]
     if patterns or len(paths) == 1 or any(map(os.path.isdir, there)):
         return iter(find_items(paths, prompt, table))
-    found = {os.path.abspath(item.path): item for item in find_items(there, prompt, table)}
+    found = {os.path.abspath(item.path): item for item in find_items(there, prompt, table, images=map(Path, there))}
     gone = '' if prompt is None else prompt
     return (found.get(os.path.abspath(path), Item(Path(path), gone))._replace(path=Path(path)) for path in paths)
 

@@ -15,7 +15,7 @@ from .prompt_tables import FOLDER_TABLES, FolderTables, PromptTable
 
 # Folders of copies and thumbnails that operating systems and file servers add to image folders.
 JUNK = frozenset(('__MACOSX', '@eaDir', '$RECYCLE.BIN'))
-# Tables and shards, which a cluster alone takes as paths.
+# Tables and shards: a cluster takes most of them as paths.
 NOT_IMAGES = '.csv', '.jsonl', '.parquet', '.tar', '.tar.gz', '.tgz'
 
 # Places of a prompt, in the order of the search. A table and a text file were put there on purpose, so they come before the
@@ -69,7 +69,7 @@ def find_images(paths: Sequence[str | Path]) -> Iterator[Path]:
     if len(paths) == 1 and str(paths[0]).lower().endswith(NOT_IMAGES) and os.path.isfile(paths[0]):
         raise SourceError(
             f'{paths[0]}: this is no image; name the images, and a table of their prompts as --prompts. '
-            'Tables (.jsonl, .parquet) and shards (.tar) are scored whole with --ray local.'
+            'Tables (.jsonl, .parquet) and shards (.tar) are scored whole by moeagiqa score --ray local --output FOLDER.'
         )
     seen: set[str] = set()
     for name in map(str, paths):

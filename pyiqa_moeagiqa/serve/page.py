@@ -24,6 +24,7 @@ from ..spreadsheet import as_csv
 from .service import Answer, Busy, Picture, Service, TooSlow
 from .told import told
 
+AT_ONCE = 8  # callers whose pictures are read for their prompts, or that wait for scores
 KEPT = (60, 3600)  # seconds: how often old uploads are looked for, and from what age on they are removed
 SHOWN = 0.0005  # of a score, which is shown to three decimals
 THEME = gr.themes.Default(primary_hue='blue', font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace'])
@@ -67,7 +68,7 @@ def page(service: Service) -> gr.Blocks:
             event(handlers.score, asked, [report, best, why, explanation], api_visibility='private')
         why.click(handlers.explain, [best], [explanation], concurrency_limit=1, api_visibility='private')
         blocks.unload(handlers.forget)
-    return blocks.queue(api_open=False, max_size=service.limits.queue, default_concurrency_limit=8)
+    return blocks.queue(api_open=False, max_size=service.limits.queue, default_concurrency_limit=AT_ONCE)
 
 
 PLACEHOLDER = 'Filled in from a picture that has it in its metadata. Left empty, each picture is scored for its own.'
@@ -81,15 +82,22 @@ class _Handlers:
         self.service = service
         self.scales, self.numbers = scales_of(service.metric), number_columns(service.metric)
         self.uploads: defaultdict[str | None, set[Path]] = defaultdict(set)
+        self.reading = asyncio.Semaphore(AT_ONCE)  # what is past gradio's queue has no limit of gradio's
         self.decoding = (
             threading.Lock()
         )  # for thumbnails one picture is decoded at a time, as all its pixels are in memory
 
-    def fill_in(self, files: list[str], prompt: str, filled_in: str, request: gr.Request) -> tuple[Any, Any]:
+    async def fill_in(
+        self, files: list[str] | None, prompt: str, filled_in: str, request: gr.Request
+    ) -> tuple[Any, Any]:
         """Fill in the prompt that all files have in common; what a person typed, also in the meantime, stays."""
-        self.uploads[request.session_hash].update(map(Path, files))
-        found = {(metadata_prompt(path) or ('', ''))[0] for path in files}
-        common = found.pop() if len(found) == 1 else ''
+        paths = set(files or ())
+        if request.session_hash is not None:  # a program can leave it out; its uploads are removed by their age
+            self.uploads[request.session_hash].update(map(Path, paths))
+        if len(paths) > self.service.limits.max_images:  # Score says that these are too many
+            return gr.skip(), gr.skip()
+        async with self.reading:
+            common = await asyncio.to_thread(_common_prompt, paths)
         if common == filled_in or prompt.strip() not in ('', filled_in):
             return gr.skip(), gr.skip()
         return common, common
@@ -187,6 +195,12 @@ class _Handlers:
         return filled(
             'explained.html', name=Path(path).name, places=png(draw_places(found)), words=words if matter else []
         )
+
+
+def _common_prompt(paths: set[str]) -> str:
+    """The prompt that stands in the metadata of all pictures; '' if they have different ones."""
+    found = {(metadata_prompt(path) or ('', ''))[0] for path in paths}
+    return found.pop() if len(found) == 1 else ''
 
 
 class _NotAsked(ValueError):
