@@ -208,6 +208,19 @@ def test_the_folder_of_uploads_is_no_upload(address, fox):
     assert joined(address, str(picture), DIRECTLY, SCORE).status_code == 404  # scores are made through the queue
 
 
+def test_prompts_are_looked_for_in_no_more_pictures_than_are_scored(small, fox):
+    files = [('files', (f'{number}.png', fox.read_bytes())) for number in range(1 + SMALL.max_images)]
+    uploads = httpx.post(f'{small}/gradio_api/upload', files=files, timeout=60).json()
+
+    def filled_in(paths):  # by a program that names no session
+        given = [{'path': path, 'meta': {'_type': 'gradio.FileData'}} for path in paths]
+        body = {'data': [given, '', ''], 'fn_index': FILL_IN}
+        return httpx.post(f'{small}/gradio_api/{DIRECTLY}', json=body, timeout=60).json()['data'][0]
+
+    assert filled_in(uploads[1:]) == 'a red fox'
+    assert filled_in(uploads) == {'__type__': 'update'}  # the prompt stays as it is
+
+
 @pytest.mark.parametrize(
     'place', ['gradio_api/vibe-edit', 'gradio_api/run/score', 'monitoring', 'login', 'gradio_api/process_recording']
 )
