@@ -20,13 +20,22 @@ from ..data.columns import find_column, there_are
 from ..data.table import TableError
 from ..images.files import ENDINGS
 from ..options import quoted
-from ..scoring.sources import Item, PromptChoice, SourceError, find_images, find_items, matches_of, require_prompt
+from ..scoring.sources import (
+    SHARDS,
+    TABLES,
+    Item,
+    PromptChoice,
+    SourceError,
+    find_images,
+    find_items,
+    matches_of,
+    require_prompt,
+)
 from .places import is_remote, joined, opened_at, remote_matches, walk, whole_file_at
 
 BLOCK = 1024  # images
 GROUP = 64 * BLOCK  # images of a row group in a list of images: few groups keep the file's index small
 LINES = 256 << 10  # bytes of a JSON-lines file that make a block
-TABLES, SHARDS = ('.parquet', '.jsonl'), ('.tar', '.tar.gz', '.tgz')
 LISTING = pa.schema([('path', pa.string()), ('prompt', pa.string()), ('source', pa.string())])
 LISTED = '_images.parquet'  # readers of data sets skip names that begin so
 

@@ -15,8 +15,7 @@ from .prompt_tables import FOLDER_TABLES, FolderTables, PromptTable
 
 # Folders of copies and thumbnails that operating systems and file servers add to image folders.
 JUNK = frozenset(('__MACOSX', '@eaDir', '$RECYCLE.BIN'))
-# Tables and shards: a cluster takes most of them as paths.
-NOT_IMAGES = '.csv', '.jsonl', '.parquet', '.tar', '.tar.gz', '.tgz'
+TABLES, SHARDS = ('.parquet', '.jsonl'), ('.tar', '.tar.gz', '.tgz')  # of images: a cluster takes them as paths
 
 # Places of a prompt, in the order of the search. A table and a text file were put there on purpose, so they come before the
 # metadata that software leaves in a file.
@@ -66,7 +65,7 @@ def find_images(paths: Sequence[str | Path]) -> Iterator[Path]:
     Raises:
         SourceError: for a path that does not exist, a folder without images, or a table as the only path.
     """
-    if len(paths) == 1 and str(paths[0]).lower().endswith(NOT_IMAGES) and os.path.isfile(paths[0]):
+    if len(paths) == 1 and str(paths[0]).lower().endswith(('.csv', *TABLES, *SHARDS)) and os.path.isfile(paths[0]):
         raise SourceError(
             f'{paths[0]}: this is no image; name the images, and a table of their prompts as --prompts. '
             'Tables (.jsonl, .parquet) and shards (.tar) are scored whole by moeagiqa score --ray local --output FOLDER.'
