@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pyarrow as pa
 from tqdm import tqdm
 
 from ..console import console, plain, say
@@ -121,12 +121,12 @@ def _run(
     Raises:
         ClusterError: if so many images are lost twice, or all, that the cause is none of them.
     """
-    received = _collect(scored(left, asked, job.metric, job.options, columns), output, bar)
+    received = _collect(left, asked, job, output, columns, bar)
     lost = [(block, number) for block, number, _ in _lost(left, asked, output)]
     if lost:
         say(f'workers died: {len(lost)} images are tried again, one by one')
         again = [replace(block, only=number) for block, number in lost]
-        received += _collect(scored(again, asked, job.metric, job.options, columns, one_by_one=True), output, bar)
+        received += _collect(again, asked, job, output, columns, bar, one_by_one=True)
         lost_again = list(_lost(left, asked, output))
         if not received or len(lost_again) > max(MOST_LOST, len(lost) // 4):
             raise ClusterError(
@@ -138,13 +138,23 @@ def _run(
             bar.update()
 
 
-def _collect(tables: Iterable[pa.Table], output: ScoreFolder, bar: tqdm) -> int:
-    """Put rows into the output as they come; returns how many images there were."""
+def _collect(
+    blocks: Sequence[Block],
+    asked: Asked,
+    job: ClusterJob,
+    output: ScoreFolder,
+    columns: Sequence[str],
+    bar: tqdm,
+    one_by_one: bool = False,
+) -> int:
+    """Score blocks and put the rows into the output as they come; returns how many images there were."""
     images = 0
-    for rows in tables:
-        count = output.add(rows)
-        images += count
-        bar.update(count)
+    # A run that is cut closes the pipeline here: later, Ray would start another cluster to close it.
+    with closing(scored(blocks, asked, job.metric, job.options, columns, one_by_one)) as tables:
+        for rows in tables:
+            count = output.add(rows)
+            images += count
+            bar.update(count)
     return images
 
 

@@ -1,5 +1,6 @@
 """Scores of a cluster: a real one of two nodes, of which one dies; tables, shards and addresses; runs that are cut go on."""
 
+import inspect
 import json
 import os
 import re
@@ -22,6 +23,7 @@ ray = pytest.importorskip('ray', reason="Ray is missing: pip install 'pyiqa-moea
 from ray.cluster_utils import Cluster  # noqa: E402
 
 from pyiqa_moeagiqa.cluster import blocks, pipeline  # noqa: E402
+from pyiqa_moeagiqa.cluster import command as cluster_command  # noqa: E402
 from pyiqa_moeagiqa.cluster.output import ScoreFolder, schema_of, with_own  # noqa: E402
 from pyiqa_moeagiqa.cluster.pipeline import cluster_at  # noqa: E402
 from pyiqa_moeagiqa.cluster.workers import ScoringWorker  # noqa: E402
@@ -160,7 +162,11 @@ def test_a_run_on_addresses_that_is_cut_goes_on(score, bucket, folder, expected,
     fs.copy_files(str(folder / 'shard.tar'), 'bucket/in/part-0.tar', destination_filesystem=system)
     inputs = f'{bucket}/in/pictures', f'{bucket}/in/part-*.tar', folder / 'bytes.parquet'
     command = *score, *inputs, '--output', f'{bucket}/out'
-    write, written = ScoreFolder._write, []
+    write, written, made = ScoreFolder._write, [], []
+
+    def scored(*given):
+        made.append(pipeline.scored(*given))
+        return made[-1]
 
     def cut(*given):
         if len(written) == 3:
@@ -170,7 +176,9 @@ def test_a_run_on_addresses_that_is_cut_goes_on(score, bucket, folder, expected,
 
     with monkeypatch.context() as patch:
         patch.setattr(ScoreFolder, '_write', cut)
+        patch.setattr(cluster_command, 'scored', scored)
         result = run(*command, code=130)
+    assert inspect.getgeneratorstate(made[0]) == inspect.GEN_CLOSED  # else it starts a cluster when Python collects it
     assert f'the scores in {bucket}/out are kept, the same command goes on from there.' in result.stderr
     kept = pieces(system)
     assert len(kept) == 3
@@ -189,7 +197,7 @@ def test_a_run_on_addresses_that_is_cut_goes_on(score, bucket, folder, expected,
         of_it = found[found['path'].str.startswith(place)]
         assert sorted(of_it['path']) == paths
         require_equal(of_it, expected)
-    monkeypatch.setattr(pipeline, 'scored', lambda *_, **__: pytest.fail('all scores were there'))
+    monkeypatch.setattr(cluster_command, 'scored', lambda *_, **__: pytest.fail('all scores were there'))
     assert '(36 were there already)' in run(*command, code=1).stdout
 
 
