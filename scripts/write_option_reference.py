@@ -16,6 +16,7 @@ from pyiqa_moeagiqa.archs.encoder_options import (
     ClipOptions,
     ClipText,
     ClipVision,
+    MobileVision,
     VisualOptions,
 )
 from pyiqa_moeagiqa.archs.prior_arch import PriorOptions
@@ -37,6 +38,7 @@ SECTIONS: dict[str, type[Section]] = {
     "`network.semantic_options.text` of a 'blip'": BlipText,
     "`network.semantic_options` of a 'clip'": ClipOptions,
     "`network.semantic_options.vision` of a 'clip'": ClipVision,
+    "`network.semantic_options.mobile` of a 'clip'": MobileVision,
     "`network.semantic_options.text` of a 'clip'": ClipText,
     '`train`': run.TrainOptions,
     '`train.optim`': run.OptimOptions,

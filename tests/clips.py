@@ -1,4 +1,4 @@
-"""Tiny CLIPs, SigLIPs and BERTs with random weights, in folders as transformers' ``save_pretrained`` writes them."""
+"""Tiny CLIPs, SigLIPs, MobileCLIPs and BERTs with random weights, in folders as transformers and OpenCLIP write them."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ NETWORK = TINY | {
     'frozen_share': 0.5,
     'prompt_tokens': LENGTH,
 }
-MATCHING = {'clip': 24, 'siglip': 32}
+MATCHING = {'clip': 24, 'siglip': 32, 'mobileclip': 24}
 
 
 def trained_on(special: list[str], suffix: str = '') -> tuple[dict[str, int], list]:
@@ -41,10 +41,14 @@ def tokenizer_of(family: str):
     """transformers' own tokenizer with a tiny vocabulary; a SigLIP 2's as on the hub, which keeps upper case."""
     from transformers import CLIPTokenizer, PreTrainedTokenizerFast
 
-    if family == 'clip':
-        vocabulary, merges = trained_on(['<|startoftext|>', '<|endoftext|>'], '</w>')
+    if family in ('clip', 'mobileclip'):
+        ends = ['<|startoftext|>', '<|endoftext|>']
+        vocabulary, merges = trained_on(ends, '</w>')
         for letter in pre_tokenizers.ByteLevel.alphabet():  # so that no byte is unknown
             vocabulary.setdefault(f'{letter}</w>', len(vocabulary))
+        if family == 'mobileclip':  # OpenCLIP takes the largest number for a prompt's end
+            words = [word for word in vocabulary if word not in ends] + ends
+            vocabulary = {word: number for number, word in enumerate(words)}
         return CLIPTokenizer(vocab=vocabulary, merges=merges)
     special = ['<pad>', '<eos>', '<bos>', '<unk>', '<mask>']
     letters = sorted({letter for text in TEXTS for letter in text.lower().replace(' ', '▁')})
@@ -57,6 +61,14 @@ def tokenizer_of(family: str):
     backend.post_processor = processors.TemplateProcessing(single='$A <eos>', special_tokens=[('<eos>', 1)])
     names = {'pad_token': '<pad>', 'eos_token': '<eos>', 'bos_token': '<bos>', 'unk_token': '<unk>'}
     return PreTrainedTokenizerFast(tokenizer_object=backend, padding_side='right', **names)
+
+
+def folder_of(folder: Path, family: str) -> None:
+    """Save a tiny CLIP, SigLIP or MobileCLIP into ``folder``."""
+    if family == 'mobileclip':
+        mobileclip_folder(folder)
+    else:
+        clip_folder(folder, family)
 
 
 def clip_folder(folder: Path, family: str):
@@ -75,6 +87,41 @@ def clip_folder(folder: Path, family: str):
     model.eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return model, tokenizer
+
+
+def mobileclip_folder(folder: Path, both_ways: bool = True, **text):
+    """Have OpenCLIP write a tiny MobileCLIP into ``folder``, whose smallest image tower has 11 M weights; returns its model."""
+    import open_clip
+    from open_clip.push_to_hf_hub import save_for_hf
+
+    tokenizer = tokenizer_of('mobileclip')
+    text = {'width': 32, 'heads': 2, 'layers': 2, 'vocab_size': len(tokenizer), 'context_length': LENGTH} | text
+    vision = {'timm_model_name': 'fastvit_mci0', 'timm_pool': 'avg', 'timm_proj': None, 'image_size': 64}
+    config = {
+        'embed_dim': MATCHING['mobileclip'],
+        'vision_cfg': vision,
+        'text_cfg': text | {'no_causal_mask': both_ways},
+        'custom_text': True,
+    }
+    torch.manual_seed(0)
+    model = open_clip.CustomTextCLIP(MATCHING['mobileclip'], vision, config['text_cfg']).eval()
+    _let_each_layer_count(model.visual.trunk)
+    model.visual.image_mean, model.visual.image_std = (0.1, 0.2, 0.3), (0.9, 0.8, 0.7)
+    save_for_hf(model, tokenizer, config, str(folder), safe_serialization=True)
+    return model
+
+
+@torch.no_grad()
+def _let_each_layer_count(trunk) -> None:
+    """Give batch norms the statistics of noise, and scales of layers, which start at almost 0, a size."""
+    for name, parameter in trunk.named_parameters():
+        if name.endswith('gamma'):
+            parameter.fill_(0.1)
+    for norm in trunk.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.momentum = None  # the mean of all batches, of which there is one
+    trunk.train()(torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    trunk.eval()
 
 
 def bert_folder(folder: Path, **sizes):

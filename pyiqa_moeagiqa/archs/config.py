@@ -8,7 +8,19 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from ..images.size import Size, height_width
 from ..options import unknown_option
 from ..section import LISTED, Count, Said, Section, Share, Wrong, refusal, require
-from .encoder_options import SIDE, WIDEST, BertOptions, BlipOptions, ClipOptions, Side, SizeOption, VisualOptions, Width
+from .encoder_options import (
+    SIDE,
+    WIDEST,
+    BertOptions,
+    BlipOptions,
+    ClipOptions,
+    PixelMean,
+    PixelStd,
+    Side,
+    SizeOption,
+    VisualOptions,
+    Width,
+)
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MOST_SCALES = 16
@@ -45,14 +57,6 @@ Scales = Annotated[
     Said(f'a list of at most {MOST_SCALES} sides from 0 to {SIDE}, such as [512, 378, 0]'),
 ]  # fmt: skip
 ScaleWeights = Annotated[tuple[Annotated[float, Field(ge=1e-3, le=1000)], ...], LISTED, Said(WEIGHTS)]
-_Mean = Annotated[float, Field(ge=-1000, le=1000)]
-_Deviation = Annotated[float, Field(ge=1e-4, le=1000)]
-PixelMean = Annotated[
-    tuple[_Mean, _Mean, _Mean], LISTED, Said('a list of three numbers, for red, green and blue'),
-]  # fmt: skip
-PixelStd = Annotated[
-    tuple[_Deviation, _Deviation, _Deviation], LISTED, Said('a list of three numbers above 0, for red, green and blue'),
-]  # fmt: skip
 Targets = Annotated[
     tuple[Target, ...], LISTED, Field(min_length=1), AfterValidator(_each_once),
     Said(f"a list of names from {', '.join(TARGETS)}, each at most once, such as ['quality']"),
@@ -105,7 +109,8 @@ class MoEAGIQAConfig(Section):
     pixel_std: PixelStd = (1.0, 1.0, 1.0)
     """Standard deviation by which pixels are then divided."""
     semantic: Literal['blip', 'bert', 'clip'] = 'blip'
-    """Text encoder of eq. 4: 'blip' (ImageReward's), 'bert', or 'clip' (the image and text tower of a CLIP or SigLIP)."""
+    """Text encoder of eq. 4: 'blip' (ImageReward's), 'bert', or 'clip' (the image and text tower of a CLIP, SigLIP or
+    MobileCLIP)."""
     semantic_options: dict[str, Any] = Field(default_factory=dict)
     """Options in which the text encoder differs from ImageReward's BLIP (in sections 'vision' and 'text'), from BERT-base or
     from CLIP's ViT-B/32."""
@@ -206,8 +211,8 @@ class MoEAGIQAConfig(Section):
         if self.semantic != 'clip':
             return True, ''
         most = self.clip.text.max_position_embeddings
-        if self.clip.family == 'siglip':  # the last token's place makes the prompt's embedding
-            return self.prompt_tokens == most, f"{most}, as in the training of the 'siglip'"
+        if self.clip.sees_padding:
+            return self.prompt_tokens == most, f"{most}, as in the training of the '{self.clip.family}'"
         return self.prompt_tokens <= most, f"at most {most} for this 'clip'"
 
     @property
@@ -228,7 +233,7 @@ class MoEAGIQAConfig(Section):
         if self.semantic == 'bert' or self.branches == 'visual':
             return self.crop_size
         own: Any = SEMANTIC[self.semantic].check(self.semantic_options)
-        return own.vision.image_size
+        return own.view_size
 
     @property
     def reads_image_with_visual(self) -> bool:

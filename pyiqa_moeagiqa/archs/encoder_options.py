@@ -33,6 +33,14 @@ SizeOption = Annotated[
     Side | tuple[Side, Side], LISTED, AfterValidator(_square_as_side),
     Said(f'a whole number from 1 to {SIDE}, or a height and a width, as in [168, 252]'),
 ]  # fmt: skip
+_Mean = Annotated[float, Field(ge=-1000, le=1000)]
+_Deviation = Annotated[float, Field(ge=1e-4, le=1000)]
+PixelMean = Annotated[
+    tuple[_Mean, _Mean, _Mean], LISTED, Said('a list of three numbers, for red, green and blue'),
+]  # fmt: skip
+PixelStd = Annotated[
+    tuple[_Deviation, _Deviation, _Deviation], LISTED, Said('a list of three numbers above 0, for red, green and blue'),
+]  # fmt: skip
 Activation = Literal['gelu', 'gelu_new', 'gelu_pytorch_tanh', 'quick_gelu', 'relu', 'silu']
 
 
@@ -160,6 +168,11 @@ class BlipOptions(Section):
     text: BlipText = BlipText()
     """The text encoder."""
 
+    @property
+    def view_size(self) -> int:
+        """Side of the view in pixels."""
+        return self.vision.image_size
+
 
 class ClipText(_Transformer):
     """The text tower of a CLIP; the defaults are those of OpenAI's ViT-B/32."""
@@ -179,7 +192,7 @@ class ClipText(_Transformer):
     vocab_size: Words = 49408
     """Number of words in the vocabulary."""
     max_position_embeddings: Width = 77
-    """Most tokens that a prompt can have; a SigLIP needs just as many, see ``prompt_tokens``."""
+    """Most tokens that a prompt can have; a text tower that sees padding needs just as many, see ``prompt_tokens``."""
     pad_token_id: Word = 49407
     """Number of the word that pads short prompts."""
 
@@ -199,19 +212,55 @@ class ClipVision(_Transformer):
     """Side of a patch in pixels."""
 
 
-class ClipOptions(Section):
-    """Options of a CLIP or a SigLIP. What a folder of the transformers library states, fills in options that are left out."""
+class MobileVision(Section):
+    """The image tower of a MobileCLIP, one of timm's networks; the defaults are those of MobileCLIP-S2."""
 
-    family: Literal['clip', 'siglip'] = 'clip'
-    """'clip', or 'siglip' for SigLIP and for SigLIP 2 of fixed resolution."""
+    name: Literal[
+        'fastvit_mci0', 'fastvit_mci1', 'fastvit_mci2', 'fastvit_mci3', 'fastvit_mci4', 'vit_base_mci_224',
+        'vit_large_patch14_clip_224',
+    ] = 'fastvit_mci2'  # fmt: skip
+    """Its name in timm."""
+    image_size: Side = 256
+    """Side of the view in pixels."""
+    mean: PixelMean = (0.0, 0.0, 0.0)
+    """Mean that is subtracted from pixels in [0, 1]."""
+    std: PixelStd = (1.0, 1.0, 1.0)
+    """Standard deviation by which pixels are then divided."""
+
+
+class ClipOptions(Section):
+    """Options of a CLIP, SigLIP or MobileCLIP. What the folder of its weights states, fills in options that are left out."""
+
+    family: Literal['clip', 'siglip', 'mobileclip'] = 'clip'
+    """'clip'; 'siglip' for SigLIP and for SigLIP 2 of fixed resolution; or 'mobileclip' for MobileCLIP and MobileCLIP 2."""
     vision: ClipVision = ClipVision()
-    """The image tower."""
+    """The image tower, unless ``family`` is 'mobileclip'."""
+    mobile: MobileVision = MobileVision()
+    """The image tower of a 'mobileclip'."""
     text: ClipText = ClipText()
     """The text tower."""
     projection_dim: Width = 512
     """Channels of the space in which the towers' embeddings of image and prompt are compared."""
+    causal: bool = True
+    """Whether tokens of a prompt see earlier ones only; false for most of 'mobileclip'."""
     tokenizer_bytes: int = Field(0, ge=0, le=LARGEST_TOKENIZER)
     """Length of ``tokenizer.json``, which is kept with the weights."""
+
+    @property
+    def view_size(self) -> int:
+        """Side of the view in pixels."""
+        return self.mobile.image_size if self.family == 'mobileclip' else self.vision.image_size
+
+    @property
+    def sees_padding(self) -> bool:
+        """Whether a prompt's embedding depends on its padding, so that all prompts must be as long as in pre-training."""
+        return self.family == 'siglip' or not self.causal
+
+    @model_validator(mode='after')
+    def _only_a_mobileclip_reads_both_ways(self) -> 'ClipOptions':
+        if not self.causal and self.family != 'mobileclip':
+            raise Wrong('causal', "true, unless family is 'mobileclip'")
+        return self
 
     @model_validator(mode='after')
     def _image_is_compared_as_it_is(self) -> 'ClipOptions':

@@ -33,6 +33,19 @@ _BLIP_VISION = (
     (r'blocks\.(\d+)\.mlp\.', r'encoder.layers.\1.mlp.'),
 )
 
+_OPEN_CLIP = (
+    (r'visual\.trunk\.', 'trunk.'),
+    (r'text\.text_projection$', 'text_projection.weight'),
+    (r'text\.token_embedding\.', 'text_model.embeddings.token_embedding.'),
+    (r'text\.positional_embedding$', 'text_model.embeddings.position_embedding.weight'),
+    (r'text\.ln_final\.', 'text_model.final_layer_norm.'),
+    (r'text\.transformer\.resblocks\.(\d+)\.ln_([12])\.', r'text_model.encoder.layers.\1.layer_norm\2.'),
+    (r'text\.transformer\.resblocks\.(\d+)\.mlp\.c_fc\.', r'text_model.encoder.layers.\1.mlp.fc1.'),
+    (r'text\.transformer\.resblocks\.(\d+)\.mlp\.c_proj\.', r'text_model.encoder.layers.\1.mlp.fc2.'),
+    (r'text\.transformer\.resblocks\.(\d+)\.attn\.out_proj\.', r'text_model.encoder.layers.\1.self_attn.out_proj.'),
+    (r'text\.transformer\.resblocks\.(\d+)\.attn\.', r'text_model.encoder.layers.\1.attn.'),
+)
+
 # The numbers that are left out belong to dropout.
 _REWARD_HEAD = tuple((rf'mlp\.layers\.{theirs}\.', f'head.{ours}.') for ours, theirs in enumerate((0, 2, 4, 6, 7)))
 
@@ -90,6 +103,24 @@ def from_bert(state: Weights) -> Weights:
 
 
 def from_clip(state: Weights) -> Weights:
-    """Leave out what ``ClipTowers`` does not have: the scale of a CLIP's or SigLIP's logits, and constants."""
-    unused = ('logit_scale', 'logit_bias')
-    return {name: tensor for name, tensor in state.items() if name not in unused and not name.endswith('.position_ids')}
+    """Rename a CLIP's tensors to those of its ``Towers``.
+
+    Names of transformers stay, those of OpenCLIP change. The scale of the logits, constants and counts are left out.
+    """
+    unused = ('logit_scale', 'logit_bias', '.position_ids', '.num_batches_tracked')
+    state = {name: tensor for name, tensor in state.items() if not name.endswith(unused)}
+    return _from_open_clip(state) if 'text.positional_embedding' in state else state
+
+
+def _from_open_clip(state: Weights) -> Weights:
+    renamed = {}
+    for name, tensor in state.items():
+        ours = _rename(name, _OPEN_CLIP)
+        if '.attn.in_proj_' in ours:  # queries, keys and values in one
+            parts = tensor.chunk(3) if tensor.dim() else [tensor]
+            for part, one in zip('qkv', parts, strict=False):
+                renamed[ours.replace('attn.in_proj_', f'self_attn.{part}_proj.')] = one.clone()
+        else:
+            # Stored as (in, out) and multiplied from the right.
+            renamed[ours] = tensor.T if ours == 'text_projection.weight' and tensor.dim() == 2 else tensor
+    return renamed

@@ -9,11 +9,13 @@ from ..archs.encoder_options import LARGEST_TOKENIZER, BertOptions, ClipText, Cl
 from ..archs.tokenizer import bert_tokenizer, json_tokenizer
 from ..options import OptionError, quoted
 from ..section import Section
+from . import open_clip
 from .file import CheckpointError, require_file
 from .find import fetch
 
 HUB = 'hf://'
-WEIGHTS = ('model.safetensors', 'pytorch_model.bin')  # as transformers and timm name them, the safer one first
+# as transformers and timm, then as OpenCLIP name them, the safer one first
+WEIGHTS = ('model.safetensors', 'pytorch_model.bin', 'open_clip_model.safetensors', 'open_clip_pytorch_model.bin')
 LARGEST_JSON = 2**20  # bytes of a config.json; usual ones have 2 KiB
 
 
@@ -85,7 +87,9 @@ def _is_folder(source: str) -> bool:
 
 
 def stated_options(source: str, semantic: str) -> dict[str, Any]:
-    """Return the ``semantic_options`` that ``config.json``, in the folder of a text encoder's weights, states; empty without it.
+    """Return the ``semantic_options`` that the folder of a text encoder's weights states; empty if it states none.
+
+    They stand in ``config.json``, or for a MobileCLIP in ``open_clip_config.json``.
 
     Args:
         source: as ``weights_file`` takes it.
@@ -94,12 +98,16 @@ def stated_options(source: str, semantic: str) -> dict[str, Any]:
     Raises:
         CheckpointError: for files that cannot be read, or that describe another kind of encoder.
     """
-    path = beside(source, 'config.json') if _is_folder(source) else None
+    if not _is_folder(source):
+        return {}
+    kinds = {'bert': ('bert',), 'clip': ('clip', 'siglip')}[semantic]
+    path = beside(source, 'config.json')
+    config = _json(path, source) if path else {}
+    kind = config.get('model_type')
+    if kind not in kinds and semantic == 'clip' and (other := beside(source, open_clip.FILE)):
+        return open_clip.mobileclip_options(_json(other, source), source, _tokenizer_files(source))
     if path is None:
         return {}
-    config = _json(path, source)
-    kinds = {'bert': ('bert',), 'clip': ('clip', 'siglip')}[semantic]
-    kind = config.get('model_type')
     if kind not in kinds:
         raise CheckpointError(
             f'{source}: its config.json describes a {kind!r}, but semantic is {semantic!r}, which takes a '

@@ -9,7 +9,7 @@ import pickle
 import socket
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -98,7 +98,7 @@ def scored(
     options: Mapping[str, Any],
     columns: Sequence[str],
     one_by_one: bool = False,
-) -> Iterator[pa.Table]:
+) -> Generator[pa.Table, None, None]:
     """Read and score blocks on the cluster; yield tables of rows in any order.
 
     What a dead worker held does not come, one by one what two have died of.

@@ -171,7 +171,7 @@ def test_what_is_cut_and_what_is_read_is_said_in_words(network):
         ({'prompt_tokens': 15}, "prompt_tokens is 15: it must be 16, as in the training of the 'siglip'"),
         ({'matching': 16}, 'matching is 16: it must be 0 or 32, the projection_dim'),
         ({'whole_view': True}, "whole_view is True: it must be false, unless semantic is 'bert'"),
-        ({'semantic_options': {'family': 'blip'}}, "family is 'blip': it must be 'clip' or 'siglip'"),
+        ({'semantic_options': {'family': 'blip'}}, "family is 'blip': it must be 'clip', 'siglip' or 'mobileclip'"),
         ({'semantic_options': {'family': 'siglip', 'projection_dim': 8}}, 'projection_dim is 8: it must be 768'),
         ({'semantic_options': {'tokenizer_bytes': 2**40}}, 'tokenizer_bytes is 1099511627776'),
         ({'semantic_options': {'text': {'name_or_path': '/etc'}}}, 'name_or_path'),

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from clips import LENGTH, MATCHING, NETWORK, bert_folder, clip_folder, vit_folder
+from clips import LENGTH, MATCHING, NETWORK, bert_folder, folder_of, vit_folder
 from refusals import refuses
 from safetensors.torch import load_file, save_file
 from stand_ins import Attack, Page
@@ -24,10 +24,11 @@ ALONE = {'branches': 'semantic'}
 
 @pytest.fixture(scope='session')
 def _folders(tmp_path_factory):
-    """Folders of a CLIP, a SigLIP and a BERT, and one with the ViT of timm."""
-    folders = {name: tmp_path_factory.mktemp('encoders') / name for name in ('clip', 'siglip', 'bert', 'vit')}
-    for family in ('clip', 'siglip'):
-        clip_folder(folders[family], family)
+    """Folders of a CLIP, a SigLIP, a MobileCLIP and a BERT, and one with the ViT of timm."""
+    names = ('clip', 'siglip', 'mobileclip', 'bert', 'vit')
+    folders = {name: tmp_path_factory.mktemp('encoders') / name for name in names}
+    for family in ('clip', 'siglip', 'mobileclip'):
+        folder_of(folders[family], family)
     bert_folder(folders['bert'])
     vit_folder(folders['vit'])
     return folders
@@ -70,7 +71,7 @@ def test_a_folder_states_sizes_and_holds_weights_and_tokenizer(folders, family):
     assert set(theirs) - set(ours) <= {'logit_scale', 'logit_bias'}
 
 
-@pytest.mark.parametrize('family', ['clip', 'siglip'])
+@pytest.mark.parametrize('family', ['clip', 'siglip', 'mobileclip'])
 def test_a_checkpoint_describes_itself(folders, family, tmp_path):
     network = started(folders[family]).eval()
     path = save(Checkpoint(network.config, network.state_dict(), {}), tmp_path / 'net.safetensors', half=False)
@@ -79,7 +80,7 @@ def test_a_checkpoint_describes_itself(folders, family, tmp_path):
     prompts = ['A red fox', 'two cats']
     ids, mask, _ = tokenize(prompts, LENGTH, again.tokenizer)
     assert ids.equal(tokenize(prompts, LENGTH, network.tokenizer)[0])
-    view = torch.rand(2, 3, 32, 32)
+    view = torch.rand(2, 3, network.view_size, network.view_size)
     ours, theirs = (one(None, view, ids, mask).targets['quality'].score for one in (again, network))
     assert ours.equal(theirs)
 
@@ -148,6 +149,13 @@ def test_every_part_comes_from_the_hub(hub, folders):
     name = 'text_model.head.weight'
     assert network.semantic.towers.get_parameter(name).equal(siglip[name])
     assert network.config.semantic_options['family'] == 'siglip'
+
+
+def test_a_mobileclip_comes_from_the_hub(hub, folders):
+    on_hub(hub, folders['mobileclip'], 'owner/mobileclip')
+    network, theirs = started('hf://owner/mobileclip'), load_file(folders['mobileclip'] / 'open_clip_model.safetensors')
+    assert network.config.semantic_options['mobile']['name'] == 'fastvit_mci0'
+    assert network.semantic.towers.trunk.head.fc.weight.equal(theirs['visual.trunk.head.fc.weight'])
 
 
 def test_a_bert_comes_from_the_hub(hub, folders):

@@ -125,7 +125,7 @@ def test_if_nothing_comes_back_no_image_is_blamed(tiny_checkpoint, tmp_path, mon
         """A cluster whose workers die, but for the first image."""
         own = {NAME: f'{left[0].name}-00000', PLACE: 0, IS_END: False, 'path': '0.png', 'score': 0.5, REASON: ''}
         schema = with_own(ScoreFolder(str(tmp_path / 'none'), {}, columns).schema)
-        return [pa.Table.from_pylist([own], schema)] * (answers and not one_by_one)
+        yield from [pa.Table.from_pylist([own], schema)] * (answers and not one_by_one)
 
     monkeypatch.setattr(command, 'scored', scored)
     monkeypatch.setattr(command, 'require_ray', lambda: None)

@@ -1,4 +1,4 @@
-"""CLIP and SigLIP from training to score: what is saved scores as it was validated, and as its ONNX graph."""
+"""CLIP, SigLIP and MobileCLIP from training to score: what is saved scores as it was validated, and as its ONNX graph."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pandas as pd
 import pyiqa
 import pytest
 import torch
-from clips import MATCHING, NETWORK, clip_folder, vit_folder
+from clips import MATCHING, NETWORK, folder_of, vit_folder
 from pictures import make_table, options, short
 
 from pyiqa_moeagiqa.archs.clip import ClipSemantic
@@ -20,7 +20,7 @@ LONG = 'a red fox in the snow, two cats and a dog on a sofa, a castle at night'
 
 
 def options_in(folder, family, **train) -> dict:
-    """A run of a CLIP or SigLIP that compares images with prompts."""
+    """A run of such a model that compares images with prompts."""
     given = short(options(folder / 'table.csv', folder), **{'total_epoch': 2, 'ema_decay': None} | train)
     network = NETWORK | {'matching': MATCHING[family], 'type': 'MoEAGIQA'}
     network |= {'weights': {'visual': str(folder / 'vit'), 'semantic': str(folder / family)}}
@@ -28,12 +28,12 @@ def options_in(folder, family, **train) -> dict:
     return given | {'network': plain}
 
 
-@pytest.fixture(scope='module', params=['clip', 'siglip'])
+@pytest.fixture(scope='module', params=['clip', 'siglip', 'mobileclip'])
 def finished(request, tmp_path_factory):
     """Family, folder and result of a run."""
     folder = tmp_path_factory.mktemp(request.param)
     make_table(folder)
-    clip_folder(folder / request.param, request.param)
+    folder_of(folder / request.param, request.param)
     vit_folder(folder / 'vit')
     return request.param, folder, run(options_in(folder, request.param), folder / 'run')
 
