@@ -48,6 +48,7 @@ from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA  # noqa: E402
 from pyiqa_moeagiqa.archs.tokenizer import tokenize  # noqa: E402
 from pyiqa_moeagiqa.checkpoints.load import build_network  # noqa: E402
 from pyiqa_moeagiqa.data.feature_cache import FeatureCache  # noqa: E402
+from pyiqa_moeagiqa.images.size import height_width  # noqa: E402
 from pyiqa_moeagiqa.models.moeagiqa_model import MoEAGIQAModel  # noqa: E402
 from pyiqa_moeagiqa.models.precision import Precision  # noqa: E402
 
@@ -187,12 +188,12 @@ class Bench:
 
 def random_batch(config: MoEAGIQAConfig, images: int = IMAGES, crops: int = CROPS) -> dict[str, Any]:
     """Noise for pictures, and prompts of a dozen words, as a loader of PromptNRDataset gives them."""
-    view = (config.semantic_options.get('vision') or {}).get('image_size', 224)
+    view = height_width(config.view_size)
     prompts = ['word ' * (PROMPT_TOKENS - 2)] * images
     ids, mask, _ = tokenize(prompts, config.prompt_tokens)
     return {
         'crops': torch.rand(images, crops, 3, config.crop_size, config.crop_size),
-        'view': torch.rand(images, 3, view, view),
+        'view': torch.rand(images, 3, *view),
         'prompt': prompts,
         'ids': ids,
         'mask': mask,

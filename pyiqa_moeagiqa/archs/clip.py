@@ -1,4 +1,4 @@
-"""CLIP and its kin: the image and the text tower of one model, which compare an image with a prompt, serve eq. 4."""
+"""CLIP, SigLIP and MobileCLIP: one model's image tower and text tower, which were trained to compare, serve eq. 4."""
 
 from collections.abc import Mapping
 from functools import cached_property

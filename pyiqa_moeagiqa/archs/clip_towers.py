@@ -44,7 +44,6 @@ class Towers(nn.Module):
 
     def __init__(self, options: ClipOptions):
         super().__init__()
-        self.image_width = options.vision.hidden_size
         # Networks open no file, and a checkpoint describes itself: the bytes of tokenizer.json lie among the weights.
         self.register_buffer('tokenizer', torch.zeros(options.tokenizer_bytes, dtype=torch.uint8))
 
@@ -117,6 +116,7 @@ class ClipTowers(Towers):
 
     def __init__(self, options: ClipOptions):
         super().__init__(options)
+        self.image_width = options.vision.hidden_size
         self.vision_model = _tower(CLIPVisionModel(CLIPVisionConfig(**options.vision.model_dump())))
         self.text_model = clip_text(options)
         self.visual_projection = nn.Linear(options.vision.hidden_size, options.projection_dim, bias=False)
@@ -151,6 +151,7 @@ class SiglipTowers(Towers):
 
     def __init__(self, options: ClipOptions):
         super().__init__(options)
+        self.image_width = options.vision.hidden_size
         text = options.text.model_dump() | UNUSED | {'projection_size': options.projection_dim}
         self.vision_model = _tower(SiglipVisionModel(SiglipVisionConfig(**options.vision.model_dump())))
         self.text_model = _tower(SiglipTextModel(SiglipTextConfig(**text)))

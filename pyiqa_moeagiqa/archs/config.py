@@ -142,7 +142,8 @@ class MoEAGIQAConfig(Section):
     crops: Crops = 15
     """Crops per image in scoring."""
     prompt_tokens: PromptTokens = 35
-    """Tokens to which a prompt is padded or cut, L2 in the paper. A SigLIP needs as many as in its training, 64."""
+    """Tokens to which a prompt is padded or cut, L2 in the paper. A SigLIP needs as many as in its training,
+    64, and a MobileCLIP 77."""
     frozen_share: Share = 0.5
     """Share of the semantic network's layers, from the first on, that are not trained (Table 8)."""
     lora_rank: int = Field(0, ge=0, le=HIGHEST_RANK)

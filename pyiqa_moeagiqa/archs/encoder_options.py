@@ -5,7 +5,8 @@ A header can come from anyone. Options that are not listed here are refused befo
 trained network; without them one number in a file could take all memory.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -16,6 +17,7 @@ DEEPEST = 128  # layers; the deepest published ViTs have 48
 WIDEST = 65_536  # channels, token positions and the like
 WORDS = 1_000_000
 SIDE = 4_096  # pixels
+LARGEST_VIEW = 1_024  # pixels of a convolutional image tower, which takes pictures of any size
 LARGEST_TOKENIZER = 2**26  # bytes; SigLIP 2's, with 256,000 words, is among the largest
 
 Layers = Annotated[int, Field(ge=1, le=DEEPEST)]
@@ -220,7 +222,7 @@ class MobileVision(Section):
         'vit_large_patch14_clip_224',
     ] = 'fastvit_mci2'  # fmt: skip
     """Its name in timm."""
-    image_size: Side = 256
+    image_size: Annotated[int, Field(ge=1, le=LARGEST_VIEW)] = 256
     """Side of the view in pixels."""
     mean: PixelMean = (0.0, 0.0, 0.0)
     """Mean that is subtracted from pixels in [0, 1]."""
@@ -229,7 +231,10 @@ class MobileVision(Section):
 
 
 class ClipOptions(Section):
-    """Options of a CLIP, SigLIP or MobileCLIP. What the folder of its weights states, fills in options that are left out."""
+    """Options of a CLIP, SigLIP or MobileCLIP. What the folder of its weights states, fills in options that are left out.
+
+    For a 'mobileclip' the defaults are those of MobileCLIP-S2.
+    """
 
     family: Literal['clip', 'siglip', 'mobileclip'] = 'clip'
     """'clip'; 'siglip' for SigLIP and for SigLIP 2 of fixed resolution; or 'mobileclip' for MobileCLIP and MobileCLIP 2."""
@@ -242,7 +247,7 @@ class ClipOptions(Section):
     projection_dim: Width = 512
     """Channels of the space in which the towers' embeddings of image and prompt are compared."""
     causal: bool = True
-    """Whether tokens of a prompt see earlier ones only; false for most of 'mobileclip'."""
+    """Whether tokens of a prompt see earlier ones only; of a 'mobileclip', where it is false by default."""
     tokenizer_bytes: int = Field(0, ge=0, le=LARGEST_TOKENIZER)
     """Length of ``tokenizer.json``, which is kept with the weights."""
 
@@ -256,10 +261,23 @@ class ClipOptions(Section):
         """Whether a prompt's embedding depends on its padding, so that all prompts must be as long as in pre-training."""
         return self.family == 'siglip' or not self.causal
 
+    @model_validator(mode='before')
+    @classmethod
+    def _as_mobileclip_s2(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping) or given.get('family') != 'mobileclip':
+            return given
+        text = given.get('text', {})
+        own = {'hidden_act': 'gelu', 'pad_token_id': 0}
+        return {'causal': False, **given, 'text': {**own, **text} if isinstance(text, Mapping) else text}
+
     @model_validator(mode='after')
-    def _only_a_mobileclip_reads_both_ways(self) -> 'ClipOptions':
-        if not self.causal and self.family != 'mobileclip':
+    def _has_what_its_family_has(self) -> 'ClipOptions':
+        is_mobile, given = self.family == 'mobileclip', self.model_fields_set
+        if not self.causal and not is_mobile:
             raise Wrong('causal', "true, unless family is 'mobileclip'")
+        for name, other in (('vision', not is_mobile), ('mobile', is_mobile)):
+            if name in given and not other:
+                raise Wrong(name, f'left out if family is {self.family!r}')
         return self
 
     @model_validator(mode='after')

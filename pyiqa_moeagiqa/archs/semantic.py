@@ -1,6 +1,6 @@
 """Semantic side: a BERT whose tokens attend to the image (eq. 4).
 
-Other text encoders with the same interface are BLIP in ``archs/blip.py``, and CLIP and SigLIP in ``archs/clip.py``.
+Other text encoders with the same interface are BLIP in ``archs/blip.py``, and CLIP, SigLIP and MobileCLIP in ``archs/clip.py``.
 """
 
 from typing import Any

@@ -98,7 +98,7 @@ def json_tokenizer(content: bytes, pad: int, lower: bool) -> PromptTokenizer:
 
 
 def clip_tokenizer(content: bytes, options: ClipOptions) -> PromptTokenizer:
-    """Make the tokenizer of a CLIP or SigLIP from its ``tokenizer.json``; raises as ``json_tokenizer`` does.
+    """Make the tokenizer of a CLIP, SigLIP or MobileCLIP from its ``tokenizer.json``; raises as ``json_tokenizer`` does.
 
     SigLIP was trained with prompts in lower case. A CLIP's own tokenizer lowers the case itself.
     """

@@ -107,11 +107,21 @@ def _frozen_weights(checkpoint: Checkpoint, sources: Mapping[str, str], within: 
     if 'checkpoint' in sources:
         source = complete(read(find(sources['checkpoint'])), within)
         return fit_crop_size(network, source.weights, source.config.crop_size)
-    weights: Weights = {}
     for part in network.config.encoders:
         if part not in sources:
             raise CheckpointError(f'its header does not say where {part} comes from')
-        module, own = encoder(network, part, sources[part], within)
+    return encoder_weights(network, sources, within)
+
+
+def encoder_weights(network: MoEAGIQA, sources: Mapping[str, str], within: Within = ()) -> Weights:
+    """Read the weights of all encoders of a network, which can be an outline, from ``sources`` under its names.
+
+    Raises:
+        CheckpointError: for weights that cannot be obtained, or belong to other encoders.
+    """
+    weights: Weights = {}
+    for part in network.config.encoders:
+        module, own = _encoder(network, part, sources[part], within)
         check_names(own, module.state_dict(), sources[part])
         check_finite(own, sources[part])
         prefix = next(name for name, value in network.named_modules() if value is module)
@@ -119,7 +129,7 @@ def _frozen_weights(checkpoint: Checkpoint, sources: Mapping[str, str], within: 
     return weights
 
 
-def encoder(network: MoEAGIQA, part: str, source: str, within: Within = ()) -> tuple[nn.Module, Weights]:
+def _encoder(network: MoEAGIQA, part: str, source: str, within: Within) -> tuple[nn.Module, Weights]:
     """Return an encoder of the network, and its weights from ``source``."""
     if part == 'semantic':
         return _semantic(network, source, _ours(source, within))

@@ -39,7 +39,7 @@ def without_weights(make: Callable[[], Network]) -> Network:
 
 def with_constants(network: Network, make: Callable[[], Network]) -> Network:
     """Give a network on the meta device the constants that no checkpoint holds; call ``make`` again if some are unknown."""
-    buffers = [(module, name) for module in network.modules() for name, _ in module.named_buffers(recurse=False)]
+    buffers = [(module, name) for module in network.modules() for name in module._non_persistent_buffers_set]
     if any(name not in _CONSTANTS for _, name in buffers):
         return make()  # a ViT with other constants, such as rotary embeddings, has to compute them
     for module, name in buffers:
@@ -50,7 +50,6 @@ def with_constants(network: Network, make: Callable[[], Network]) -> Network:
 # BLIP's text encoder and CLIP's towers keep their positions outside their weights.
 _CONSTANTS = {
     'position_ids': lambda shape: torch.arange(shape[-1]).expand(shape),
-    'tokenizer': lambda shape: torch.zeros(shape, dtype=torch.uint8),  # the checkpoint's takes its place
 }
 
 

@@ -122,5 +122,6 @@ def _from_open_clip(state: Weights) -> Weights:
                 renamed[ours.replace('attn.in_proj_', f'self_attn.{part}_proj.')] = one.clone()
         else:
             # Stored as (in, out) and multiplied from the right.
-            renamed[ours] = tensor.T if ours == 'text_projection.weight' and tensor.dim() == 2 else tensor
+            is_turned = ours == 'text_projection.weight' and tensor.dim() == 2
+            renamed[ours] = tensor.T.contiguous() if is_turned else tensor
     return renamed

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..archs.config import MoEAGIQAConfig
 from ..archs.lora import add_adapters
@@ -12,7 +12,7 @@ from ..archs.moeagiqa_arch import MoEAGIQA
 from ..archs.prior_arch import MoEAGIQAPrior
 from ..options import OptionError, quoted, unknown_option
 from ..section import LEFT_OUT, Said, Section
-from .complete import complete, encoder, vit_weights
+from .complete import complete, encoder_weights, vit_weights
 from .file import CheckpointError, read, read_header
 from .find import find
 from .load import check_finite, check_names, network_with, outline, require_room_for_prompts
@@ -43,7 +43,8 @@ class StartOptions(Section):
     """The prior's ViT: 'timm', or a file of timm, of the released prior or of this package."""
     semantic: Source = LEFT_OUT
     """The text encoder: 'imagereward' (its file is looked for as for the metric, then downloaded), its file, a checkpoint of this
-    package, or for a 'bert' or 'clip' a folder of the transformers library, which also states its sizes."""
+    package, or for a 'bert' or 'clip' a folder of the transformers library, or for a MobileCLIP of OpenCLIP, which also states its
+    sizes."""
 
 
 def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]:
@@ -53,9 +54,9 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
         options: the fields of MoEAGIQAConfig, and ``weights``: either ``checkpoint`` (what ``find`` takes; the other
             fields then change its configuration), or one entry for each encoder of the configuration: ``visual`` and
             ``prior`` ('timm', or a file of timm's, the released prior's or this package's) and ``semantic``
-            ('imagereward', its file, a checkpoint of this package, or a BERT, CLIP or SigLIP of the transformers library, whose
-            ``config.json`` fills in the ``semantic_options`` that are left out). A folder or ``hf://OWNER/NAME`` stands for
-            the weights in it.
+            ('imagereward', its file, a checkpoint of this package, a BERT, CLIP or SigLIP of the transformers library, or a
+            MobileCLIP of OpenCLIP; their ``config.json`` or ``open_clip_config.json`` fills in the ``semantic_options`` that are
+            left out). A folder or ``hf://OWNER/NAME`` stands for the weights in it.
 
     Returns:
         The network, with new adapters if it has a ``lora_rank``, and the header's info of the checkpoint that it starts from.
@@ -80,11 +81,9 @@ def start_network(options: Mapping[str, Any]) -> tuple[MoEAGIQA, dict[str, Any]]
 
 def _network_of_encoders(config: MoEAGIQAConfig, weights: Mapping[str, Any]) -> MoEAGIQA:
     _require_sources(config, weights)
-    outline(config)  # refuse impossible options before the network takes memory
+    own = encoder_weights(outline(config), weights)  # whether they fit is known before the network takes memory
     network = MoEAGIQA(config)
-    for part in config.encoders:
-        module, own = encoder(network, part, weights[part])
-        load_part(module, own, weights[part])
+    network.load_state_dict(own, strict=False)
     _require_room(network, weights)
     for projection in network.projections:  # as in the released implementation; torch's own are narrower
         nn.init.normal_(projection.weight, std=projection.in_features**-0.5)
@@ -161,16 +160,8 @@ def start_prior(options: Mapping[str, Any]) -> MoEAGIQAPrior:
     """
     network = MoEAGIQAPrior(**{name: value for name, value in options.items() if name != 'type'})
     weights = network.options.weights
-    load_part(network.vit, vit_weights(network.vit, weights, network.options), weights)
+    own = vit_weights(network.vit, weights, network.options)
+    check_names(own, network.vit.state_dict(), weights)
+    check_finite(own, weights)
+    network.vit.load_state_dict(own)
     return network
-
-
-def load_part(part: nn.Module, weights: dict[str, Tensor], source: str) -> None:
-    """Copy weights into a part of the network.
-
-    Raises:
-        CheckpointError: listing the tensors that are missing, extra or misshapen.
-    """
-    check_names(weights, part.state_dict(), source)
-    check_finite(weights, source)
-    part.load_state_dict(weights)

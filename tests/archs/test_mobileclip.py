@@ -1,19 +1,23 @@
 """MobileCLIP: tokens and embeddings are those of OpenCLIP's own models, of every published size."""
 
 import json
+import shutil
 
 import pytest
 import torch
 from clips import LENGTH, MATCHING, NETWORK, mobileclip_folder
 from refusals import refuses
+from safetensors.torch import load_file
 from tiny import inputs
 
 from pyiqa_moeagiqa.archs.clip import ClipSemantic
 from pyiqa_moeagiqa.archs.config import MoEAGIQAConfig
+from pyiqa_moeagiqa.archs.encoder_options import ClipOptions
 from pyiqa_moeagiqa.archs.lora import add_adapters
+from pyiqa_moeagiqa.archs.mobileclip import MobileClipTowers
 from pyiqa_moeagiqa.archs.moeagiqa_arch import MoEAGIQA
 from pyiqa_moeagiqa.archs.tokenizer import tokenize
-from pyiqa_moeagiqa.checkpoints import CheckpointError
+from pyiqa_moeagiqa.checkpoints import Checkpoint, CheckpointError, load_network, save
 from pyiqa_moeagiqa.checkpoints.names import from_clip
 from pyiqa_moeagiqa.checkpoints.open_clip import TOWERS, mobileclip_options
 from pyiqa_moeagiqa.checkpoints.start import start_network
@@ -49,9 +53,9 @@ def read(network):
 
 @pytest.mark.parametrize('share', [0.0, 0.5, 1.0])
 @torch.no_grad()
-def test_tokens_and_embeddings_are_those_of_openclip(theirs, network, share):
+def test_tokens_and_embeddings_are_those_of_openclip(theirs, network, share, monkeypatch):
     model, semantic = theirs[1], network.semantic
-    semantic.freeze(share)
+    monkeypatch.setattr(semantic, 'frozen_layers', int(4 * share))
     ids, mask = read(network)
     assert ids[1, 2:].eq(0).all()  # padding, which the prompt's tokens see
     pixels = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -83,7 +87,9 @@ def test_every_published_size_has_openclips_names_and_shapes(name):
         theirs = open_clip.CustomTextCLIP(config['embed_dim'], config['vision_cfg'], config['text_cfg']).state_dict()
         ours = ClipSemantic(mobileclip_options(states, name, (b'', 0)), 8).towers.state_dict()
     assert ours.pop('tokenizer').numel() == 0
-    shapes = {name: tensor.shape for name, tensor in from_clip(theirs).items()}
+    renamed = from_clip(theirs)
+    assert all(tensor.is_contiguous() for tensor in renamed.values())  # else products differ in their last digits
+    shapes = {name: tensor.shape for name, tensor in renamed.items()}
     assert shapes == {name: tensor.shape for name, tensor in ours.items()}
 
 
@@ -106,6 +112,27 @@ def test_batch_norms_stay_and_every_trained_parameter_has_a_gradient(network):
     assert fixed == [True, True, False, False]
     for part in (trunk.stem, trunk.final_conv, trunk.head):
         assert not any(p.requires_grad for p in part.parameters())
+
+
+@torch.no_grad()
+def test_a_vit_gives_the_tokens_of_timm():
+    semantic = ClipSemantic(
+        {'family': 'mobileclip', 'mobile': {'name': 'vit_base_mci_224', 'image_size': 64}}, 8
+    ).eval()
+    semantic.freeze(0.5)
+    pixels = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    image, trunk = semantic.trained_image_features(semantic.frozen_image_features(pixels)), semantic.towers.trunk
+    torch.testing.assert_close(image, trunk.forward_features(pixels))
+    embedded = torch.nn.functional.normalize(trunk(pixels), dim=-1)
+    torch.testing.assert_close(semantic.embed_image(image), embedded)
+
+
+def test_the_defaults_are_a_published_models():
+    config = open_clip.get_model_config('MobileCLIP-S2')
+    stated = mobileclip_options(
+        {'model_cfg': config, 'preprocess_cfg': {'mean': [0.0] * 3, 'std': [1.0] * 3}}, '', (b'', 0)
+    )
+    assert ClipOptions.check(stated) == ClipOptions.check({'family': 'mobileclip'})
 
 
 def test_a_vits_places_are_frozen_with_its_embeddings():
@@ -133,7 +160,7 @@ def test_adapters_start_from_the_network_without(network):
     )
 
 
-def test_the_best_of_what_is_stated_is_read(theirs, network):
+def test_what_the_folder_states_is_read(theirs, network):
     folder, model = theirs
     options, text = network.config.semantic_options, model.text
     assert options['family'] == 'mobileclip'
@@ -148,35 +175,94 @@ def test_the_best_of_what_is_stated_is_read(theirs, network):
     assert network.semantic.tokenizer_json == (folder / 'tokenizer.json').read_bytes()
 
 
+def change_config(folder, section, changes) -> None:
+    """Change a section of what OpenCLIP wrote; None removes an option."""
+    path = folder / 'open_clip_config.json'
+    config = json.loads(path.read_text())
+    whole = config if section == 'preprocess_cfg' else config['model_cfg']
+    if isinstance(changes, dict):
+        whole[section] = whole[section] | changes
+    else:
+        whole[section] = changes
+    path.write_text(json.dumps(config))
+
+
+@pytest.fixture(scope='module')
+def _written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('mobileclip')
+    mobileclip_folder(folder)
+    return folder
+
+
+@pytest.fixture
+def written(_written, tmp_path):
+    """A folder that a test may change."""
+    return shutil.copytree(_written, tmp_path / 'mobileclip')
+
+
+WIDE = {'width': 16384, 'layers': 128}  # of 400 billion weights
+
+
 @pytest.mark.parametrize(
     ('section', 'changes', 'words'),
     [
         ('vision_cfg', {'timm_model_name': 'resnet50'}, "the image tower 'resnet50', which is none of a MobileCLIP"),
-        ('vision_cfg', {'timm_model_name': None}, 'the image tower None'),
-        ('vision_cfg', {'timm_proj': 'linear'}, "the image tower 'fastvit_mci0', which is none"),
-        ('vision_cfg', {'timm_pool': 'token'}, "the image tower 'fastvit_mci0', which is none"),
-        ('text_cfg', {'embed_cls': True}, "gives text_cfg the option 'embed_cls'"),
-        ('text_cfg', 5, 'has no section text_cfg'),
+        ('vision_cfg', {'timm_model_name': 'x' * 9999}, 'which is none of a MobileCLIP'),
+        ('vision_cfg', 5, 'the image tower None'),
+        ('vision_cfg', {'timm_proj': 'linear'}, "(timm_pool 'avg', timm_proj 'linear')"),
+        ('vision_cfg', {'timm_pool': 'token'}, "(timm_pool 'token', timm_proj None)"),
+        ('vision_cfg', {'patch_dropout': 0.5}, "Unknown model_cfg.vision_cfg option 'patch_dropout'"),
+        ('vision_cfg', {'image_size': [64, 64]}, 'model_cfg.vision_cfg option image_size is [64, 64]'),
+        ('text_cfg', {'embed_cls': True}, 'model_cfg.text_cfg option embed_cls is True'),
+        ('text_cfg', {'qk_norm': True}, "Unknown model_cfg.text_cfg option 'qk_norm'"),
+        ('text_cfg', {'width': 'wide'}, "model_cfg.text_cfg option width is 'wide'"),
+        ('text_cfg', {'width': None}, 'model_cfg.text_cfg option width is None'),
+        ('text_cfg', {'no_causal_mask': 'false'}, "option no_causal_mask is 'false': it must be true or false"),
+        ('text_cfg', 5, 'model_cfg option text_cfg is 5'),
+        ('text_cfg', WIDE, 'its tensors do not fit this network'),
+        ('embed_dim', None, 'model_cfg option embed_dim'),
+        ('preprocess_cfg', {'resize_mode': 'squash'}, "preprocess_cfg option resize_mode is 'squash'"),
+        ('preprocess_cfg', {'std': [0, 1, 1]}, 'preprocess_cfg option std is [0, 1, 1]'),
     ],
 )
-def test_other_models_of_openclip_are_refused(tmp_path, section, changes, words):
-    mobileclip_folder(tmp_path)
-    path = tmp_path / 'open_clip_config.json'
-    config = json.loads(path.read_text())
-    config['model_cfg'][section] = config['model_cfg'][section] | changes if isinstance(changes, dict) else changes
-    path.write_text(json.dumps(config))
-    with refuses(CheckpointError, str(tmp_path), words):
-        started(tmp_path)
+def test_other_models_of_openclip_and_damaged_files_are_refused(written, section, changes, words):
+    change_config(written, section, changes)
+    with refuses(CheckpointError, str(written), words):
+        started(written)
 
 
-def test_wrong_numbers_are_refused(tmp_path):
-    mobileclip_folder(tmp_path)
-    path = tmp_path / 'open_clip_config.json'
-    config = json.loads(path.read_text())
-    config['model_cfg']['text_cfg']['width'] = 'wide'
-    path.write_text(json.dumps(config))
-    with pytest.raises((CheckpointError, OptionError), match='hidden_size'):
-        started(tmp_path)
+def test_what_openclip_leaves_out_is_as_in_openclip(written):
+    change_config(written, 'preprocess_cfg', {'mean': None, 'std': None})
+    change_config(written, 'text_cfg', {'embed_cls': False, 'mlp_ratio': 4.0, 'hf_tokenizer_name': 'me/mobileclip'})
+    change_config(written, 'quick_gelu', True)
+    options = started(written).config.semantic_options
+    assert options['mobile']['mean'] == list(open_clip.OPENAI_DATASET_MEAN)
+    assert options['mobile']['std'] == list(open_clip.OPENAI_DATASET_STD)
+    assert options['text']['hidden_act'] == 'quick_gelu'
+    # The tokenizer that the file names pads with its own pad_token, the last word of the tiny vocabulary.
+    assert options['text']['pad_token_id'] == options['text']['vocab_size'] - 1
+
+
+def test_a_checkpoint_is_loaded_without_random_weights(network, tmp_path, monkeypatch):
+    path = save(Checkpoint(network.config, network.state_dict(), {}), tmp_path / 'net.safetensors', half=False)
+    build, devices = MobileClipTowers.__init__, []
+
+    def noted(towers, options):
+        devices.append(torch.get_default_device().type)
+        build(towers, options)
+
+    monkeypatch.setattr(MobileClipTowers, '__init__', noted)
+    again = load_network(path)[0].state_dict()
+    assert set(devices) == {'meta'}
+    assert all(again[name].equal(tensor) for name, tensor in network.state_dict().items())
+
+
+def test_weights_in_pytorchs_own_format_are_taken(written):
+    safe, ids = written / 'open_clip_model.safetensors', torch.tensor([[1, 2]])
+    before = started(written).semantic.words(ids, ids > 0)
+    torch.save(load_file(safe), written / 'open_clip_pytorch_model.bin')
+    safe.unlink()
+    assert started(written).semantic.words(ids, ids > 0).equal(before)
 
 
 @pytest.mark.parametrize(
@@ -185,6 +271,9 @@ def test_wrong_numbers_are_refused(tmp_path):
         ({'causal': False}, 50, "prompt_tokens is 50: it must be 77, as in the training of the 'mobileclip'"),
         ({'causal': True}, 78, "prompt_tokens is 78: it must be at most 77 for this 'clip'"),
         ({'family': 'clip', 'causal': False}, 77, "causal is False: it must be true, unless family is 'mobileclip'"),
+        ({'vision': {}}, 77, "vision is {}: it must be left out if family is 'mobileclip'"),
+        ({'family': 'clip', 'mobile': {}}, 77, "mobile is {}: it must be left out if family is 'clip'"),
+        ({'mobile': {'image_size': 2000}}, 77, 'image_size is 2000: it must be a whole number from 1 to 1024'),
         ({'mobile': {'name': 'resnet50'}}, 77, "name is 'resnet50': it must be 'fastvit_mci0', 'fastvit_mci1'"),
     ],
 )
