@@ -12,11 +12,10 @@ from transformers import BlipTextConfig, BlipVisionConfig
 from transformers.models.blip.modeling_blip import BlipAttention, BlipVisionModel
 from transformers.models.blip.modeling_blip_text import BlipTextModel
 
-from .encoder_options import BlipText, BlipVision
+from .encoder_options import CLIP_MEAN, CLIP_STD, BlipText, BlipVision
 from .hardware import fused_attention_pays
 from .semantic import ReadsBertTokens
 
-CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 BLIP_VISION = BlipVision().model_dump()
 BLIP_TEXT = BlipText().model_dump() | {
     'is_decoder': True,  # builds the cross attention; ``text_features`` passes False for a bidirectional mask

@@ -12,8 +12,7 @@ from transformers import CLIPTextConfig, CLIPVisionConfig, SiglipTextConfig, Sig
 from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPVisionModel
 from transformers.models.siglip.modeling_siglip import SiglipTextModel, SiglipVisionModel
 
-from .blip import CLIP_MEAN, CLIP_STD
-from .encoder_options import ClipOptions
+from .encoder_options import CLIP_MEAN, CLIP_STD, ClipOptions
 
 HALF = (0.5, 0.5, 0.5)
 # ``embed_prompt`` finds a prompt's end by its mask; transformers would look for these words, and warn if there are none such.

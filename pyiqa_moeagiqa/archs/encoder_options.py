@@ -18,6 +18,7 @@ WIDEST = 65_536  # channels, token positions and the like
 WORDS = 1_000_000
 SIDE = 4_096  # pixels
 LARGEST_VIEW = 1_024  # pixels of a convolutional image tower, which takes pictures of any size
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 LARGEST_TOKENIZER = 2**26  # bytes; SigLIP 2's, with 256,000 words, is among the largest
 
 Layers = Annotated[int, Field(ge=1, le=DEEPEST)]

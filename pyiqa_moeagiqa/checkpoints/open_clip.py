@@ -9,8 +9,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field
 
-from ..archs.blip import CLIP_MEAN, CLIP_STD
-from ..archs.encoder_options import Layers, MobileVision, PixelMean, PixelStd, Side, Width, Words
+from ..archs.encoder_options import CLIP_MEAN, CLIP_STD, Layers, MobileVision, PixelMean, PixelStd, Side, Width, Words
 from ..options import OptionError, quoted, shown
 from ..section import Section
 from .file import CheckpointError
