@@ -4,6 +4,7 @@ Each tower is a start, layers and an end, so that training can freeze the first 
 takes seconds, so only code that needs a CLIP imports it.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ def _tower(model: Any) -> Any:
     return getattr(model, 'vision_model', getattr(model, 'text_model', model))
 
 
-class Towers(nn.Module):
+class Towers(nn.Module, ABC):
     """An image tower, a text tower, what makes embeddings of their tokens, and the tokenizer.
 
     Args:
@@ -57,9 +58,9 @@ class Towers(nn.Module):
         return self.text_model.encoder.layers
 
     @property
+    @abstractmethod
     def heads(self) -> list[nn.Module]:
         """The parts that make embeddings of the towers' tokens."""
-        raise NotImplementedError
 
     @property
     def embeddings(self) -> list[nn.Module]:
@@ -86,13 +87,13 @@ class Towers(nn.Module):
         """
         return self.text_model(ids).last_hidden_state
 
+    @abstractmethod
     def embed_image(self, tokens: Tensor) -> Tensor:
         """Compute the model's own embedding of images, (N, projection_dim), from their tokens."""
-        raise NotImplementedError
 
+    @abstractmethod
     def embed_prompt(self, words: Tensor, mask: Tensor) -> Tensor:
         """Compute the model's own embedding of prompts, (N, projection_dim), from their tokens."""
-        raise NotImplementedError
 
 
 def clip_text(options: ClipOptions) -> Any:
