@@ -1,6 +1,8 @@
 """Tiny CLIPs, SigLIPs, MobileCLIPs and BERTs with random weights, in folders as transformers and OpenCLIP write them."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import torch
@@ -109,6 +111,15 @@ def mobileclip_folder(folder: Path, both_ways: bool = True, **text):
     model.visual.image_mean, model.visual.image_std = (0.1, 0.2, 0.3), (0.9, 0.8, 0.7)
     save_for_hf(model, tokenizer, config, str(folder), safe_serialization=True)
     return model
+
+
+def copy_of(folder: Path, place: Path) -> Path:
+    """Copy a MobileCLIP's folder; its large weights are linked, so they can be removed but not changed."""
+
+    def copied(source: str, target: str) -> None:
+        (os.link if source.endswith('.safetensors') else shutil.copy2)(source, target)
+
+    return shutil.copytree(folder, place, copy_function=copied)
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """CLIP, SigLIP and MobileCLIP: one model's image tower and text tower, which were trained to compare, serve eq. 4."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -8,13 +8,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .clip_towers import ClipTowers, SiglipTowers
+from .clip_towers import ClipTowers, SiglipTowers, Towers
 from .encoder_options import ClipOptions
 from .mobileclip import MobileClipTowers
 from .semantic import ReadsImage
 from .tokenizer import PromptTokenizer, clip_tokenizer
 
-TOWERS = {'clip': ClipTowers, 'siglip': SiglipTowers, 'mobileclip': MobileClipTowers}
+TOWERS: dict[str, Callable[[ClipOptions], Towers]] = {
+    'clip': ClipTowers,
+    'siglip': SiglipTowers,
+    'mobileclip': MobileClipTowers,
+}
 
 
 class ClipSemantic(ReadsImage):

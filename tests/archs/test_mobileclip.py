@@ -1,11 +1,10 @@
 """MobileCLIP: tokens and embeddings are those of OpenCLIP's own models, of every published size."""
 
 import json
-import shutil
 
 import pytest
 import torch
-from clips import LENGTH, MATCHING, NETWORK, mobileclip_folder
+from clips import LENGTH, MATCHING, NETWORK, copy_of, mobileclip_folder
 from refusals import refuses
 from safetensors.torch import load_file
 from tiny import inputs
@@ -197,7 +196,7 @@ def _written(tmp_path_factory):
 @pytest.fixture
 def written(_written, tmp_path):
     """A folder that a test may change."""
-    return shutil.copytree(_written, tmp_path / 'mobileclip')
+    return copy_of(_written, tmp_path / 'mobileclip')
 
 
 WIDE = {'width': 16384, 'layers': 128}  # of 400 billion weights
