@@ -91,22 +91,23 @@ def clip_folder(folder: Path, family: str):
     return model, tokenizer
 
 
-def mobileclip_folder(folder: Path, both_ways: bool = True, **text):
+def mobileclip_folder(folder: Path, both_ways: bool = True):
     """Have OpenCLIP write a tiny MobileCLIP into ``folder``, whose smallest image tower has 11 M weights; returns its model."""
     import open_clip
     from open_clip.push_to_hf_hub import save_for_hf
 
     tokenizer = tokenizer_of('mobileclip')
-    text = {'width': 32, 'heads': 2, 'layers': 2, 'vocab_size': len(tokenizer), 'context_length': LENGTH} | text
+    text = {'width': 32, 'heads': 2, 'layers': 2, 'vocab_size': len(tokenizer), 'context_length': LENGTH}
+    text['no_causal_mask'] = both_ways
     vision = {'timm_model_name': 'fastvit_mci0', 'timm_pool': 'avg', 'timm_proj': None, 'image_size': 64}
     config = {
         'embed_dim': MATCHING['mobileclip'],
         'vision_cfg': vision,
-        'text_cfg': text | {'no_causal_mask': both_ways},
+        'text_cfg': text,
         'custom_text': True,
     }
     torch.manual_seed(0)
-    model = open_clip.CustomTextCLIP(MATCHING['mobileclip'], vision, config['text_cfg']).eval()
+    model = open_clip.CustomTextCLIP(MATCHING['mobileclip'], vision, text).eval()
     _let_each_layer_count(model.visual.trunk)
     model.visual.image_mean, model.visual.image_std = (0.1, 0.2, 0.3), (0.9, 0.8, 0.7)
     save_for_hf(model, tokenizer, config, str(folder), safe_serialization=True)

@@ -276,8 +276,8 @@ class ClipOptions(Section):
         is_mobile, given = self.family == 'mobileclip', self.model_fields_set
         if not self.causal and not is_mobile:
             raise Wrong('causal', "true, unless family is 'mobileclip'")
-        for name, other in (('vision', not is_mobile), ('mobile', is_mobile)):
-            if name in given and not other:
+        for name, is_its_own in (('vision', not is_mobile), ('mobile', is_mobile)):
+            if name in given and not is_its_own:
                 raise Wrong(name, f'left out if family is {self.family!r}')
         return self
 

@@ -116,7 +116,9 @@ def _from_open_clip(state: Weights) -> Weights:
     renamed = {}
     for name, tensor in state.items():
         ours = _rename(name, _OPEN_CLIP)
-        if '.attn.in_proj_' in ours:  # queries, keys and values in one
+        if (
+            '.attn.in_proj_' in ours
+        ):  # queries, keys and values in one; wrong shapes are refused when all names are compared
             parts = tensor.chunk(3) if tensor.dim() else [tensor]
             for part, one in zip('qkv', parts, strict=False):
                 renamed[ours.replace('attn.in_proj_', f'self_attn.{part}_proj.')] = one.clone()
